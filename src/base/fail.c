@@ -1,0 +1,95 @@
+#include "base/fail.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MESSAGE_BYTES = 4096 };
+
+static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local ExitCode message_code;
+static void (*end_program)(int code) = exit;
+
+int fail(ExitCode code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    message_code = code;
+    return -1;
+}
+
+int fail_context(const char *format, ...)
+{
+    char place[MESSAGE_BYTES / 4], reason[MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(place, sizeof place, format, arguments);
+    va_end(arguments);
+    memcpy(reason, message, sizeof reason);
+    snprintf(message, sizeof message, "%s: %.*s", place, (int)(MESSAGE_BYTES - sizeof place - 3),
+             reason);
+    return -1;
+}
+
+const char *fail_message(void)
+{
+    return message;
+}
+
+ExitCode fail_code(void)
+{
+    return message_code;
+}
+
+static _Noreturn void end_with(ExitCode code)
+{
+    fflush(NULL);
+    end_program(code);
+    abort(); // an end that returns would leave a program running on broken state
+}
+
+void die(ExitCode code, const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "error: %s\n", text);
+    end_with(code);
+}
+
+void die_failed(void)
+{
+    die(message_code, "%s", message);
+}
+
+void warn(const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "warning: %s\n", text);
+}
+
+void die_set_end(void (*end)(int code))
+{
+    end_program = end ? end : exit;
+}
+
+void check_failed(const char *file, int line, const char *condition, const char *format, ...)
+{
+    char text[MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "error: %s:%d: %s (%s): this is a bug, please report it\n", file, line, text,
+            condition);
+    end_with(EXIT_BUG);
+}

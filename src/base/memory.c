@@ -1,0 +1,103 @@
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+
+enum { ALIGNMENT = 64 };
+
+void *allocate_or_fail(size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - ALIGNMENT) {
+        fail(EXIT_NO_MEMORY, "cannot allocate %zu elements of %zu bytes", count, size);
+        return NULL;
+    }
+    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *memory = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+    if (!memory) {
+        fail(EXIT_NO_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
+        return NULL;
+    }
+    return memset(memory, 0, rounded);
+}
+
+void *allocate(size_t count, size_t size)
+{
+    void *memory = allocate_or_fail(count, size);
+    if (!memory)
+        die_failed();
+    return memory;
+}
+
+void grow(void **array, size_t *capacity, size_t needed, size_t size)
+{
+    if (needed <= *capacity)
+        return;
+    size_t wanted = *capacity ? *capacity : 16;
+    while (wanted < needed)
+        wanted += wanted / 2;
+    void *larger = allocate(wanted, size);
+    if (*array)
+        memcpy(larger, *array, *capacity * size);
+    release(*array);
+    *array = larger;
+    *capacity = wanted;
+}
+
+void release(void *memory)
+{
+    free(memory);
+}
+
+char *duplicate(const char *text)
+{
+    size_t length = strlen(text);
+    char *copy = allocate(length + 1, 1);
+    memcpy(copy, text, length);
+    return copy;
+}
+
+void bytes_append(Bytes *bytes, const void *data, size_t length)
+{
+    grow((void **)&bytes->data, &bytes->capacity, bytes->length + length + 1, 1);
+    if (length > 0)
+        memcpy(bytes->data + bytes->length, data, length);
+    bytes->length += length;
+    bytes->data[bytes->length] = 0;
+}
+
+void bytes_append_text(Bytes *bytes, const char *text)
+{
+    bytes_append(bytes, text, strlen(text));
+}
+
+void bytes_print(Bytes *bytes, const char *format, ...)
+{
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    CHECK(length >= 0, "bad format '%s'", format);
+    grow((void **)&bytes->data, &bytes->capacity, bytes->length + (size_t)length + 1, 1);
+    vsnprintf(bytes->data + bytes->length, (size_t)length + 1, format, again);
+    va_end(again);
+    bytes->length += (size_t)length;
+}
+
+void bytes_clear(Bytes *bytes)
+{
+    bytes->length = 0;
+    if (bytes->data)
+        bytes->data[0] = 0;
+}
+
+void bytes_free(Bytes *bytes)
+{
+    release(bytes->data);
+    *bytes = (Bytes){0};
+}

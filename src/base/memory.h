@@ -1,0 +1,41 @@
+// memory.h - allocation that succeeds or ends the program, and growable byte strings.
+//
+// All memory is aligned to 64 bytes (a cache line, a 512-bit vector) and zeroed.
+
+#ifndef L2A_BASE_MEMORY_H
+#define L2A_BASE_MEMORY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// `count` elements of `size` bytes, zeroed; never NULL (0 bytes give a valid pointer). Dies with
+// EXIT_NO_MEMORY. Free with release.
+void *allocate(size_t count, size_t size);
+
+// The same, but NULL and a recorded failure when memory is not to be had: for sizes that outside
+// input decides.
+void *allocate_or_fail(size_t count, size_t size);
+
+// Grows `*array` so that it holds at least `needed` elements; `*capacity` in elements. New elements
+// are zero. Dies with EXIT_NO_MEMORY.
+void grow(void **array, size_t *capacity, size_t needed, size_t size);
+
+void release(void *memory);
+
+// A copy of a string, to be released.
+char *duplicate(const char *text);
+
+// Growable bytes; `data[length]` is always 0 once anything was appended. Zero-initialise.
+typedef struct {
+    char *data; // owned
+    size_t length;
+    size_t capacity;
+} Bytes;
+
+void bytes_append(Bytes *bytes, const void *data, size_t length);
+void bytes_append_text(Bytes *bytes, const char *text);
+void bytes_print(Bytes *bytes, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void bytes_clear(Bytes *bytes); // length 0, capacity kept
+void bytes_free(Bytes *bytes);
+
+#endif
