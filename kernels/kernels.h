@@ -1,0 +1,202 @@
+// kernels.h - arithmetic on one device, behind one table. This header is the specification.
+//
+// Order of sums (design, "Numbers"). A *chain* over k = 0 .. K-1 is acc = fma(a_k, b_k, acc), fp32,
+// from acc = 0 or, where an entry accumulates, from the value that is there. A *lane sum* over
+// x_0 .. x_{n-1} adds x_j to lane j mod 16, j ascending, each lane from 0, and then the lanes in the
+// tree ((l0+l8)+(l4+l12)) + ((l2+l10)+(l6+l14)) + the same of the odd lanes: first l_i += l_{i+8},
+// then l_i += l_{i+4}, l_i += l_{i+2}, l_i += l_{i+1}. Elements past the end count as 0.
+// Every result depends only on the row's own inputs: not on other rows of the call, nor on threads,
+// nor on the instruction set. No entry flushes subnormals.
+//
+// exp and log are ours (kernels/cpu/lanes.h), accurate to about 1 unit in the last place or two, the
+// same bits on every instruction set. sqrt and division are the correctly rounded ones.
+//
+// All pointers are device memory unless said. Entries that take a queue may return before they are
+// done; queue_wait waits. No entry allocates 64 KiB or more after its first use at a given size.
+
+#ifndef L2A_KERNELS_KERNELS_H
+#define L2A_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+
+#include "kernels/tensor.h"
+
+typedef struct Queue Queue; // an order of execution; NULL on the CPU
+
+typedef struct {
+    float learning_rate, beta1, beta2, epsilon, weight_decay;
+    float gradient_scale;        // multiplies the gradient: 1 / norm clipping
+    float correction1, correction2; // 1 - beta1^t, 1 - beta2^t
+} AdamW;
+
+typedef struct {
+    float temperature;        // > 0, or 0: the most probable token (lowest id on a tie)
+    float top_p;              // in (0, 1], 1: off
+    int32_t top_k;            // 0: off
+} Sampling;
+
+typedef struct {
+    const char *name; // "avx2", "cuda", ... for logs
+
+    // ---- memory and order -----------------------------------------------------------------------
+
+    // Device memory, zeroed, 64-byte aligned; dies when there is none. Freed by memory_free.
+    void *(*memory_make)(size_t bytes);
+    void (*memory_free)(void *memory);
+    void (*copy_in)(Queue *queue, void *device, const void *host, size_t bytes);
+    void (*copy_out)(Queue *queue, void *host, const void *device, size_t bytes);
+    void (*copy)(Queue *queue, void *to, const void *from, size_t bytes); // device to device
+    void (*fill_zero)(Queue *queue, void *device, size_t bytes);
+    void (*queue_wait)(Queue *queue);
+
+    // ---- weight matrices ------------------------------------------------------------------------
+
+    // Bytes of the packed form of W [rows, width].
+    size_t (*matrix_bytes)(int64_t rows, int64_t width, ElementType type);
+
+    // Packs rows [first, first + rows) of W from `source` [rows, width] fp32, row-major, contiguous.
+    // type BF16 rounds to nearest even in integer arithmetic (subnormals kept, NaN stays NaN).
+    // `first` is a multiple of 32 (blocks of a large matrix are packed as they arrive).
+    void (*matrix_pack)(Queue *queue, Matrix w, int64_t first, const float *source, int64_t rows);
+
+    // out [m, n] = x [m, k] W[n, k]^T; every output one chain over k.
+    void (*product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w);
+
+    // out [m, k] = y [m, n] W[n, k]; one chain over n; `accumulate`: from out's value.
+    void (*product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumulate);
+
+    // out [n, k] += y [m, n]^T x [m, k]; one chain over m, from out's value.
+    void (*product_tn)(Queue *queue, Tensor out, Tensor y, Tensor x);
+
+    // out [rows, width] = W[tokens[row], :]; tokens in [0, W.rows).
+    void (*embedding_forward)(Queue *queue, Tensor out, Matrix w, const int32_t *tokens);
+
+    // gradient [vocabulary, width], row tokens[r] += y [r, :], r ascending.
+    void (*embedding_backward)(Queue *queue, Tensor gradient, Tensor y, const int32_t *tokens);
+
+    // ---- elementwise and rows -------------------------------------------------------------------
+
+    // x += delta (where delta.data is not NULL), then out = x / sqrt(mean(x^2) + epsilon) * weight.
+    // mean: lane sum of x_j^2 (each rounded before it is added: fma(x_j, x_j, lane)), divided by the
+    // width; scale = 1 / sqrt(mean + epsilon); out_j = (x_j * scale) * weight_j. out.data NULL: only
+    // the addition.
+    void (*residual_rmsnorm_forward)(Queue *queue, Tensor out, Tensor x, Tensor delta,
+                                     const float *weight, float epsilon);
+
+    // dx [rows, width] += gradient of the norm w.r.t. x given y = gradient of out;
+    // dweight [width] += sum over rows, a chain in row order, of y_j * (x_j * scale).
+    void (*rmsnorm_backward)(Queue *queue, Tensor dx, float *dweight, Tensor y, Tensor x,
+                             const float *weight, float epsilon);
+
+    // x [rows, width] += bias [width]; its gradient: dbias += column sums of y in row order.
+    void (*bias_forward)(Queue *queue, Tensor x, const float *bias);
+    void (*bias_backward)(Queue *queue, float *dbias, Tensor y);
+
+    // Rotary positions in place on x [rows, heads * head_width], halves rotated as Hugging Face does
+    // (x1, x2 = the two halves of a head; out1 = x1 c - x2 s, out2 = x2 c + x1 s; each product
+    // rounded: out1 = fma(x1, c, -(x2 * s)), out2 = fma(x2, c, x1 * s)). `table` [positions,
+    // head_width]: head_width / 2 cosines, then as many sines, of each position. `inverse`: the
+    // rotation by the opposite angle, which is the backward pass.
+    void (*rotary)(Queue *queue, Tensor x, int32_t head_width, const float *table,
+                   const int32_t *positions, bool inverse);
+
+    // out = silu(gate) * up, silu(g) = g / (1 + exp(-g)).
+    void (*swiglu_forward)(Queue *queue, Tensor out, Tensor gate, Tensor up);
+    // dgate, dup may be the memory of gate, up.
+    void (*swiglu_backward)(Queue *queue, Tensor dgate, Tensor dup, Tensor y, Tensor gate,
+                            Tensor up);
+
+    // out [r, :] = x [index[r], :].
+    void (*rows_gather)(Queue *queue, Tensor out, Tensor x, const int32_t *index);
+    // x [index[r], :] += y [r, :], r ascending.
+    void (*rows_scatter)(Queue *queue, Tensor x, Tensor y, const int32_t *index);
+
+    // out += x, n elements (gradients that arrive from other ranks; residual gradients).
+    void (*add)(Queue *queue, float *out, const float *x, int64_t n);
+
+    // ---- attention over trees -------------------------------------------------------------------
+
+    size_t (*cache_bytes)(int64_t slots, int32_t heads, int32_t head_width, ElementType type);
+
+    // Writes keys and values [rows, heads * head_width] (fp32, rounded to the cache's type) to
+    // slots[r] of the cache.
+    void (*cache_append)(Queue *queue, Cache cache, Tensor keys, Tensor values,
+                         const int32_t *slots);
+
+    // out [rows, query_heads * head_width]. Row r, query head h uses key/value head
+    // h / (query_heads / heads). With the row's keys numbered j = 0 .. L-1 as Span orders them:
+    //   s_j = chain over d of (q_d * scale) k_jd   (q scaled first, one rounding);
+    //   m = max s_j;  p_j = exp(s_j - m);  l = lane sum of p_j;
+    //   o_d = (chain over j of p_j v_jd) / l.
+    // statistics [rows, 2 * query_heads]: m and l of each head, for the backward pass; data NULL:
+    // not wanted (decoding). `spans` is host memory.
+    void (*attention_forward)(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
+                              const Span *spans, int64_t span_count, float scale);
+
+    // Gradients given y = gradient of out: dq [rows, query_heads * head_width] is written; dk, dv
+    // [slots, heads * head_width] are added to. With P_j = p_j / l, D = chain over d of y_d o_d:
+    //   dP_j = chain over d of y_d v_jd;  dS_j = P_j (dP_j - D);
+    //   dq_d = (chain over j of dS_j k_jd) * scale;
+    //   dk_jd += chain over (rows ascending, heads of the group ascending) of dS_j (q_d * scale);
+    //   dv_jd += the same chain of P_j y_d.
+    void (*attention_backward)(Queue *queue, Tensor dq, Tensor dk, Tensor dv, Tensor y, Tensor out,
+                               Tensor statistics, Tensor q, Cache cache, const Span *spans,
+                               int64_t span_count, float scale);
+
+    // ---- vocabulary: used in chunks of rows, so that [tokens, vocabulary] never exists -----------
+
+    // z = logits / temperature in place (a division, not a product with the reciprocal);
+    // out [rows] = log-sum-exp of z = m + log(l), m = max z_j, l = lane sum of exp(z_j - m).
+    void (*logsumexp)(Queue *queue, float *out, Tensor logits, float temperature);
+
+    // out [i] = z[targets[i].row, targets[i].token] - lse[targets[i].row].
+    void (*target_logprobs)(Queue *queue, float *out, Tensor z, const float *lse,
+                            const Target *targets, int64_t count);
+
+    // entropy [rows] = lse - sum_j p_j z_j, p_j = exp(z_j - lse), a lane sum of fma(p_j, z_j).
+    void (*entropy)(Queue *queue, float *out, Tensor z, const float *lse);
+
+    // In place, z becomes the gradient of sum_i c_i lp_i w.r.t. the logits before the temperature:
+    //   dlogits[r, j] = (sum over i with row r, ascending, of c_i ([j = token_i]) - C_r p_j) / T,
+    //   C_r = sum of the c_i of row r in ascending order, p_j = exp(z_j - lse_r).
+    // Targets are ordered by row.
+    void (*target_backward)(Queue *queue, Tensor z, const float *lse, const Target *targets,
+                            const float *coefficients, int64_t count, float temperature);
+
+    // Repetition penalty on logits row r for the distinct tokens in [offsets[r], offsets[r + 1]) of
+    // `seen`: positive logits divided, negative multiplied.
+    void (*penalise)(Queue *queue, Tensor logits, const int32_t *seen, const int64_t *offsets,
+                     float penalty);
+
+    // tokens [rows] drawn from z = logits / temperature (as logsumexp leaves them) and lse, restricted
+    // to top_k and then top_p (the smallest set of most probable tokens whose probability reaches
+    // top_p; ties by lower id), with `uniform` [rows] in (0, 1): the first token, in ascending id
+    // order, whose cumulated probability (chain in double of exp(z_j - lse) as fp32, over the tokens
+    // that are left) exceeds uniform * total. logprobs [rows] = z[token] - lse: untruncated.
+    void (*sample)(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const float *lse,
+                   const double *uniform, Sampling sampling);
+
+    // ---- optimiser: flat arrays -----------------------------------------------------------------
+
+    // PyTorch's AdamW, element by element: g = gradient * gradient_scale;
+    //   w = w - learning_rate * weight_decay * w;  m = fma(beta1, m, (1 - beta1) g);
+    //   v = fma(beta2, v, ((1 - beta2) g) g);  w = w - learning_rate * (m / correction1)
+    //   / (sqrt(v / correction2) + epsilon).
+    void (*adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+                  AdamW settings);
+
+    // Host result: sum of x^2 in blocks of 2,048 (a lane sum each) added in double in index order.
+    double (*square_sum)(Queue *queue, const float *x, int64_t n);
+
+    // out = x rounded to bf16 and widened again (what a bf16 matrix holds), n elements.
+    void (*round_bf16)(Queue *queue, float *out, const float *x, int64_t n);
+} Kernels;
+
+// The CPU table for the best instruction set of this machine, or the one that LEARN2ASK_ISA
+// (plain | avx2 | avx512) names; dies when the machine lacks it.
+const Kernels *kernels_cpu(void);
+
+// The same for one instruction set by name; NULL when this machine (or build) lacks it.
+const Kernels *kernels_cpu_named(const char *isa);
+
+#endif
