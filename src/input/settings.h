@@ -1,0 +1,152 @@
+// settings.h - what to do: read once, checked wholly, never changed.
+//
+// One table (settings_table.c) holds section, key, type, range, default and help of every setting;
+// the struct below is filled from it, and README's chapter, `--explain` and the effective run.ini
+// are printed from it. Strings are owned by the Settings; "" means not given.
+
+#ifndef L2A_INPUT_SETTINGS_H
+#define L2A_INPUT_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/memory.h"
+
+typedef enum { PLACEMENT_SHARED, PLACEMENT_SPLIT } Placement;
+typedef enum { COMPUTE_F32, COMPUTE_BF16 } Compute;
+typedef enum { ALGORITHM_GRPO, ALGORITHM_SFT } Algorithm;
+typedef enum { KL_NONE, KL_K1, KL_K2, KL_K3, KL_LOW_VARIANCE_K3, KL_ABS } KlEstimator;
+typedef enum {
+    AGGREGATE_TOKEN_MEAN,
+    AGGREGATE_SEQUENCE_MEAN_TOKEN_MEAN,
+    AGGREGATE_SEQUENCE_MEAN_TOKEN_SUM
+} Aggregation;
+typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
+typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
+typedef enum { FUSION_PRODUCT, FUSION_SUM } RewardFusion;
+
+typedef struct {
+    struct {
+        char *directory; // of the run
+        int64_t seed;
+    } run;
+    struct {
+        char *path;       // Hugging Face directory, a checkpoint, or a run directory
+        bool random;      // start from random weights: path needs config.json and tokenizer only
+        Compute compute;
+        char *chat;       // auto, chatml, qwen3, llama3
+        bool thinking;
+    } model;
+    struct {
+        char *train;       // JSON lines of samples or sessions
+        char *system_prompt; // text file; "": no system message
+        bool skip_bad;
+        bool keep_sessions;
+        int64_t max_prompt_tokens;
+    } data;
+    struct {
+        Placement placement;
+        int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
+        int64_t threads;                                    // 0: cores of the node / its ranks
+        int64_t micro_batch_tokens;
+        double deadline; // seconds a collective may take
+    } parallel;
+    struct {
+        int64_t group_size;
+        double temperature, top_p, repetition_penalty;
+        int64_t top_k;
+        int64_t max_response_tokens;
+        bool forced_length; // never end early: for benchmarks
+        bool allow_truncated;
+        int64_t cache_tokens; // key/value positions a rollout rank holds; 0: as needed up to memory
+    } rollout;
+    struct {
+        RewardMode mode;
+        RewardFusion fusion;
+        bool trim_stop;
+        bool permute; // control: permute rewards inside each group
+    } reward;
+    struct {
+        Algorithm name;
+        double clip_low, clip_high, clip_dual;
+        double kl_coefficient;
+        KlEstimator kl_estimator;
+        Aggregation aggregation;
+        bool drop_flat_groups;
+    } algorithm;
+    struct {
+        double learning_rate, beta1, beta2, epsilon, weight_decay, max_gradient_norm;
+        Schedule schedule;
+        int64_t warmup_steps;   // of the learning rate
+        double min_ratio;       // of the schedule's end
+    } optimizer;
+    struct {
+        int64_t batch_contexts;
+        int64_t epochs;
+        int64_t steps; // > 0: instead of epochs
+    } train;
+    struct { // an sft stage before the algorithm; off where steps and epochs are 0
+        int64_t steps, epochs, batch_contexts;
+        double learning_rate;
+        int64_t warmup_steps;
+        Schedule schedule;
+    } warmup;
+    struct {
+        char *file;      // samples to evaluate on; "": none
+        int64_t every;   // steps between evaluations inside training; 0: only before and after
+        int64_t contexts; // the first so many contexts (whole sessions); 0: all
+        int64_t samples; // rollouts a context
+        double temperature, top_p, repetition_penalty;
+        int64_t top_k;
+        int64_t max_response_tokens;
+        char *judge_training; // samples from which the rule judge's weights come; "": data.train
+        char *output;    // JSON lines of rollouts and grades of `learn2ask evaluate`
+    } evaluate;
+    struct {
+        int64_t every; // steps
+        int64_t keep_last, keep_every;
+        char *keep_best; // metric name, e.g. val/ave_total_reward; "": off
+        int64_t patience; // evaluations without a better keep_best; 0: off
+    } checkpoint;
+    struct {
+        char *input, *output; // sessions in, samples out
+        char *processed;      // the longer form; "": not written
+        char *info_sets;      // JSON lines with cid and info_set; "": from the input's own fields
+        bool round_context, trailing_round; // compat options
+    } prepare;
+} Settings;
+
+// One row of the table, for whoever prints it (help, README, schema).
+typedef enum {
+    SETTING_TEXT,
+    SETTING_INTEGER,
+    SETTING_REAL,
+    SETTING_FLAG,
+    SETTING_CHOICE
+} SettingType;
+
+typedef struct {
+    const char *section, *key;
+    SettingType type;
+    const char *initial;        // default as text; NULL: must be given
+    double minimum, maximum;    // of numbers, inclusive
+    const char *const *choices; // of SETTING_CHOICE, NULL-terminated, in the order of the enum
+    size_t offset;              // in Settings
+    const char *help;           // one sentence, with the unit
+} SettingRow;
+
+extern const SettingRow settings_table[];
+extern const int64_t settings_count;
+
+// Reads `path`, applies `overrides` ("section.key=value", in order), fills defaults. Every fault
+// found is recorded, one a line as "file:line: message", in `faults`; returns 0 when there is none,
+// else -1 with the first in fail_message and EXIT_BAD_SETTINGS (EXIT_NO_INPUT: no such file).
+int settings_read(Settings *settings, const char *path, const char *const *overrides,
+                  int64_t override_count, Bytes *faults);
+
+// The effective settings as an .ini text, every default explicit. settings_read takes it back.
+void settings_print(const Settings *settings, Bytes *out);
+
+void settings_free(Settings *settings);
+
+#endif
