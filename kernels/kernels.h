@@ -8,8 +8,9 @@
 // Every result depends only on the row's own inputs: not on other rows of the call, nor on threads,
 // nor on the instruction set. No entry flushes subnormals.
 //
-// exp and log are ours (kernels/cpu/lanes.h), accurate to about 1 unit in the last place or two, the
-// same bits on every instruction set. sqrt and division are the correctly rounded ones.
+// exp is ours (kernels/cpu/lanes.h), less than 1 unit in the last place off, the same bits on every
+// instruction set. sqrt and division are the correctly rounded ones. A formula rounds after each
+// operation that is written; fma rounds once.
 //
 // All pointers are device memory unless said. Entries that take a queue may return before they are
 // done; queue_wait waits. No entry allocates 64 KiB or more after its first use at a given size.
@@ -26,7 +27,7 @@ typedef struct Queue Queue; // an order of execution; NULL on the CPU
 typedef struct {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float gradient_scale;        // multiplies the gradient: 1 / norm clipping
-    float correction1, correction2; // 1 - beta1^t, 1 - beta2^t
+    float correction1, correction2; // 1 - beta1^t, 1 - beta2^t of these betas, t = 1, 2, ...
 } AdamW;
 
 typedef struct {
@@ -77,18 +78,20 @@ typedef struct {
     // ---- elementwise and rows -------------------------------------------------------------------
 
     // x += delta (where delta.data is not NULL), then out = x / sqrt(mean(x^2) + epsilon) * weight.
-    // mean: lane sum of x_j^2 (each rounded before it is added: fma(x_j, x_j, lane)), divided by the
-    // width; scale = 1 / sqrt(mean + epsilon); out_j = (x_j * scale) * weight_j. out.data NULL: only
-    // the addition.
+    // mean: lane sum of x_j^2 (lane = fma(x_j, x_j, lane)), divided by the width; scale = 1 / sqrt(
+    // mean + epsilon); out_j = (x_j * scale) * weight_j. out.data NULL: only the addition. out may
+    // be the memory of delta.
     void (*residual_rmsnorm_forward)(Queue *queue, Tensor out, Tensor x, Tensor delta,
                                      const float *weight, float epsilon);
 
-    // dx [rows, width] += gradient of the norm w.r.t. x given y = gradient of out;
-    // dweight [width] += sum over rows, a chain in row order, of y_j * (x_j * scale).
+    // Given y = gradient of out and x after the addition: with g_j = y_j * weight_j, scale as above,
+    // dot = lane sum of fma(g_j, x_j, lane) and c = ((dot / width) * scale) * scale,
+    //   dx_j = fma(scale, fma(-x_j, c, g_j), dx_j);
+    //   dweight_j = fma(y_j, x_j * scale, dweight_j), a chain in row order from dweight's value.
     void (*rmsnorm_backward)(Queue *queue, Tensor dx, float *dweight, Tensor y, Tensor x,
                              const float *weight, float epsilon);
 
-    // x [rows, width] += bias [width]; its gradient: dbias += column sums of y in row order.
+    // x [rows, width] += bias [width]; its gradient: dbias_j += y_rj, r ascending, one at a time.
     void (*bias_forward)(Queue *queue, Tensor x, const float *bias);
     void (*bias_backward)(Queue *queue, float *dbias, Tensor y);
 
@@ -102,7 +105,8 @@ typedef struct {
 
     // out = silu(gate) * up, silu(g) = g / (1 + exp(-g)).
     void (*swiglu_forward)(Queue *queue, Tensor out, Tensor gate, Tensor up);
-    // dgate, dup may be the memory of gate, up.
+    // With s = 1 / (1 + exp(-gate)): dup = y * (gate * s),
+    // dgate = (y * up) * (s * fma(gate, 1 - s, 1)). dgate and dup may be the memory of gate, up, y.
     void (*swiglu_backward)(Queue *queue, Tensor dgate, Tensor dup, Tensor y, Tensor gate,
                             Tensor up);
 
@@ -145,47 +149,53 @@ typedef struct {
 
     // ---- vocabulary: used in chunks of rows, so that [tokens, vocabulary] never exists -----------
 
-    // z = logits / temperature in place (a division, not a product with the reciprocal);
-    // out [rows] = log-sum-exp of z = m + log(l), m = max z_j, l = lane sum of exp(z_j - m).
+    // z = logits / temperature in place (a division, not a product with the reciprocal; temperature
+    // > 0: greedy sampling uses 1); out [rows] = log-sum-exp of z = m + log(l), in double, rounded
+    // once, m = max z_j, l = lane sum of exp(z_j - m). NaN or infinite logits give NaN.
     void (*logsumexp)(Queue *queue, float *out, Tensor logits, float temperature);
 
     // out [i] = z[targets[i].row, targets[i].token] - lse[targets[i].row].
     void (*target_logprobs)(Queue *queue, float *out, Tensor z, const float *lse,
                             const Target *targets, int64_t count);
 
-    // entropy [rows] = lse - sum_j p_j z_j, p_j = exp(z_j - lse), a lane sum of fma(p_j, z_j).
+    // entropy [rows] = lse - sum_j p_j z_j, p_j = exp(z_j - lse), a lane sum of fma(p_j, z_j, lane).
     void (*entropy)(Queue *queue, float *out, Tensor z, const float *lse);
 
     // In place, z becomes the gradient of sum_i c_i lp_i w.r.t. the logits before the temperature:
-    //   dlogits[r, j] = (sum over i with row r, ascending, of c_i ([j = token_i]) - C_r p_j) / T,
-    //   C_r = sum of the c_i of row r in ascending order, p_j = exp(z_j - lse_r).
-    // Targets are ordered by row.
+    //   dlogits[r, j] = fma(-C_r, p_j, h_rj) / T, p_j = exp(z_j - lse_r),
+    //   C_r = sum of the c_i of row r, h_rj = sum of those with token_i = j, i ascending, from 0.
+    // Targets are ordered by row. Rows without targets become 0.
     void (*target_backward)(Queue *queue, Tensor z, const float *lse, const Target *targets,
                             const float *coefficients, int64_t count, float temperature);
 
-    // Repetition penalty on logits row r for the distinct tokens in [offsets[r], offsets[r + 1]) of
-    // `seen`: positive logits divided, negative multiplied.
+    // Repetition penalty on logits row r for the distinct tokens seen[offsets[r]] ..
+    // seen[offsets[r + 1] - 1]: positive logits divided by it, others multiplied. offsets
+    // [rows + 1].
     void (*penalise)(Queue *queue, Tensor logits, const int32_t *seen, const int64_t *offsets,
                      float penalty);
 
-    // tokens [rows] drawn from z = logits / temperature (as logsumexp leaves them) and lse, restricted
-    // to top_k and then top_p (the smallest set of most probable tokens whose probability reaches
-    // top_p; ties by lower id), with `uniform` [rows] in (0, 1): the first token, in ascending id
-    // order, whose cumulated probability (chain in double of exp(z_j - lse) as fp32, over the tokens
-    // that are left) exceeds uniform * total. logprobs [rows] = z[token] - lse: untruncated.
+    // tokens [rows] drawn from z = logits / temperature and lse as logsumexp leaves them, restricted
+    // to the top_k most probable tokens and then to the smallest set of most probable ones whose
+    // probability reaches top_p (of the sum over the top_k tokens, where top_k is on). Most probable:
+    // larger z, lower id on a tie. The token is the first, in ascending order of id, where the sum of
+    // the p_j that are left exceeds uniform[row] times their total; uniform [rows] in (0, 1).
+    // p_j = exp(z_j - lse), fp32, taken to the nearest multiple of 2^-52 ((1 + p) - 1 in double):
+    // sums of such p_j are exact in double in any order, so there is none to define.
+    // logprobs [rows] = z[token] - lse: untruncated. Dies when an lse is not finite.
     void (*sample)(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const float *lse,
                    const double *uniform, Sampling sampling);
 
     // ---- optimiser: flat arrays -----------------------------------------------------------------
 
     // PyTorch's AdamW, element by element: g = gradient * gradient_scale;
-    //   w = w - learning_rate * weight_decay * w;  m = fma(beta1, m, (1 - beta1) g);
-    //   v = fma(beta2, v, ((1 - beta2) g) g);  w = w - learning_rate * (m / correction1)
-    //   / (sqrt(v / correction2) + epsilon).
+    //   m = fma(beta1, m, (1 - beta1) g);  v = fma(beta2, v, ((1 - beta2) g) g);
+    //   w = w (1 - learning_rate * weight_decay)
+    //       - learning_rate * ((m / correction1) / (sqrt(v / correction2) + epsilon)).
     void (*adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
                   AdamW settings);
 
-    // Host result: sum of x^2 in blocks of 2,048 (a lane sum each) added in double in index order.
+    // Host result: sum of x^2 in blocks of 2,048 (a lane sum of fma(x_j, x_j, lane) each) added in
+    // double in index order.
     double (*square_sum)(Queue *queue, const float *x, int64_t n);
 
     // out = x rounded to bf16 and widened again (what a bf16 matrix holds), n elements.

@@ -1,0 +1,34 @@
+// metrics.h - an ordered list of named numbers: one line of a run's journal.
+
+#ifndef L2A_BASE_METRICS_H
+#define L2A_BASE_METRICS_H
+
+#include <stdint.h>
+
+#include "base/memory.h"
+
+typedef struct {
+    char name[64];
+    double value;
+} Metric;
+
+typedef struct {
+    Metric *list; // owned
+    int64_t count;
+    size_t capacity;
+} Metrics;
+
+// Sets or replaces.
+void metrics_set(Metrics *metrics, const char *name, double value);
+
+// NaN when there is none of this name.
+double metrics_get(const Metrics *metrics, const char *name);
+
+// Appends {"name":value,...} as one JSON object; NaN and infinities become null. 17 digits, so that
+// equal text means equal bits.
+void metrics_print_json(const Metrics *metrics, Bytes *out);
+
+void metrics_clear(Metrics *metrics);
+void metrics_free(Metrics *metrics);
+
+#endif

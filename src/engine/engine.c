@@ -1,0 +1,344 @@
+#include "engine/engine.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "engine/wave.h"
+
+size_t engine_bytes(const Model *model, int64_t rows, int64_t slots)
+{
+    const ModelShape *shape = model->shape;
+    size_t cache =
+        model->kernels->cache_bytes(slots, shape->kv_heads, shape->head_width, model->type);
+    return 2 * (size_t)shape->layers * cache + workspace_bytes(model, WORKSPACE_DECODE, rows, 0);
+}
+
+static void make_caches(Engine *engine)
+{
+    const Model *model = engine->model;
+    const ModelShape *shape = model->shape;
+    size_t bytes = model->kernels->cache_bytes(engine->slots, shape->kv_heads, shape->head_width,
+                                               model->type);
+    engine->caches = allocate((size_t)shape->layers, sizeof *engine->caches);
+    engine->cache_memory = model->kernels->memory_make(2 * (size_t)shape->layers * bytes);
+    for (int64_t l = 0; l < shape->layers; l++) {
+        char *keys = (char *)engine->cache_memory + 2 * (size_t)l * bytes;
+        engine->caches[l] = (Cache){.keys = keys,
+                                    .values = keys + bytes,
+                                    .slots = engine->slots,
+                                    .heads = shape->kv_heads,
+                                    .head_width = shape->head_width,
+                                    .type = model->type};
+    }
+}
+
+void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t rows, int64_t slots)
+{
+    const Kernels *kernels = model->kernels;
+    *engine = (Engine){.model = model, .weights = weights, .slots = slots_aligned(slots)};
+    workspace_make(&engine->workspace, model, WORKSPACE_DECODE, rows, 0);
+    batch_make(&engine->batch, rows, engine->slots);
+    make_caches(engine);
+    engine->uniform_host = allocate(SCORED_CHUNK, sizeof *engine->uniform_host);
+    engine->uniform = kernels->memory_make(SCORED_CHUNK * sizeof *engine->uniform);
+    engine->sampled = kernels->memory_make(SCORED_CHUNK * sizeof *engine->sampled);
+    engine->logprobs = kernels->memory_make(SCORED_CHUNK * sizeof *engine->logprobs);
+    engine->rows = kernels->memory_make(SCORED_CHUNK * sizeof *engine->rows);
+    engine->targets = kernels->memory_make(SCORED_CHUNK * sizeof *engine->targets);
+}
+
+void engine_free(Engine *engine)
+{
+    if (!engine->model)
+        return;
+    const Kernels *kernels = engine->model->kernels;
+    workspace_free(&engine->workspace, engine->model);
+    batch_free(&engine->batch);
+    kernels->memory_free(engine->cache_memory);
+    kernels->memory_free(engine->uniform);
+    kernels->memory_free(engine->sampled);
+    kernels->memory_free(engine->logprobs);
+    kernels->memory_free(engine->rows);
+    kernels->memory_free(engine->targets);
+    if (engine->raw)
+        kernels->memory_free(engine->raw);
+    release(engine->caches);
+    release(engine->uniform_host);
+    *engine = (Engine){0};
+}
+
+// One generation in progress.
+typedef struct {
+    Engine *engine;
+    const Generation *generation;
+    Wave wave;
+    Live **waiting;    // branches whose next token the coming forward pass decides
+    int32_t *rows;     // the row each waits for
+    int64_t waiting_count;
+    size_t waiting_capacity, row_capacity;
+    Bytes seen;        // scratch: distinct tokens of the rows of a chunk
+} Run;
+
+static bool is_end(const Generation *generation, int32_t token)
+{
+    for (int64_t i = 0; i < generation->end_token_count; i++)
+        if (generation->end_tokens[i] == token)
+            return !generation->forced_length;
+    return false;
+}
+
+static void record(Run *run, Live *live, int32_t token, float logprob)
+{
+    Branch *branch = live->branch;
+    branch->tokens[branch->forced + branch->count] = token;
+    branch->logprobs[branch->count] = logprob;
+    branch->scored[branch->count] = 1;
+    branch->count++;
+    branch->finished = is_end(run->generation, token);
+    if (run->generation->repetition_penalty != 1)
+        seen_add(&live->seen, token);
+}
+
+static bool has_ended(const Run *run, const Branch *branch)
+{
+    return branch->finished || branch->count >= run->generation->max_response_tokens;
+}
+
+static double uniform_of(const Generation *generation, const Live *live)
+{
+    return draw_uniform((Draw){.seed = generation->seed,
+                               .purpose = generation->purpose,
+                               .step = generation->step,
+                               .session = (uint32_t)live->tree->session,
+                               .round = (uint32_t)live->branch->round,
+                               .sample = (uint32_t)live->branch->repeat,
+                               .position = (uint32_t)live->branch->count});
+}
+
+// The log-probabilities we keep are those of the model, not of the penalised logits: z is copied
+// before the penalty, and what was drawn is looked up there.
+static void penalise(Run *run, Tensor z, Live **live)
+{
+    Engine *engine = run->engine;
+    const Kernels *kernels = engine->model->kernels;
+    size_t bytes = (size_t)(z.rows * z.width) * sizeof *z.data;
+    if (!engine->raw)
+        engine->raw = kernels->memory_make((size_t)(SCORED_CHUNK * z.width) * sizeof *z.data);
+    kernels->copy(NULL, engine->raw, z.data, bytes);
+    int64_t offsets[SCORED_CHUNK + 1] = {0};
+    bytes_clear(&run->seen);
+    for (int64_t r = 0; r < z.rows; r++) {
+        size_t length = (size_t)live[r]->seen.count * sizeof(int32_t);
+        bytes_append(&run->seen, live[r]->seen.list, length);
+        offsets[r + 1] = offsets[r] + live[r]->seen.count;
+    }
+    kernels->penalise(NULL, z, (const int32_t *)(void *)run->seen.data, offsets,
+                      (float)run->generation->repetition_penalty);
+}
+
+// Samples the next token of `count` branches from the rows whose indices start at `rows` (device).
+static void sample_chunk(Run *run, const int32_t *rows, Live **live, int64_t count)
+{
+    Engine *engine = run->engine;
+    const Generation *g = run->generation;
+    const Kernels *kernels = engine->model->kernels;
+    Workspace *workspace = &engine->workspace;
+    int32_t tokens[SCORED_CHUNK];
+    float logprobs[SCORED_CHUNK];
+    Tensor z = model_logits(engine->model, engine->weights, workspace, rows, count);
+    float temperature = g->temperature > 0 ? (float)g->temperature : 1;
+    kernels->logsumexp(NULL, workspace->lse, z, temperature);
+    bool penalised = g->repetition_penalty != 1;
+    float model_lse[SCORED_CHUNK];
+    if (penalised) {
+        kernels->copy_out(NULL, model_lse, workspace->lse, (size_t)count * sizeof(float));
+        kernels->queue_wait(NULL);
+        penalise(run, z, live);
+        kernels->logsumexp(NULL, workspace->lse, z, 1);
+    }
+    for (int64_t r = 0; r < count; r++)
+        engine->uniform_host[r] = uniform_of(g, live[r]);
+    kernels->copy_in(NULL, engine->uniform, engine->uniform_host, (size_t)count * sizeof(double));
+    kernels->sample(NULL, engine->sampled, engine->logprobs, z, workspace->lse, engine->uniform,
+                    (Sampling){.temperature = (float)g->temperature,
+                               .top_p = (float)g->top_p,
+                               .top_k = g->top_k});
+    kernels->copy_out(NULL, tokens, engine->sampled, (size_t)count * sizeof *tokens);
+    kernels->queue_wait(NULL);
+    if (penalised) {
+        Target targets[SCORED_CHUNK];
+        for (int64_t r = 0; r < count; r++)
+            targets[r] = (Target){.row = (int32_t)r, .token = tokens[r]};
+        kernels->copy_in(NULL, engine->targets, targets, (size_t)count * sizeof *targets);
+        kernels->copy_in(NULL, workspace->lse, model_lse, (size_t)count * sizeof(float));
+        z.data = engine->raw;
+        kernels->target_logprobs(NULL, engine->logprobs, z, workspace->lse, engine->targets, count);
+    }
+    kernels->copy_out(NULL, logprobs, engine->logprobs, (size_t)count * sizeof *logprobs);
+    kernels->queue_wait(NULL);
+    for (int64_t r = 0; r < count; r++)
+        record(run, live[r], tokens[r], logprobs[r]);
+}
+
+// Runs the rows gathered in the batch and samples for the branches that wait for them.
+static void flush_rows(Run *run)
+{
+    Engine *engine = run->engine;
+    Workspace *workspace = &engine->workspace;
+    if (engine->batch.rows > 0)
+        model_forward(engine->model, engine->weights, &engine->batch, workspace, engine->caches);
+    for (int64_t first = 0; first < run->waiting_count; first += SCORED_CHUNK) {
+        int64_t count = run->waiting_count - first;
+        count = count < SCORED_CHUNK ? count : SCORED_CHUNK;
+        engine->model->kernels->copy_in(NULL, engine->rows, run->rows + first,
+                                        (size_t)count * sizeof(int32_t));
+        sample_chunk(run, engine->rows, run->waiting + first, count);
+    }
+    batch_clear(&engine->batch);
+    run->waiting_count = 0;
+}
+
+static void wait_for_row(Run *run, Live *live, int64_t row)
+{
+    size_t needed = (size_t)run->waiting_count + 1;
+    grow((void **)&run->waiting, &run->waiting_capacity, needed, sizeof *run->waiting);
+    grow((void **)&run->rows, &run->row_capacity, needed, sizeof *run->rows);
+    run->rows[run->waiting_count] = (int32_t)row;
+    run->waiting[run->waiting_count++] = live;
+}
+
+// A stretch of rows of one sequence.
+typedef struct {
+    const int32_t *tokens;
+    int64_t count, position;           // tokens; position of the first
+    int64_t shared, shared_length, own; // as in Span
+} Stretch;
+
+// Branches that need a row of a trunk: those attached behind it without forced tokens.
+static void wait_for_trunk(Run *run, const Part *part, Live *live, int64_t first, int64_t count,
+                           int64_t row)
+{
+    for (int32_t b = 0; b < part->count; b++) {
+        const Branch *branch = live[b].branch;
+        int64_t last = branch->attach - 1;
+        if (branch->forced == 0 && last >= first && last < first + count)
+            wait_for_row(run, &live[b], row + last - first);
+    }
+}
+
+static int64_t room(const Run *run)
+{
+    return run->engine->workspace.rows - run->engine->batch.rows;
+}
+
+// Adds rows of a stretch, flushing when the batch is full; `part` and `live` tell who waits.
+static void add_stretch(Run *run, Stretch stretch, const Part *part, Live *live)
+{
+    Batch *batch = &run->engine->batch;
+    for (int64_t done = 0; done < stretch.count;) {
+        if (room(run) <= 0)
+            flush_rows(run);
+        int64_t count = stretch.count - done < room(run) ? stretch.count - done : room(run);
+        batch_add_rows(batch, stretch.tokens + done, count, stretch.position + done,
+                       (Span){.shared = stretch.shared,
+                              .shared_length = stretch.shared_length,
+                              .own = stretch.own,
+                              .own_length = done});
+        int64_t row = batch->rows - count;
+        if (part)
+            wait_for_trunk(run, part, live, done, count, row);
+        else if (done + count == stretch.count)
+            wait_for_row(run, live, batch->rows - 1);
+        done += count;
+    }
+    run->engine->counts.prefill_rows += stretch.count;
+}
+
+static void prefill(Run *run)
+{
+    Live *live = run->wave.live;
+    for (int64_t p = 0; p < run->wave.part_count; p++) {
+        const Part *part = &run->wave.parts[p];
+        Stretch trunk = {.tokens = part->tree->trunk,
+                         .count = part_trunk(part),
+                         .own = live->trunk_slot};
+        add_stretch(run, trunk, part, live);
+        for (int32_t b = 0; b < part->count; b++, live++) {
+            Stretch forced = {.tokens = live->branch->tokens,
+                              .count = live->branch->forced,
+                              .position = live->branch->attach,
+                              .shared = live->trunk_slot,
+                              .shared_length = live->branch->attach,
+                              .own = live->slot};
+            add_stretch(run, forced, NULL, live);
+        }
+    }
+    flush_rows(run);
+}
+
+static void drop_ended(Run *run)
+{
+    Wave *wave = &run->wave;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < wave->live_count; i++) {
+        if (has_ended(run, wave->live[i].branch))
+            seen_free(&wave->live[i].seen);
+        else
+            wave->live[kept++] = wave->live[i];
+    }
+    wave->live_count = kept;
+}
+
+static void decode_step(Run *run)
+{
+    for (int64_t i = 0; i < run->wave.live_count; i++) {
+        Live *live = &run->wave.live[i];
+        const Branch *branch = live->branch;
+        int64_t own = branch->forced + branch->count - 1;
+        if (room(run) <= 0)
+            flush_rows(run);
+        batch_add_rows(&run->engine->batch, branch->tokens + own, 1, branch->attach + own,
+                       (Span){.shared = live->trunk_slot,
+                              .shared_length = branch->attach,
+                              .own = live->slot,
+                              .own_length = own});
+        wait_for_row(run, live, run->engine->batch.rows - 1);
+    }
+    run->engine->counts.decode_rows += run->wave.live_count;
+    run->engine->counts.decode_steps++;
+    flush_rows(run);
+}
+
+static void start_penalty(Run *run)
+{
+    for (int64_t i = 0; i < run->wave.live_count; i++) {
+        Live *live = &run->wave.live[i];
+        seen_make(&live->seen, run->engine->model->shape->vocabulary);
+        seen_add_context(&live->seen, live->tree, live->branch);
+    }
+}
+
+void engine_generate(Engine *engine, Tree *trees, int64_t count, const Generation *generation)
+{
+    Run run = {.engine = engine, .generation = generation};
+    int64_t tree = 0;
+    int32_t branch = 0;
+    batch_clear(&engine->batch);
+    while (wave_fill(&run.wave, trees, count, &tree, &branch, engine->slots,
+                     generation->max_response_tokens)) {
+        double start = clock_now();
+        if (generation->repetition_penalty != 1)
+            start_penalty(&run);
+        prefill(&run);
+        double filled = clock_now();
+        for (drop_ended(&run); run.wave.live_count > 0; drop_ended(&run))
+            decode_step(&run);
+        engine->counts.prefill_seconds += filled - start;
+        engine->counts.decode_seconds += clock_now() - filled;
+    }
+    wave_free(&run.wave);
+    release(run.waiting);
+    release(run.rows);
+    bytes_free(&run.seen);
+}

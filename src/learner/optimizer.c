@@ -1,0 +1,76 @@
+#include "learner/optimizer.h"
+
+#include <math.h>
+
+#include "base/mathematics.h"
+
+void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels)
+{
+    size_t bytes = (size_t)parameters->local * sizeof(float);
+    *optimizer = (Optimizer){.master = kernels->memory_make(bytes),
+                             .m = kernels->memory_make(bytes),
+                             .v = kernels->memory_make(bytes)};
+}
+
+void optimizer_free(Optimizer *optimizer, const Kernels *kernels)
+{
+    if (!optimizer->master)
+        return;
+    kernels->memory_free(optimizer->master);
+    kernels->memory_free(optimizer->m);
+    kernels->memory_free(optimizer->v);
+    *optimizer = (Optimizer){0};
+}
+
+void optimizer_restart(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels)
+{
+    size_t bytes = (size_t)parameters->local * sizeof(float);
+    kernels->fill_zero(NULL, optimizer->m, bytes);
+    kernels->fill_zero(NULL, optimizer->v, bytes);
+    optimizer->updates = 0;
+}
+
+double optimizer_rate(const OptimizerSettings *settings, int64_t step)
+{
+    if (step < settings->warmup_steps)
+        return settings->learning_rate * (double)(step + 1) / (double)settings->warmup_steps;
+    double span = (double)(settings->total_steps - settings->warmup_steps);
+    double done = span > 0 ? (double)(step - settings->warmup_steps) / span : 1;
+    double share = 1;
+    if (settings->schedule == SCHEDULE_LINEAR)
+        share = 1 - done;
+    if (settings->schedule == SCHEDULE_COSINE)
+        share = 0.5 * (1 + math_cos(3.141592653589793 * done));
+    return settings->learning_rate * (settings->min_ratio + (1 - settings->min_ratio) * share);
+}
+
+double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
+                      const Gradient *gradient)
+{
+    const Parameters *parameters = gradient->parameters;
+    double norm = gradient_norm(gradient);
+    if (!isfinite(norm))
+        return norm;
+    double rate = optimizer_rate(settings, optimizer->updates);
+    double t = (double)++optimizer->updates;
+    double limit = settings->max_gradient_norm;
+    AdamW adamw = {
+        .learning_rate = (float)rate,
+        .beta1 = (float)settings->beta1,
+        .beta2 = (float)settings->beta2,
+        .epsilon = (float)settings->epsilon,
+        // As PyTorch's clip_grad_norm_: limit / (norm + 1e-6), at most 1.
+        .gradient_scale = limit > 0 && norm > limit ? (float)(limit / (norm + 1e-6)) : 1,
+        .correction1 = (float)(1 - math_pow(settings->beta1, t)),
+        .correction2 = (float)(1 - math_pow(settings->beta2, t)),
+    };
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        adamw.weight_decay = piece.tensor->rows > 0 ? (float)settings->weight_decay : 0;
+        if (piece.count > 0)
+            gradient->kernels->adamw(NULL, optimizer->master + piece.local,
+                                     optimizer->m + piece.local, optimizer->v + piece.local,
+                                     gradient->shards + piece.local, piece.count, adamw);
+    }
+    return norm;
+}

@@ -1,0 +1,35 @@
+// optimizer.h - AdamW over the shards, and the learning-rate schedule.
+
+#ifndef L2A_LEARNER_OPTIMIZER_H
+#define L2A_LEARNER_OPTIMIZER_H
+
+#include "input/settings.h"
+#include "learner/gradient.h"
+
+typedef struct {
+    double learning_rate, beta1, beta2, epsilon, weight_decay, max_gradient_norm;
+    Schedule schedule;
+    int64_t warmup_steps, total_steps;
+    double min_ratio; // of the learning rate at the schedule's end
+} OptimizerSettings;
+
+typedef struct {
+    float *master, *m, *v; // owned, device [parameters->local]
+    int64_t updates;       // of this stage
+} Optimizer;
+
+void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels);
+void optimizer_free(Optimizer *optimizer, const Kernels *kernels);
+
+// Moments to zero and the count of updates to 0: a new stage begins.
+void optimizer_restart(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels);
+
+// The learning rate of update `step` (from 0): linear warm-up, then the schedule.
+double optimizer_rate(const OptimizerSettings *settings, int64_t step);
+
+// One update. Returns the gradient's norm before clipping; a norm that is not finite changes
+// nothing. Weight decay falls on matrices only. Collective over the gradient's group.
+double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
+                      const Gradient *gradient);
+
+#endif

@@ -1,0 +1,141 @@
+#include <math.h>
+
+#include "base/fail.h"
+#include "model/model.h"
+
+// What the steps of a layer share.
+typedef struct {
+    const Model *model;
+    const Kernels *kernels;
+    const ModelShape *shape;
+    const Batch *batch;
+    Workspace *workspace;
+    int64_t rows;
+} Pass;
+
+static Tensor view(const Pass *pass, float *data, int64_t width)
+{
+    return tensor_of(data, pass->rows, width);
+}
+
+// Query or key heads: norm (Qwen3), then rotation, in place.
+static void prepare_heads(const Pass *pass, float *data, float *raw, int32_t heads,
+                          const float *bias, const float *norm)
+{
+    const Kernels *kernels = pass->kernels;
+    int64_t width = (int64_t)heads * pass->shape->head_width;
+    if (bias)
+        kernels->bias_forward(NULL, view(pass, data, width), bias);
+    if (norm) {
+        Tensor each = tensor_of(data, pass->rows * heads, pass->shape->head_width);
+        if (raw)
+            kernels->copy(NULL, raw, data, (size_t)(pass->rows * width) * sizeof *data);
+        kernels->residual_rmsnorm_forward(NULL, each, each, (Tensor){0}, norm,
+                                          pass->shape->epsilon);
+    }
+    kernels->rotary(NULL, view(pass, data, width), pass->shape->head_width, pass->model->rotary,
+                    pass->workspace->positions, false);
+}
+
+static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache)
+{
+    const Kernels *kernels = pass->kernels;
+    const ModelShape *shape = pass->shape;
+    Workspace *workspace = pass->workspace;
+    Tensor norm = view(pass, workspace->norm, shape->width);
+    int64_t query = (int64_t)shape->heads * shape->head_width;
+    int64_t key = (int64_t)shape->kv_heads * shape->head_width;
+    Tensor q = view(pass, state->q, query), k = view(pass, workspace->k, key);
+    Tensor v = view(pass, workspace->v, key), attended = view(pass, state->attended, query);
+    kernels->product_nt(NULL, q, norm, w->q);
+    kernels->product_nt(NULL, k, norm, w->k);
+    kernels->product_nt(NULL, v, norm, w->v);
+    prepare_heads(pass, state->q, state->q_raw, shape->heads, w->q_bias, w->q_norm);
+    prepare_heads(pass, workspace->k, state->k_raw, shape->kv_heads, w->k_bias, w->k_norm);
+    if (w->v_bias)
+        kernels->bias_forward(NULL, v, w->v_bias);
+    kernels->cache_append(NULL, cache, k, v, workspace->slot_of_row);
+    kernels->attention_forward(NULL, attended, view(pass, state->statistics, 2 * shape->heads), q,
+                               cache, pass->batch->spans, pass->batch->span_count,
+                               1.0f / sqrtf((float)shape->head_width));
+    kernels->product_nt(NULL, view(pass, workspace->delta, shape->width), attended, w->o);
+}
+
+static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *state)
+{
+    const Kernels *kernels = pass->kernels;
+    const ModelShape *shape = pass->shape;
+    Workspace *workspace = pass->workspace;
+    Tensor norm = view(pass, workspace->norm, shape->width);
+    Tensor gate = view(pass, state->gate, shape->feed_forward);
+    Tensor up = view(pass, state->up, shape->feed_forward);
+    Tensor hidden = view(pass, workspace->hidden, shape->feed_forward);
+    kernels->product_nt(NULL, gate, norm, w->gate);
+    kernels->product_nt(NULL, up, norm, w->up);
+    kernels->swiglu_forward(NULL, hidden, gate, up);
+    kernels->product_nt(NULL, view(pass, workspace->delta, shape->width), hidden, w->down);
+}
+
+static void copy_stream(const Pass *pass, float *to, const float *from)
+{
+    if (to != from)
+        pass->kernels->copy(NULL, to, from,
+                            (size_t)(pass->rows * pass->shape->width) * sizeof *to);
+}
+
+static void copy_rows_in(const Pass *pass)
+{
+    const Batch *batch = pass->batch;
+    Workspace *workspace = pass->workspace;
+    size_t bytes = (size_t)pass->rows * sizeof(int32_t);
+    CHECK(pass->rows <= workspace->rows, "a batch of %lld rows in a workspace of %lld",
+          (long long)pass->rows, (long long)workspace->rows);
+    pass->kernels->copy_in(NULL, workspace->tokens, batch->tokens, bytes);
+    pass->kernels->copy_in(NULL, workspace->positions, batch->positions, bytes);
+    pass->kernels->copy_in(NULL, workspace->slot_of_row, batch->slot_of_row, bytes);
+}
+
+void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
+                   const Cache *caches)
+{
+    Pass pass = {model, model->kernels, model->shape, batch, workspace, batch->rows};
+    const Kernels *kernels = model->kernels;
+    int64_t width = model->shape->width, layers = model->shape->layers;
+    copy_rows_in(&pass);
+    Tensor norm = view(&pass, workspace->norm, width), delta = view(&pass, workspace->delta, width);
+    Matrix embedding = weights_embedding(weights);
+    kernels->embedding_forward(NULL, view(&pass, workspace->layers[0].x, width), embedding,
+                               workspace->tokens);
+    for (int64_t l = 0; l < layers; l++) {
+        const LayerWeights *w = weights_layer(weights, l);
+        LayerState *state = &workspace->layers[l];
+        float *after = l + 1 < layers ? workspace->layers[l + 1].x : workspace->x;
+        kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->x, width), (Tensor){0},
+                                          w->input_norm, model->shape->epsilon);
+        attend(&pass, w, state, caches ? caches[l] : workspace->caches[l]);
+        copy_stream(&pass, state->middle, state->x);
+        kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->middle, width), delta,
+                                          w->post_norm, model->shape->epsilon);
+        feed_forward(&pass, w, state);
+        copy_stream(&pass, after, state->middle);
+        kernels->residual_rmsnorm_forward(NULL, (Tensor){0}, view(&pass, after, width), delta, NULL,
+                                          0);
+    }
+}
+
+Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace,
+                    const int32_t *rows, int64_t count)
+{
+    const Kernels *kernels = model->kernels;
+    int64_t width = model->shape->width;
+    Tensor gathered = tensor_of(workspace->gathered, count, width);
+    Tensor normed = tensor_of(workspace->normed, count, width);
+    Tensor logits = tensor_of(workspace->logits, count, model->shape->vocabulary);
+    CHECK(count <= SCORED_CHUNK, "a chunk of %lld rows", (long long)count);
+    const float *norm = weights_final_norm(weights);
+    kernels->rows_gather(NULL, gathered, tensor_of(workspace->x, workspace->rows, width), rows);
+    kernels->residual_rmsnorm_forward(NULL, normed, gathered, (Tensor){0}, norm,
+                                      model->shape->epsilon);
+    kernels->product_nt(NULL, logits, normed, weights_output(weights));
+    return logits;
+}

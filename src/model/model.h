@@ -1,0 +1,111 @@
+// model.h - the transformer: forward and backward over the rows of a batch.
+//
+// Rows are what a batch packs: whole trees (learning, scoring, prefill) or one row a branch
+// (decoding); the arithmetic is the same and no row depends on its neighbours. A Workspace owns all
+// activations, sized once; a *training* one keeps every layer's for the backward pass, recomputing
+// only norms and SwiGLU.
+
+#ifndef L2A_MODEL_MODEL_H
+#define L2A_MODEL_MODEL_H
+
+#include "model/batch.h"
+#include "model/weights.h"
+
+typedef struct {
+    const Parameters *parameters; // borrowed
+    const ModelShape *shape;      // borrowed, = &parameters->shape
+    const Kernels *kernels;       // borrowed
+    ElementType type;             // of weights and caches
+    float *rotary;                // owned, device [positions, head_width]
+    int64_t positions;
+} Model;
+
+void model_make(Model *model, const Parameters *parameters, const Kernels *kernels,
+                ElementType type, int64_t positions);
+void model_free(Model *model);
+
+// Activations of one layer, [row_capacity, ...] each; device.
+typedef struct {
+    float *x;          // residual stream before the layer [width]
+    float *q_raw, *k_raw; // before the query and key norm (Qwen3 only)
+    float *q;          // rotated queries [heads * head_width]
+    float *attended;   // attention's output [heads * head_width]
+    float *statistics; // [2 * heads]
+    float *middle;     // residual stream after attention [width]
+    float *gate, *up;  // [feed_forward]
+} LayerState;
+
+typedef struct {
+    int64_t rows, slots; // capacities
+    bool training;
+    LayerState *layers;  // owned; one shared by all layers when not training
+    Cache *caches;       // owned [layers]; training and scoring only, see workspace_make
+    void *memory;        // owned, device: everything below and above
+    int32_t *tokens, *positions, *slot_of_row, *scored_rows; // device [rows]
+    float *x;            // residual stream after the last layer [rows, width]
+    float *norm, *delta; // [rows, width]
+    float *k, *v;        // [rows, kv_heads * head_width]
+    float *hidden;       // [rows, feed_forward]
+    // vocabulary chunk
+    float *gathered, *normed, *dnormed; // [SCORED_CHUNK, width]
+    float *logits;       // [SCORED_CHUNK, vocabulary]
+    float *lse;          // [SCORED_CHUNK]
+    Target *targets;     // device
+    float *logprobs, *coefficients; // device, parallel to targets
+    int64_t target_capacity;
+    // backward
+    float *dx, *dnorm;   // [rows, width]
+    float *dq;           // [rows, heads * head_width]
+    float *dk, *dv;      // [rows, kv_heads * head_width]
+    float *dk_slots, *dv_slots; // [slots, kv_heads * head_width]
+    float *dattended;    // [rows, heads * head_width]; then scratch of the head norms
+    float *dhidden;      // [rows, feed_forward]
+} Workspace;
+
+typedef enum {
+    WORKSPACE_DECODE, // no caches of its own: the engine brings them
+    WORKSPACE_SCORE,  // forward only; one cache, reused by every layer
+    WORKSPACE_TRAIN,
+} WorkspaceKind;
+
+void workspace_make(Workspace *workspace, const Model *model, WorkspaceKind kind, int64_t rows,
+                    int64_t slots);
+void workspace_free(Workspace *workspace, const Model *model);
+size_t workspace_bytes(const Model *model, WorkspaceKind kind, int64_t rows, int64_t slots);
+
+// Runs the batch through all layers: workspace->x holds the residual stream behind the last one.
+// `caches` [layers], or NULL for the workspace's own. Collective over the weights' source group.
+void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
+                   const Cache *caches);
+
+// logits [count, vocabulary] (in workspace->logits) of `count` <= SCORED_CHUNK rows of
+// workspace->x, whose indices start at `rows` (device). Also leaves the gathered and normed rows.
+Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace,
+                    const int32_t *rows, int64_t count);
+
+// Where unit gradients go. begin gives the flat gradient of a unit to add to; end says it is
+// complete for this batch. Units come in the order output, layers downwards, embedding (a tied
+// embedding begins with the output).
+typedef struct {
+    float *(*begin)(void *context, int64_t unit);
+    void (*end)(void *context, int64_t unit);
+    void *context;
+} GradientSink;
+
+// Given the log-probabilities of targets [first, first + count) of the batch, writes the derivative
+// of the loss by each. Host memory.
+typedef void (*LossFunction)(void *context, const Batch *batch, int64_t first, int64_t count,
+                             const float *logprobs, float *coefficients);
+
+// Log-probabilities of all targets of a batch that model_forward has run, at `temperature`, handed
+// to `loss` chunk by chunk. `sink` NULL: scoring only. Else the vocabulary's gradients go to the
+// sink and dx is set up for model_backward.
+void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
+                      Workspace *workspace, float temperature, LossFunction loss, void *context,
+                      const GradientSink *sink);
+
+// Gradients of all layers and the embedding. Collective over the groups of weights and sink.
+void model_backward(const Model *model, Weights *weights, const Batch *batch,
+                    Workspace *workspace, const GradientSink *sink);
+
+#endif

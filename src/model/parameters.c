@@ -1,0 +1,182 @@
+#include "model/parameters.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/random.h"
+#include "files/safetensors.h"
+
+static void add_tensor(Parameters *parameters, const char *name, int64_t rows, int64_t width)
+{
+    Unit *unit = &parameters->units[parameters->unit_count - 1];
+    TensorPlace *tensor = &parameters->tensors[parameters->tensor_count++];
+    *tensor = (TensorPlace){
+        .unit = parameters->unit_count - 1,
+        .offset = unit->shard.global,
+        .rows = rows,
+        .width = width,
+        .elements = rows > 0 ? rows * width : width,
+    };
+    snprintf(tensor->name, sizeof tensor->name, "%s", name);
+    unit->tensor_count++;
+    unit->shard.global += shard_align(tensor->elements);
+}
+
+static void open_unit(Parameters *parameters)
+{
+    parameters->units[parameters->unit_count++].first_tensor = parameters->tensor_count;
+}
+
+static void add_layer(Parameters *parameters, int64_t layer)
+{
+    const ModelShape *shape = &parameters->shape;
+    int64_t query = (int64_t)shape->heads * shape->head_width;
+    int64_t key = (int64_t)shape->kv_heads * shape->head_width;
+    const struct {
+        const char *name;
+        int64_t rows, width;
+        bool present;
+    } list[] = {
+        {"input_layernorm.weight", 0, shape->width, true},
+        {"self_attn.q_proj.weight", query, shape->width, true},
+        {"self_attn.q_proj.bias", 0, query, shape->qkv_bias},
+        {"self_attn.k_proj.weight", key, shape->width, true},
+        {"self_attn.k_proj.bias", 0, key, shape->qkv_bias},
+        {"self_attn.v_proj.weight", key, shape->width, true},
+        {"self_attn.v_proj.bias", 0, key, shape->qkv_bias},
+        {"self_attn.q_norm.weight", 0, shape->head_width, shape->qk_norm},
+        {"self_attn.k_norm.weight", 0, shape->head_width, shape->qk_norm},
+        {"self_attn.o_proj.weight", shape->width, query, true},
+        {"post_attention_layernorm.weight", 0, shape->width, true},
+        {"mlp.gate_proj.weight", shape->feed_forward, shape->width, true},
+        {"mlp.up_proj.weight", shape->feed_forward, shape->width, true},
+        {"mlp.down_proj.weight", shape->width, shape->feed_forward, true},
+    };
+    open_unit(parameters);
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        char name[TENSOR_NAME_BYTES];
+        snprintf(name, sizeof name, "model.layers.%lld.%s", (long long)layer, list[i].name);
+        if (list[i].present)
+            add_tensor(parameters, name, list[i].rows, list[i].width);
+    }
+}
+
+void parameters_make(Parameters *parameters, const ModelShape *shape, int rank, int size)
+{
+    enum { LAYER_TENSORS = 14, OTHER_TENSORS = 3 };
+    *parameters = (Parameters){.shape = *shape};
+    parameters->units = allocate((size_t)shape->layers + 2, sizeof(Unit));
+    parameters->tensors =
+        allocate((size_t)(shape->layers * LAYER_TENSORS + OTHER_TENSORS), sizeof(TensorPlace));
+    open_unit(parameters);
+    add_tensor(parameters, "model.embed_tokens.weight", shape->vocabulary, shape->width);
+    for (int64_t layer = 0; layer < shape->layers; layer++)
+        add_layer(parameters, layer);
+    open_unit(parameters);
+    add_tensor(parameters, "model.norm.weight", 0, shape->width);
+    if (!shape->tied)
+        add_tensor(parameters, "lm_head.weight", shape->vocabulary, shape->width);
+    for (int64_t u = 0; u < parameters->unit_count; u++) {
+        Unit *unit = &parameters->units[u];
+        unit->shard = shard_of(unit->shard.global, rank, size);
+        unit->local_offset = parameters->local;
+        parameters->local += unit->shard.local;
+        if (unit->shard.padded > parameters->largest)
+            parameters->largest = unit->shard.padded;
+    }
+}
+
+void parameters_free(Parameters *parameters)
+{
+    release(parameters->units);
+    release(parameters->tensors);
+    *parameters = (Parameters){0};
+}
+
+Piece parameters_piece(const Parameters *parameters, int64_t index)
+{
+    const TensorPlace *tensor = &parameters->tensors[index];
+    const Unit *unit = &parameters->units[tensor->unit];
+    int64_t begin = tensor->offset > unit->shard.first ? tensor->offset : unit->shard.first;
+    int64_t tensor_end = tensor->offset + tensor->elements;
+    int64_t shard_end = unit->shard.first + unit->shard.local;
+    int64_t end = tensor_end < shard_end ? tensor_end : shard_end;
+    if (end <= begin)
+        return (Piece){.tensor = tensor};
+    return (Piece){
+        .tensor = tensor,
+        .first = begin - tensor->offset,
+        .local = unit->local_offset + begin - unit->shard.first,
+        .count = end - begin,
+    };
+}
+
+static int load_tensor(const Parameters *parameters, int64_t index, const SafetensorsSet *set,
+                       float *values)
+{
+    const TensorPlace *tensor = &parameters->tensors[index];
+    int64_t found = safetensors_find(set, tensor->name);
+    if (found < 0)
+        return fail(EXIT_BAD_DATA, "tensor %s is missing", tensor->name);
+    const SafetensorsTensor *stored = safetensors_tensor(set, found);
+    bool fits = tensor->rows > 0 ? stored->rank == 2 && stored->shape[0] == tensor->rows &&
+                                       stored->shape[1] == tensor->width
+                                 : stored->rank == 1 && stored->shape[0] == tensor->width;
+    if (!fits)
+        return fail(EXIT_BAD_DATA, "tensor %s has not the shape [%lld, %lld] of config.json",
+                    tensor->name, (long long)tensor->rows, (long long)tensor->width);
+    Piece piece = parameters_piece(parameters, index);
+    if (piece.count == 0)
+        return 0;
+    return safetensors_read_f32(set, found, piece.first, piece.count, values + piece.local);
+}
+
+int parameters_load(const Parameters *parameters, const char *path, float *values)
+{
+    SafetensorsSet *set = safetensors_open(path);
+    if (!set)
+        return -1;
+    int status = 0;
+    for (int64_t i = 0; i < parameters->tensor_count && status == 0; i++)
+        status = load_tensor(parameters, i, set, values);
+    bool spare_head = parameters->shape.tied && safetensors_find(set, "lm_head.weight") >= 0;
+    int64_t extra = safetensors_count(set) - parameters->tensor_count - (spare_head ? 1 : 0);
+    if (status == 0 && extra != 0)
+        status = fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes",
+                      (long long)extra);
+    safetensors_close(set);
+    return status == 0 ? 0 : fail_context("%s", path);
+}
+
+static bool writes_residual(const TensorPlace *tensor)
+{
+    return strstr(tensor->name, "o_proj.weight") || strstr(tensor->name, "down_proj.weight");
+}
+
+void parameters_randomise(const Parameters *parameters, uint64_t seed, float *values)
+{
+    double range = parameters->shape.initializer_range;
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        bool matrix = piece.tensor->rows > 0;
+        double scale = range / (writes_residual(piece.tensor)
+                                    ? sqrt(2.0 * (double)parameters->shape.layers)
+                                    : 1.0);
+        float constant = strstr(piece.tensor->name, "norm") ? 1.0f : 0.0f;
+#pragma omp parallel for schedule(static) if (matrix)
+        for (int64_t j = 0; j < piece.count; j++) {
+            double normal[2] = {0};
+            uint64_t element = (uint64_t)(piece.first + j);
+            if (matrix)
+                draw_normal((Draw){.seed = seed,
+                                   .purpose = PURPOSE_INITIALISE,
+                                   .session = (uint32_t)i,
+                                   .step = (uint32_t)(element >> 33),
+                                   .position = (uint32_t)(element >> 1)},
+                            normal);
+            values[piece.local + j] = matrix ? (float)(scale * normal[element & 1]) : constant;
+        }
+    }
+}

@@ -1,0 +1,103 @@
+#include "model/tree.h"
+
+#include <string.h>
+
+#include "base/fail.h"
+
+void tree_make(Tree *tree, int64_t session, const int32_t *trunk, int32_t trunk_length,
+               int32_t branch_capacity)
+{
+    *tree = (Tree){.session = session, .trunk_length = trunk_length};
+    tree->trunk = allocate((size_t)trunk_length, sizeof *tree->trunk);
+    memcpy(tree->trunk, trunk, (size_t)trunk_length * sizeof *trunk);
+    tree->branches = allocate((size_t)branch_capacity, sizeof *tree->branches);
+}
+
+static void allocate_tokens(Branch *branch, int32_t forced, int32_t capacity)
+{
+    branch->tokens = allocate((size_t)(forced + capacity), sizeof *branch->tokens);
+    branch->logprobs = allocate((size_t)capacity, sizeof *branch->logprobs);
+    branch->reference = allocate((size_t)capacity, sizeof *branch->reference);
+    branch->scored = allocate((size_t)capacity, sizeof *branch->scored);
+}
+
+Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capacity)
+{
+    Branch *branch = &tree->branches[tree->branch_count++];
+    *branch = (Branch){.attach = attach, .forced = forced, .graded = 1};
+    allocate_tokens(branch, forced, capacity);
+    return branch;
+}
+
+void tree_free(Tree *tree)
+{
+    for (int32_t b = 0; b < tree->branch_count; b++) {
+        release(tree->branches[b].tokens);
+        release(tree->branches[b].logprobs);
+        release(tree->branches[b].reference);
+        release(tree->branches[b].scored);
+    }
+    release(tree->branches);
+    release(tree->trunk);
+    *tree = (Tree){0};
+}
+
+int64_t branch_rows(const Branch *branch)
+{
+    int64_t rows = branch->forced + branch->count - 1;
+    return rows > 0 ? rows : 0;
+}
+
+int64_t tree_rows(const Tree *tree)
+{
+    int64_t rows = tree->trunk_length;
+    for (int32_t b = 0; b < tree->branch_count; b++)
+        rows += branch_rows(&tree->branches[b]);
+    return rows;
+}
+
+void tree_write(const Tree *tree, Bytes *out)
+{
+    bytes_append(out, tree, sizeof *tree);
+    bytes_append(out, tree->trunk, (size_t)tree->trunk_length * sizeof *tree->trunk);
+    for (int32_t b = 0; b < tree->branch_count; b++) {
+        const Branch *branch = &tree->branches[b];
+        size_t tokens = (size_t)(branch->forced + branch->count), count = (size_t)branch->count;
+        bytes_append(out, branch, sizeof *branch);
+        bytes_append(out, branch->tokens, tokens * sizeof *branch->tokens);
+        bytes_append(out, branch->logprobs, count * sizeof *branch->logprobs);
+        bytes_append(out, branch->scored, count * sizeof *branch->scored);
+    }
+}
+
+typedef struct {
+    const char *bytes;
+    size_t length, used;
+} Reader;
+
+static void take(Reader *reader, void *out, size_t bytes)
+{
+    CHECK(bytes <= reader->length - reader->used, "a tree is cut short");
+    if (bytes > 0)
+        memcpy(out, reader->bytes + reader->used, bytes);
+    reader->used += bytes;
+}
+
+size_t tree_read(Tree *tree, const char *bytes, size_t length)
+{
+    Reader reader = {.bytes = bytes, .length = length};
+    take(&reader, tree, sizeof *tree);
+    tree->trunk = allocate((size_t)tree->trunk_length, sizeof *tree->trunk);
+    tree->branches = allocate((size_t)tree->branch_count, sizeof *tree->branches);
+    take(&reader, tree->trunk, (size_t)tree->trunk_length * sizeof *tree->trunk);
+    for (int32_t b = 0; b < tree->branch_count; b++) {
+        Branch *branch = &tree->branches[b];
+        take(&reader, branch, sizeof *branch);
+        allocate_tokens(branch, branch->forced, branch->count);
+        size_t tokens = (size_t)(branch->forced + branch->count), count = (size_t)branch->count;
+        take(&reader, branch->tokens, tokens * sizeof *branch->tokens);
+        take(&reader, branch->logprobs, count * sizeof *branch->logprobs);
+        take(&reader, branch->scored, count * sizeof *branch->scored);
+    }
+    return reader.used;
+}

@@ -1,0 +1,50 @@
+// weights.h - the weights that arithmetic reads: packed for the kernels, in the compute type.
+//
+// Parameters are sharded fp32 masters; Weights are their cast-and-packed form. A *resident* set
+// holds every unit (engines). A *windowed* set holds the embedding, one layer and the output, and
+// fetches a unit through its source when it is asked for (the sharded learner and reference): then
+// every rank of the source's group must ask for the same units in the same order.
+
+#ifndef L2A_MODEL_WEIGHTS_H
+#define L2A_MODEL_WEIGHTS_H
+
+#include "kernels/kernels.h"
+#include "model/parameters.h"
+
+typedef struct {
+    Matrix q, k, v, o, gate, up, down;
+    const float *input_norm, *post_norm;      // [width]
+    const float *q_bias, *k_bias, *v_bias;    // NULL where the family has none
+    const float *q_norm, *k_norm;             // [head_width] or NULL
+} LayerWeights;
+
+typedef struct Weights Weights;
+
+// Fills `flat` [padded elements of the unit] with the unit's fp32 values.
+typedef void (*UnitSource)(void *context, int64_t unit, float *flat);
+
+// `parameters` and `kernels` are borrowed.
+Weights *weights_make(const Parameters *parameters, const Kernels *kernels, ElementType type,
+                      bool resident);
+void weights_free(Weights *weights);
+
+// Bytes that weights_make takes.
+size_t weights_bytes(const Parameters *parameters, const Kernels *kernels, ElementType type,
+                     bool resident);
+
+// Casts and packs one unit from its fp32 values.
+void weights_load_unit(Weights *weights, int64_t unit, const float *flat);
+
+// A windowed set asks this source; resets what it holds. `context` is borrowed.
+void weights_set_source(Weights *weights, UnitSource source, void *context);
+
+// Forgets what a window holds (the masters have changed).
+void weights_invalidate(Weights *weights);
+
+// Views, valid until the next request for a unit of the same kind.
+Matrix weights_embedding(Weights *weights);
+const LayerWeights *weights_layer(Weights *weights, int64_t layer);
+Matrix weights_output(Weights *weights); // the embedding where tied
+const float *weights_final_norm(Weights *weights);
+
+#endif
