@@ -151,7 +151,7 @@ typedef struct {
 
     // z = logits / temperature in place (a division, not a product with the reciprocal; temperature
     // > 0: greedy sampling uses 1); out [rows] = log-sum-exp of z = m + log(l), in double, rounded
-    // once, m = max z_j, l = lane sum of exp(z_j - m). NaN or infinite logits give NaN.
+    // once, m = max z_j, l = lane sum of exp(z_j - m). NaN or +infinity among the logits give NaN.
     void (*logsumexp)(Queue *queue, float *out, Tensor logits, float temperature);
 
     // out [i] = z[targets[i].row, targets[i].token] - lse[targets[i].row].

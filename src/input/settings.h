@@ -12,6 +12,9 @@
 
 #include "base/memory.h"
 
+// What the program is asked to do; options.h has the names.
+typedef enum { TASK_CHECK, TASK_PREPARE, TASK_TRAIN, TASK_EVALUATE, TASK_COUNT } Task;
+
 typedef enum { PLACEMENT_SHARED, PLACEMENT_SPLIT } Placement;
 typedef enum { COMPUTE_F32, COMPUTE_BF16 } Compute;
 typedef enum { ALGORITHM_GRPO, ALGORITHM_SFT } Algorithm;
@@ -31,14 +34,14 @@ typedef struct {
         int64_t seed;
     } run;
     struct {
-        char *path;       // Hugging Face directory, a checkpoint, or a run directory
-        bool random;      // start from random weights: path needs config.json and tokenizer only
+        char *path;  // Hugging Face directory, a checkpoint, or a run directory
+        bool random; // start from random weights: path needs config.json and tokenizer only
         Compute compute;
-        char *chat;       // auto, chatml, qwen3, llama3
+        char *chat; // auto, chatml, qwen3, llama3
         bool thinking;
     } model;
     struct {
-        char *train;       // JSON lines of samples or sessions
+        char *train;         // JSON lines of samples or sessions
         char *system_prompt; // text file; "": no system message
         bool skip_bad;
         bool keep_sessions;
@@ -77,8 +80,8 @@ typedef struct {
     struct {
         double learning_rate, beta1, beta2, epsilon, weight_decay, max_gradient_norm;
         Schedule schedule;
-        int64_t warmup_steps;   // of the learning rate
-        double min_ratio;       // of the schedule's end
+        int64_t warmup_steps; // of the learning rate
+        double min_ratio;     // of the schedule's end
     } optimizer;
     struct {
         int64_t batch_contexts;
@@ -92,20 +95,20 @@ typedef struct {
         Schedule schedule;
     } warmup;
     struct {
-        char *file;      // samples to evaluate on; "": none
-        int64_t every;   // steps between evaluations inside training; 0: only before and after
+        char *file;       // samples to evaluate on; "": none
+        int64_t every;    // steps between evaluations inside training; 0: only before and after
         int64_t contexts; // the first so many contexts (whole sessions); 0: all
-        int64_t samples; // rollouts a context
+        int64_t samples;  // rollouts a context
         double temperature, top_p, repetition_penalty;
         int64_t top_k;
         int64_t max_response_tokens;
         char *judge_training; // samples from which the rule judge's weights come; "": data.train
-        char *output;    // JSON lines of rollouts and grades of `learn2ask evaluate`
+        char *output;         // JSON lines of rollouts and grades of `learn2ask evaluate`
     } evaluate;
     struct {
         int64_t every; // steps
         int64_t keep_last, keep_every;
-        char *keep_best; // metric name, e.g. val/ave_total_reward; "": off
+        char *keep_best;  // metric name, e.g. val/ave_total_reward; "": off
         int64_t patience; // evaluations without a better keep_best; 0: off
     } checkpoint;
     struct {
@@ -114,11 +117,13 @@ typedef struct {
         char *info_sets;      // JSON lines with cid and info_set; "": from the input's own fields
         bool round_context, trailing_round; // compat options
     } prepare;
+    struct SettingsSource *source; // owned; where each value came from, for messages
 } Settings;
 
 // One row of the table, for whoever prints it (help, README, schema).
 typedef enum {
-    SETTING_TEXT,
+    SETTING_TEXT, // with choices: one of them
+    SETTING_PATH, // of a file, relative to the working directory
     SETTING_INTEGER,
     SETTING_REAL,
     SETTING_FLAG,
@@ -128,7 +133,7 @@ typedef enum {
 typedef struct {
     const char *section, *key;
     SettingType type;
-    const char *initial;        // default as text; NULL: must be given
+    const char *initial;        // default as text; "" of a text: not given (settings_check asks)
     double minimum, maximum;    // of numbers, inclusive
     const char *const *choices; // of SETTING_CHOICE, NULL-terminated, in the order of the enum
     size_t offset;              // in Settings
@@ -138,14 +143,40 @@ typedef struct {
 extern const SettingRow settings_table[];
 extern const int64_t settings_count;
 
-// Reads `path`, applies `overrides` ("section.key=value", in order), fills defaults. Every fault
-// found is recorded, one a line as "file:line: message", in `faults`; returns 0 when there is none,
-// else -1 with the first in fail_message and EXIT_BAD_SETTINGS (EXIT_NO_INPUT: no such file).
+// The row of `section`.`key`; NULL where there is none.
+const SettingRow *settings_find(const char *section, const char *key);
+
+// Reads `path`, applies `overrides` ("section.key=value", in order), fills defaults; `{seed}` in
+// run.directory becomes the seed. Every fault found is recorded, one a line as
+// "error: file:line: message", in `faults`; returns 0 when there is none, else -1 with the first in
+// fail_message and EXIT_BAD_SETTINGS (EXIT_NO_INPUT: no such file; EXIT_USAGE: only overrides are
+// at fault). After a failure there is nothing to free.
 int settings_read(Settings *settings, const char *path, const char *const *overrides,
                   int64_t override_count, Bytes *faults);
 
+// The same for a text in memory, called `name` in messages: the run.ini of a checkpoint, or a file
+// that one rank read for all.
+int settings_read_text(Settings *settings, const char *text, size_t length, const char *name,
+                       const char *const *overrides, int64_t override_count, Bytes *faults);
+
+// What no single value shows: files that `task` needs, settings that contradict each other, values
+// that are allowed and seldom meant. Faults and warnings are added as lines ("error: ...",
+// "warning: ..."), each with the place of the value; returns as settings_read does. TASK_CHECK asks
+// for what every task asks whose files are named.
+int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *warnings);
+
 // The effective settings as an .ini text, every default explicit. settings_read takes it back.
 void settings_print(const Settings *settings, Bytes *out);
+
+// The defaults as an .ini text with a comment above each: a file to start from.
+void settings_print_defaults(Bytes *out);
+
+// README's chapter: a table a section.
+void settings_print_markdown(Bytes *out);
+
+// What is known of the setting (or all of a section) called `name`; -1 and EXIT_USAGE, with the
+// nearest name, where there is none.
+int settings_explain(const char *name, Bytes *out);
 
 void settings_free(Settings *settings);
 

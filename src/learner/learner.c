@@ -5,8 +5,6 @@
 #include "base/clock.h"
 #include "base/fail.h"
 
-enum { SLOTS_PER_ROW = 2 }; // branches begin at multiples of 16 slots
-
 // Gathers a unit from shards: the source of windowed weights.
 static void gather_policy_unit(void *context, int64_t u, float *flat)
 {
@@ -30,7 +28,7 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
                   const Collective *collective, LearnerLayout layout)
 {
     *learner = (Learner){.group = *group, .collective = collective, .model = model};
-    int64_t rows = layout.micro_batch_tokens, slots = slots_aligned(SLOTS_PER_ROW * rows);
+    int64_t rows = layout.micro_batch_tokens, slots = plan_slots(rows);
     optimizer_make(&learner->optimizer, model->parameters, model->kernels);
     gradient_make(&learner->gradient, model->parameters, model->kernels, collective,
                   &learner->group);
@@ -61,15 +59,18 @@ void learner_free(Learner *learner)
     *learner = (Learner){0};
 }
 
-size_t learner_bytes(const Model *model, int ranks, LearnerLayout layout, bool with_reference)
+LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_tokens, bool gathers,
+                            bool with_reference)
 {
     const Parameters *parameters = model->parameters;
-    int64_t rows = layout.micro_batch_tokens;
     size_t flat = (size_t)parameters->local * sizeof(float);
     size_t window = weights_bytes(parameters, model->kernels, model->type, false);
-    return 3 * flat + gradient_bytes(parameters, ranks) +
-           workspace_bytes(model, WORKSPACE_TRAIN, rows, slots_aligned(SLOTS_PER_ROW * rows)) +
-           (layout.resident ? 0 : window) + (with_reference ? flat + window : 0);
+    return (LearnerMemory){
+        .state = 3 * flat + gradient_bytes(parameters, ranks),
+        .activations = workspace_bytes(model, WORKSPACE_TRAIN, micro_batch_tokens,
+                                       plan_slots(micro_batch_tokens)),
+        .windows = (gathers ? window : 0) + (with_reference ? flat + window : 0),
+    };
 }
 
 void learner_reserve_reference(Learner *learner)
@@ -89,14 +90,6 @@ void learner_freeze_reference(Learner *learner)
     learner->model->kernels->copy(NULL, learner->reference_shards, learner->optimizer.master,
                                   (size_t)learner->model->parameters->local * sizeof(float));
     weights_invalidate(learner->reference);
-}
-
-static void load_micro_batch(Learner *learner, const Plan *plan, int64_t index)
-{
-    batch_clear(&learner->batch);
-    for (int64_t p = plan->starts[index]; p < plan->starts[index + 1]; p++)
-        batch_add(&learner->batch, &plan->parts[p]);
-    batch_finish(&learner->batch);
 }
 
 static Plan plan_of(const Learner *learner, Tree *trees, int64_t count)
@@ -193,7 +186,7 @@ int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, in
     Plan plan = plan_of(learner, trees, count);
     gradient_clear(&learner->gradient);
     for (int64_t b = 0; b < plan.count; b++) {
-        load_micro_batch(learner, &plan, b);
+        plan_load(&plan, b, &learner->batch);
         run_micro_batch(learner, settings, &context, &phases);
     }
     double since = clock_now();
@@ -209,38 +202,4 @@ int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, in
     if (!isfinite(norm))
         return fail(EXIT_BUG, "the gradient's norm is not finite");
     return 0;
-}
-
-typedef struct {
-    double sum, tokens;
-} Score;
-
-static void add_scores(void *context, const Batch *batch, int64_t first, int64_t count,
-                       const float *logprobs, float *coefficients)
-{
-    (void)batch;
-    (void)first;
-    (void)coefficients;
-    Score *score = context;
-    for (int64_t i = 0; i < count; i++)
-        score->sum -= (double)logprobs[i];
-    score->tokens += (double)count;
-}
-
-void learner_score(Learner *learner, Tree *trees, int64_t count, double temperature, double *sum,
-                   double *tokens)
-{
-    Score score = {0};
-    Plan plan = plan_of(learner, trees, count);
-    for (int64_t b = 0; b < plan.count; b++) {
-        load_micro_batch(learner, &plan, b);
-        model_forward(learner->model, learner->weights, &learner->batch, &learner->workspace,
-                      NULL);
-        model_vocabulary(learner->model, learner->weights, &learner->batch, &learner->workspace,
-                         (float)temperature, add_scores, &score, NULL);
-    }
-    plan_free(&plan);
-    group_sum(&learner->group, (double *)&score, 2);
-    *sum = score.sum;
-    *tokens = score.tokens;
 }

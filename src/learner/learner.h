@@ -58,12 +58,13 @@ typedef struct {
 int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, int64_t count,
                  Metrics *metrics);
 
-// Sum of -lp over the scored tokens of the trees under the current weights, and their number.
-// Collective over the group.
-void learner_score(Learner *learner, Tree *trees, int64_t count, double temperature, double *sum,
-                   double *tokens);
+// Bytes of device memory a learner rank takes: sharded state, activations, and windows of gathered
+// units with the reference's shards. `gathers`: without an engine's resident weights.
+typedef struct {
+    size_t state, activations, windows;
+} LearnerMemory;
 
-// Bytes of device memory a learner rank takes.
-size_t learner_bytes(const Model *model, int ranks, LearnerLayout layout, bool with_reference);
+LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_tokens, bool gathers,
+                            bool with_reference);
 
 #endif

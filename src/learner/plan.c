@@ -152,3 +152,16 @@ void plan_free(Plan *plan)
     release(plan->starts);
     *plan = (Plan){0};
 }
+
+void plan_load(const Plan *plan, int64_t index, Batch *batch)
+{
+    batch_clear(batch);
+    for (int64_t p = plan->starts[index]; p < plan->starts[index + 1]; p++)
+        batch_add(batch, &plan->parts[p]);
+    batch_finish(batch);
+}
+
+int64_t plan_slots(int64_t rows)
+{
+    return slots_aligned(2 * rows);
+}

@@ -29,4 +29,11 @@ void plan_make(Plan *plan, Tree *trees, int64_t count, const ModelShape *shape,
                PlanLayout layout);
 void plan_free(Plan *plan);
 
+// Packs micro-batch `index` of this rank (empty where the rank has fewer than others).
+void plan_load(const Plan *plan, int64_t index, Batch *batch);
+
+// Cache slots for micro-batches of `rows` rows: branches begin at multiples of 16, so short ones
+// leave gaps. A micro-batch is full when either runs out.
+int64_t plan_slots(int64_t rows);
+
 #endif

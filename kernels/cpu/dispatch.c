@@ -1,0 +1,86 @@
+// dispatch.c - which instruction set this machine is served by.
+
+#include <fenv.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "kernels/cpu/cpu.h"
+
+typedef struct {
+    const Kernels *kernels;
+    bool (*supported)(void);
+} InstructionSet;
+
+static bool plain_supported(void)
+{
+    return true;
+}
+
+#ifdef __x86_64__
+
+static bool avx2_supported(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static bool avx512_supported(void)
+{
+    return avx2_supported() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq");
+}
+
+static const InstructionSet INSTRUCTION_SETS[] = {
+    // the best first
+    {&kernels_cpu_avx512, avx512_supported},
+    {&kernels_cpu_avx2, avx2_supported},
+    {&kernels_cpu_plain, plain_supported},
+};
+
+#else
+
+static const InstructionSet INSTRUCTION_SETS[] = {{&kernels_cpu_plain, plain_supported}};
+
+#endif
+
+enum { COUNT = sizeof INSTRUCTION_SETS / sizeof INSTRUCTION_SETS[0] };
+
+// Some library may have been built to flush subnormals at start-up: every thread goes back to the
+// default (round to nearest, nothing flushed). Threads that are made later inherit it.
+static void environment_reset(void)
+{
+#pragma omp parallel
+    fesetenv(FE_DFL_ENV);
+}
+
+const Kernels *kernels_cpu_named(const char *isa)
+{
+    for (int i = 0; i < COUNT; i++) {
+        const InstructionSet *set = &INSTRUCTION_SETS[i];
+        if (strcmp(isa, set->kernels->name) == 0 && set->supported()) {
+            environment_reset();
+            return set->kernels;
+        }
+    }
+    return NULL;
+}
+
+const Kernels *kernels_cpu(void)
+{
+    const char *isa = getenv("LEARN2ASK_ISA");
+    if (isa && *isa) {
+        const Kernels *kernels = kernels_cpu_named(isa);
+        if (!kernels)
+            die(EXIT_BAD_SETTINGS,
+                "LEARN2ASK_ISA is '%s', which this machine does not have or this program does not "
+                "know: set it to plain, avx2 or avx512, or leave it unset for the best one",
+                isa);
+        return kernels;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        if (INSTRUCTION_SETS[i].supported())
+            return kernels_cpu_named(INSTRUCTION_SETS[i].kernels->name);
+    }
+    die(EXIT_BUG, "no instruction set fits");
+}

@@ -1,0 +1,296 @@
+// products.c - the three products with a weight matrix, over one blocked loop.
+//
+// A product is c [rows, columns] (+)= a b, its columns cut into panels. Threads share a grid of
+// rows by panels of c. Within a share the chains are cut into depth blocks so that a panel's block
+// stays in the first-level cache, and rows into blocks that stay in the second; at a cut the sums
+// rest in c as fp32, which changes no bit. What varies between the three is where a's elements lie
+// and how b's panels come about: product_nt reads them in place, the others build them block by
+// block.
+
+#include <omp.h>
+
+#include "base/fail.h"
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/packed.h"
+
+enum {
+    DEPTH_BLOCK = 320,         // a panel's block: 20 KiB
+    ROW_BLOCK = 120,           // a's block: 150 KiB
+    PANEL_BLOCK = 512 / PANEL, // panels built at a time
+    COPY_PANELS = 12,          // from how many panels on copying a's block pays
+    PARALLEL_WORK = 100000,    // multiply-adds below which one thread is faster
+};
+
+typedef struct Product Product;
+
+// Element (panel p, row k, column j) is data[p * panel + k * PANEL + j].
+typedef struct {
+    const void *data;
+    int64_t panel;
+    ElementType type;
+} Panels;
+
+struct Product {
+    Tensor c;
+    const float *a;        // a[i * a_row + k * a_step]
+    int64_t a_row, a_step; //
+    int64_t depth;
+    bool accumulate;
+    Matrix w; // where b comes from: one of the two
+    Tensor x;
+    Panels (*panels)(const Product *product, Range panels, Range depth, float *scratch);
+    bool builds; // whether `panels` writes to its scratch
+};
+
+// One block of the loops: a part of c with what it is computed from.
+typedef struct {
+    Range rows, panels;
+    int64_t depth;
+    const float *a;
+    int64_t a_row, a_step;
+    Panels b;
+    bool from_c;
+} Part;
+
+// `rows` and `count` panels from `panel` on, both counted inside the part. Tile `turn` of `turns`
+// of these panels fetches its share of the panels that come next.
+static void part_tile(const Product *product, const Part *part, Range rows, int64_t panel,
+                      int count, int64_t turn, int64_t turns)
+{
+    ElementType type = part->b.type;
+    int64_t column = (part->panels.first + panel) * PANEL;
+    int64_t bytes = (int64_t)type_bytes(type), share = PANEL * bytes / turns;
+    const char *b = element_at(part->b.data, type, panel * part->b.panel);
+    Tile tile = {
+        .a = part->a + rows.first * part->a_row,
+        .a_row = part->a_row,
+        .a_step = part->a_step,
+        .b = b,
+        .b_panel = part->b.panel,
+        .b_step = PANEL,
+        .c = row_of(product->c, part->rows.first + rows.first) + column,
+        .c_row = product->c.stride,
+        .depth = part->depth,
+        .from_c = part->from_c,
+        .ahead = b + count * part->b.panel * bytes + turn * part->depth * share,
+        .ahead_panel = part->b.panel * bytes,
+        .ahead_step = share,
+    };
+    int64_t left = product->c.width - column;
+    if (left >= count * PANEL)
+        tile_panel((int)rows.count, count, type, &tile);
+    else
+        tile_cut((int)rows.count, PANEL, left, type, tile);
+}
+
+static void part_compute(const Product *product, const Part *part)
+{
+    Shares tiles = shares_of((Range){0, part->rows.count}, pieces_of(part->rows.count, TILE_ROWS));
+    int together = tiles.parts == 1 ? tile_panels((int)part->rows.count) : 1;
+    int64_t whole = product->c.width / PANEL - part->panels.first; // panels not cut off
+    for (int64_t panel = 0, count; panel < part->panels.count; panel += count) {
+        count = panel + together <= least(whole, part->panels.count) ? together : 1;
+        for (int64_t tile = 0; tile < tiles.parts; tile++)
+            part_tile(product, part, shares_at(&tiles, tile), panel, (int)count, tile, tiles.parts);
+    }
+}
+
+// A copy of a's block in scratch, where its rows lie close: distant rows collide in the caches.
+static void part_copy_rows(const Product *product, Part *part, Range depth, float *scratch)
+{
+    Range rows = part->rows;
+    if (product->a_step == 1) {
+        part->a_row = depth.count + BLOCK;
+        for (int64_t i = 0; i < rows.count; i++)
+            memcpy(scratch + i * part->a_row,
+                   product->a + (rows.first + i) * product->a_row + depth.first,
+                   (size_t)depth.count * sizeof *scratch);
+    } else {
+        part->a_step = rows.count;
+        for (int64_t k = 0; k < depth.count; k++)
+            memcpy(scratch + k * rows.count,
+                   product->a + (depth.first + k) * product->a_step + rows.first,
+                   (size_t)rows.count * sizeof *scratch);
+    }
+    part->a = scratch;
+}
+
+enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) };
+
+static void depth_compute(const Product *product, Range rows, Range panels, Range depth,
+                          float *scratch)
+{
+    Part part = {
+        .panels = panels,
+        .depth = depth.count,
+        .b = product->panels(product, panels, depth, scratch + ROWS_SCRATCH),
+        .from_c = product->accumulate || depth.first > 0,
+    };
+    int64_t blocks = pieces_of(rows.count, ROW_BLOCK);
+    for (int64_t block = 0; block < blocks; block++) {
+        part.rows = range_share(rows, blocks, block);
+        part.a = product->a + part.rows.first * product->a_row + depth.first * product->a_step;
+        part.a_row = product->a_row;
+        part.a_step = product->a_step;
+        if (panels.count >= COPY_PANELS && part.rows.count > 4 * TILE_ROWS)
+            part_copy_rows(product, &part, depth, scratch);
+        part_compute(product, &part);
+    }
+}
+
+// A thread's share of c. Few rows read each panel once, so their chains are not cut.
+static void share_compute(const Product *product, Range rows, Range panels)
+{
+    bool cut = rows.count > 2 * TILE_ROWS || product->builds;
+    int64_t blocks = cut ? pieces_of(product->depth, DEPTH_BLOCK) : 1;
+    int64_t size = rounded_up(pieces_of(product->depth, blocks), PANEL);
+    int64_t wide = product->builds ? PANEL_BLOCK : panels.count;
+    size_t floats = ROWS_SCRATCH + (product->builds ? DEPTH_BLOCK * PANEL_BLOCK * PANEL : 0);
+    float *scratch = scratch_cpu(floats * sizeof *scratch);
+    for (int64_t p = 0; p < panels.count; p += wide) {
+        for (int64_t k = 0; k < product->depth; k += size)
+            depth_compute(product, rows, range_piece(panels, panels.first + p, wide),
+                          range_piece((Range){0, product->depth}, k, size), scratch);
+    }
+}
+
+// How many shares of the rows a grid of `threads` has: the fewest tiles for the busiest thread, and
+// of equals the fewest, since every share of the rows reads all of b.
+static int64_t grid_rows(int64_t rows, int64_t panels, int64_t threads)
+{
+    int64_t best = 1, best_work = INT64_MAX;
+    for (int64_t parts = 1; parts <= threads; parts++) {
+        if (threads % parts)
+            continue;
+        int64_t work =
+            pieces_of(pieces_of(rows, parts), TILE_ROWS) * pieces_of(panels, threads / parts);
+        if (work < best_work) {
+            best_work = work;
+            best = parts;
+        }
+    }
+    return best;
+}
+
+static void product_compute(const Product *product)
+{
+    Range rows = {0, product->c.rows}, panels = {0, pieces_of(product->c.width, PANEL)};
+    int64_t work = rows.count * product->c.width * product->depth;
+    int64_t threads = work < PARALLEL_WORK ? 1 : omp_get_max_threads();
+    if (threads == 1) {
+        if (rows.count > 0 && panels.count > 0)
+            share_compute(product, rows, panels);
+        return;
+    }
+    int64_t row_parts = grid_rows(rows.count, panels.count, threads);
+#pragma omp parallel num_threads((int)threads)
+    for (int64_t t = omp_get_thread_num(); t < threads; t += omp_get_num_threads()) {
+        Range mine = range_share(rows, row_parts, t % row_parts);
+        Range wide = range_share(panels, threads / row_parts, t / row_parts);
+        if (mine.count > 0 && wide.count > 0)
+            share_compute(product, mine, wide);
+    }
+}
+
+static Panels panels_in_place(const Product *product, Range panels, Range depth, float *scratch)
+{
+    (void)scratch;
+    Matrix w = product->w;
+    int64_t first = panels.first * PANEL * w.width + depth.first * PANEL;
+    return (Panels){element_at(w.packed, w.type, first), w.width * PANEL, w.type};
+}
+
+void CPU(product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w)
+{
+    (void)queue;
+    CHECK(out.rows == x.rows && out.width == w.rows && x.width == w.width,
+          "[%ld, %ld] = [%ld, %ld] times the transpose of [%ld, %ld]", (long)out.rows,
+          (long)out.width, (long)x.rows, (long)x.width, (long)w.rows, (long)w.width);
+    product_compute(&(Product){.c = out,
+                               .a = x.data,
+                               .a_row = x.stride,
+                               .a_step = 1,
+                               .depth = x.width,
+                               .w = w,
+                               .panels = panels_in_place});
+}
+
+// Rows [k, k + 16) of W, which stand side by side in W's panel, become rows of b's panels.
+static void rows_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float *to)
+{
+    float block[BLOCK * BLOCK] = {0};
+    int64_t source = k / PANEL * PANEL * w.width + k % PANEL;
+    int64_t first = panels.first * PANEL, end = least(w.width, first + panels.count * PANEL);
+    for (int64_t j = first; j < end; j += BLOCK) {
+        float *place = to + (j - first) / PANEL * b_panel + (j - first) % PANEL;
+        const void *from = element_at(w.packed, w.type, source + j * PANEL);
+        int64_t columns = least(BLOCK, end - j);
+        if (w.type == TYPE_F32 && columns == BLOCK) {
+            block_transpose(place, PANEL, from, PANEL);
+            continue;
+        }
+        for (int64_t i = 0; i < columns; i++)
+            lanes_store(block + i * BLOCK,
+                        elements_load(element_at(from, w.type, i * PANEL), w.type));
+        block_transpose(place, PANEL, block, BLOCK);
+    }
+}
+
+static Panels panels_transposed(const Product *product, Range panels, Range depth, float *scratch)
+{
+    int64_t b_panel = rounded_up(depth.count, BLOCK) * PANEL;
+    for (int64_t k = 0; k < depth.count; k += BLOCK)
+        rows_build(product->w, depth.first + k, panels, b_panel, scratch + k * PANEL);
+    return (Panels){scratch, b_panel, TYPE_F32};
+}
+
+void CPU(product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumulate)
+{
+    (void)queue;
+    CHECK(out.rows == y.rows && y.width == w.rows && out.width == w.width,
+          "[%ld, %ld] = [%ld, %ld] times [%ld, %ld]", (long)out.rows, (long)out.width, (long)y.rows,
+          (long)y.width, (long)w.rows, (long)w.width);
+    product_compute(&(Product){.c = out,
+                               .a = y.data,
+                               .a_row = y.stride,
+                               .a_step = 1,
+                               .depth = y.width,
+                               .accumulate = accumulate,
+                               .w = w,
+                               .panels = panels_transposed,
+                               .builds = true});
+}
+
+static Panels panels_copied(const Product *product, Range panels, Range depth, float *scratch)
+{
+    Tensor x = product->x;
+    int64_t b_panel = depth.count * PANEL;
+    for (int64_t k = 0; k < depth.count; k++) {
+        const float *row = row_of(x, depth.first + k);
+        for (int64_t p = 0; p < panels.count; p++) {
+            int64_t column = (panels.first + p) * PANEL;
+            for (int64_t j = 0; j < PANEL; j += BLOCK)
+                lanes_store(
+                    scratch + p * b_panel + k * PANEL + j,
+                    lanes_load_tail(row + column + j, most(0, least(BLOCK, x.width - column - j))));
+        }
+    }
+    return (Panels){scratch, b_panel, TYPE_F32};
+}
+
+void CPU(product_tn)(Queue *queue, Tensor out, Tensor y, Tensor x)
+{
+    (void)queue;
+    CHECK(out.rows == y.width && out.width == x.width && x.rows == y.rows,
+          "[%ld, %ld] += the transpose of [%ld, %ld] times [%ld, %ld]", (long)out.rows,
+          (long)out.width, (long)y.rows, (long)y.width, (long)x.rows, (long)x.width);
+    product_compute(&(Product){.c = out,
+                               .a = y.data,
+                               .a_row = 1,
+                               .a_step = y.stride,
+                               .depth = y.rows,
+                               .accumulate = true,
+                               .x = x,
+                               .panels = panels_copied,
+                               .builds = true});
+}

@@ -1,0 +1,98 @@
+#include "exchange/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+
+Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order)
+{
+    size_t needed = (size_t)list->count + 1;
+    grow((void **)&list->trees, &list->capacity, needed, sizeof *list->trees);
+    grow((void **)&list->order, &list->order_capacity, needed, sizeof *list->order);
+    list->trees[list->count] = *tree;
+    list->order[list->count] = order;
+    return &list->trees[list->count++];
+}
+
+void tree_list_clear(TreeList *list)
+{
+    for (int64_t t = 0; t < list->count; t++)
+        tree_free(&list->trees[t]);
+    list->count = 0;
+}
+
+void tree_list_free(TreeList *list)
+{
+    tree_list_clear(list);
+    release(list->trees);
+    release(list->order);
+    *list = (TreeList){0};
+}
+
+typedef struct {
+    int64_t order, index;
+} Place;
+
+static int by_order(const void *left, const void *right)
+{
+    const Place *a = left, *b = right;
+    return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static void sort_list(TreeList *list)
+{
+    size_t count = (size_t)list->count;
+    Place *places = allocate(count, sizeof *places);
+    Tree *sorted = allocate(count, sizeof *sorted);
+    for (size_t i = 0; i < count; i++)
+        places[i] = (Place){list->order[i], (int64_t)i};
+    qsort(places, count, sizeof *places, by_order);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(places[i].order == (int64_t)i, "tree %zu of the step is missing or doubled", i);
+        sorted[i] = list->trees[places[i].index];
+        list->order[i] = (int64_t)i;
+    }
+    if (count > 0)
+        memcpy(list->trees, sorted, count * sizeof *sorted);
+    release(places);
+    release(sorted);
+}
+
+void exchange_trees(const World *world, TreeList *mine, TreeList *all)
+{
+    Bytes send = {0}, receive = {0};
+    size_t *starts = allocate((size_t)world->all.size + 1, sizeof *starts);
+    for (int64_t t = 0; t < mine->count; t++) {
+        bytes_append(&send, &mine->order[t], sizeof mine->order[t]);
+        tree_write(&mine->trees[t], &send);
+    }
+    group_all_gather_bytes(&world->all, &send, &receive, starts);
+    tree_list_clear(mine);
+    tree_list_clear(all);
+    for (size_t used = 0; used < receive.length;) {
+        int64_t order;
+        Tree tree;
+        memcpy(&order, receive.data + used, sizeof order);
+        used += sizeof order;
+        used += tree_read(&tree, receive.data + used, receive.length - used);
+        tree_list_add(all, &tree, order);
+    }
+    sort_list(all);
+    release(starts);
+    bytes_free(&send);
+    bytes_free(&receive);
+}
+
+void exchange_weights(const World *world, const Collective *collective,
+                      const Parameters *parameters, const float *master, float *staging,
+                      Weights *weights)
+{
+    for (int64_t u = 0; u < parameters->unit_count; u++) {
+        const Unit *unit = &parameters->units[u];
+        const float *shard = master ? master + unit->local_offset : NULL;
+        collective->publish(world, staging, shard, unit->shard.local);
+        if (weights)
+            weights_load_unit(weights, u, staging);
+    }
+}

@@ -1,0 +1,37 @@
+// exchange.h - where roles meet: trees one way, weights the other.
+//
+// Both calls are collective over all ranks of the world and are the same for every placement.
+
+#ifndef L2A_EXCHANGE_EXCHANGE_H
+#define L2A_EXCHANGE_EXCHANGE_H
+
+#include "model/tree.h"
+#include "model/weights.h"
+#include "parallel/collective.h"
+
+// A step's trees. Each has a place in the order of the step.
+typedef struct {
+    Tree *trees;    // owned
+    int64_t *order; // owned: place in the step
+    int64_t count;
+    size_t capacity, order_capacity;
+} TreeList;
+
+// Appends a tree; the list owns its contents from then on.
+Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order);
+void tree_list_clear(TreeList *list);
+void tree_list_free(TreeList *list);
+
+// Every rank's finished trees on every rank, in the order of the step: `mine` is emptied into `all`.
+// Token ids are small (a few MB a step); the learner ranks then agree on who computes what without
+// another word. Collective over world->all.
+void exchange_trees(const World *world, TreeList *mine, TreeList *all);
+
+// The learners' masters, unit by unit, cast and packed into the rollout ranks' weights (NULL on
+// ranks without that role). No rank funnels: each learner sends its own shards. `staging` holds the
+// largest unit in fp32. Collective over world->all.
+void exchange_weights(const World *world, const Collective *collective,
+                      const Parameters *parameters, const float *master, float *staging,
+                      Weights *weights);
+
+#endif

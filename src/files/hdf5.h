@@ -1,0 +1,41 @@
+// hdf5.h - the one door to HDF5: one thread at a time, silent, and reasons as text.
+//
+// Debian's HDF5 is not thread-safe and prints its error stack; a full disk makes its exit handler
+// crash. So every use stands between hdf5_enter and hdf5_leave, which cure all three.
+
+#ifndef L2A_FILES_HDF5_H
+#define L2A_FILES_HDF5_H
+
+#include <stdint.h>
+
+#include <hdf5.h>
+
+#include "base/fail.h"
+
+void hdf5_enter(void);
+void hdf5_leave(void);
+
+// Records "cannot <doing> <path>: <innermost reason that HDF5 gives>"; returns -1.
+int hdf5_fail(ExitCode code, const char *doing, const char *path);
+
+// Access list of our files: no file locks (they fail on network file systems), the version 1.8
+// format (its metadata carry checksums), data sets of 64 KiB or more on 4 KiB boundaries.
+hid_t hdf5_access_list(void);
+
+// Creates a file that must not exist; negative on failure. No object in it has times, so that its
+// bytes depend on its content only.
+hid_t hdf5_create(const char *path);
+
+// Creates a contiguous data set, its space taken at once and never filled, and the groups of its
+// name; negative on failure.
+hid_t hdf5_create_set(hid_t file, const char *name, hid_t type, hid_t space);
+
+// Attributes of an object; a negative value is a failure of HDF5.
+int hdf5_write_text(hid_t object, const char *name, const char *text);
+int hdf5_write_integer(hid_t object, const char *name, int64_t value);
+int hdf5_write_real(hid_t object, const char *name, double value);
+
+// A fixed-length text attribute, at most `limit` bytes: to be released, or NULL.
+char *hdf5_read_text(hid_t object, const char *name, size_t limit);
+
+#endif

@@ -1,0 +1,31 @@
+// metrics_file.h - metrics.h5: series over steps for HDF5 users, replaced whole.
+//
+// `/metrics/step` is int64 [rows]; each series is a double [rows] data set `/metrics/<name>` (a
+// slash in a name makes groups) with NaN where a row has no value and the attributes unit,
+// description and step_axis. The journal (files/journal.h) is the truth; this file is made from it.
+
+#ifndef L2A_FILES_METRICS_FILE_H
+#define L2A_FILES_METRICS_FILE_H
+
+#include <stdint.h>
+
+typedef struct {
+    const char *name;
+    const char *unit;        // may be NULL: "1"
+    const char *description; // may be NULL: ""
+    const double *values;    // [rows]
+} MetricSeries;
+
+// EXIT_CANNOT_CREATE or EXIT_CANNOT_WRITE; an older file is then unchanged.
+int metrics_file_write(const char *path, const int64_t *steps, int64_t rows,
+                       const MetricSeries *series, int64_t count);
+
+// Gives unit and description of a series; may leave them.
+typedef void MetricDescribe(const char *name, const char **unit, const char **description);
+
+// The same from a journal of JSON lines: every number of a line is a series (objects within are
+// joined by a slash), "step" is the axis. Lines without a whole "step" are left out. `describe` may
+// be NULL. Also EXIT_NO_INPUT and EXIT_BAD_DATA.
+int metrics_file_rebuild(const char *journal_path, const char *path, MetricDescribe *describe);
+
+#endif

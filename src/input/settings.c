@@ -1,0 +1,286 @@
+#define _GNU_SOURCE // O_CLOEXEC
+#include "input/settings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "input/ini_scan.h"
+#include "input/settings_table.h"
+#include "input/suggest.h"
+
+const SettingRow *settings_find(const char *section, const char *key)
+{
+    for (int64_t i = 0; i < settings_count; i++)
+        if (strcmp(settings_table[i].section, section) == 0 &&
+            strcmp(settings_table[i].key, key) == 0)
+            return &settings_table[i];
+    return NULL;
+}
+
+static int64_t section_index(const char *name)
+{
+    for (int64_t i = 0; settings_sections[i].name; i++)
+        if (strcmp(settings_sections[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static void add_unknown_section(Faults *faults, const char *place, const char *name)
+{
+    const char *nearest = NULL;
+    int64_t least = INT64_MAX;
+    Bytes all = {0};
+    for (const SettingSection *section = settings_sections; section->name; section++) {
+        int64_t distance = suggest_distance(name, section->name);
+        if (distance < least && suggest_is_near(name, distance)) {
+            least = distance;
+            nearest = section->name;
+        }
+        bytes_print(&all, "%s%s", all.length ? ", " : "", section->name);
+    }
+    if (nearest)
+        faults_add(faults, place, "no section is called [%s]; did you mean [%s]?", name, nearest);
+    else
+        faults_add(faults, place, "no section is called [%s]; there are %s", name, all.data);
+    bytes_free(&all);
+}
+
+// The nearest key, one of the same section first: a right key in the wrong section is found too.
+static const SettingRow *nearest_row(const char *section, const char *key)
+{
+    const SettingRow *nearest = NULL;
+    int64_t least = INT64_MAX;
+    for (int64_t i = 0; i < settings_count; i++) {
+        const SettingRow *row = &settings_table[i];
+        int64_t distance = suggest_distance(key, row->key);
+        if (!suggest_is_near(key, distance))
+            continue;
+        int64_t cost = 2 * distance + (strcmp(row->section, section) != 0);
+        if (cost < least) {
+            least = cost;
+            nearest = row;
+        }
+    }
+    return nearest;
+}
+
+static void add_unknown_key(Faults *faults, const char *place, const char *section, const char *key)
+{
+    const SettingRow *near = nearest_row(section, key);
+    if (!near)
+        faults_add(faults, place,
+                   "no setting is called '%s' in [%s]; learn2ask --explain %s lists what is there",
+                   key, section, section);
+    else if (strcmp(near->section, section) == 0)
+        faults_add(faults, place, "no setting is called '%s' in [%s]; did you mean '%s'?", key,
+                   section, near->key);
+    else
+        faults_add(faults, place, "no setting is called '%s' in [%s]; did you mean '%s' in [%s]?",
+                   key, section, near->key, near->section);
+}
+
+// What settings_read has seen so far.
+typedef struct {
+    Settings *settings;
+    Faults faults;
+    int64_t section_lines[32]; // where each known section began; 0: not yet
+} Reader;
+
+static void take_section(Reader *reader, const char *name, int64_t line)
+{
+    char place[FAULTS_PLACE_BYTES];
+    faults_place(place, reader->settings->source->name, line);
+    int64_t index = section_index(name);
+    if (index < 0)
+        add_unknown_section(&reader->faults, place, name);
+    else if (reader->section_lines[index])
+        faults_add(&reader->faults, place, "section [%s] was opened before, in line %lld", name,
+                   (long long)reader->section_lines[index]);
+    else
+        reader->section_lines[index] = line;
+}
+
+static void take_value(Reader *reader, const char *section, const char *key, const char *value,
+                       int64_t line, const char *place)
+{
+    const SettingRow *row = settings_find(section, key);
+    if (!row) {
+        if (section_index(section) >= 0) // else the section's own line is the fault
+            add_unknown_key(&reader->faults, place, section, key);
+        return;
+    }
+    int64_t *came_from = &reader->settings->source->lines[row - settings_table];
+    if (line > 0 && *came_from > 0) {
+        faults_add(&reader->faults, place, "'%s' was set before, in line %lld", key,
+                   (long long)*came_from);
+        return;
+    }
+    if (setting_parse(row, value, reader->settings))
+        faults_add(&reader->faults, place, "%s", fail_message());
+    *came_from = line;
+}
+
+static void take_entries(Reader *reader, const IniScan *scan)
+{
+    for (int64_t i = 0; i < scan->count; i++) {
+        const IniEntry *entry = &scan->entries[i];
+        char place[FAULTS_PLACE_BYTES];
+        faults_place(place, reader->settings->source->name, entry->line);
+        if (entry->key)
+            take_value(reader, entry->section, entry->key, entry->value, entry->line, place);
+        else
+            take_section(reader, entry->section, entry->line);
+    }
+}
+
+// "section.key=value"; blanks around the value are part of it.
+static void take_override(Reader *reader, const char *override)
+{
+    char name[2 * SUGGEST_WORD_BYTES], place[FAULTS_PLACE_BYTES];
+    size_t length = strcspn(override, "=");
+    const char *dot = memchr(override, '.', length);
+    if (override[length] != '=' || !dot || length >= sizeof name) {
+        faults_add(&reader->faults, "--set", "expected section.key=value, found '%.100s'",
+                   override);
+        return;
+    }
+    memcpy(name, override, length);
+    name[length] = 0;
+    char *key = name + (dot - override);
+    *key++ = 0;
+    snprintf(place, sizeof place, "--set %s.%s", name, key);
+    if (section_index(name) < 0)
+        add_unknown_section(&reader->faults, place, name);
+    else
+        take_value(reader, name, key, override + length + 1, SOURCE_OVERRIDE, place);
+}
+
+// The only variable of a path: one input file serves an array of jobs.
+static void replace_seed(Reader *reader)
+{
+    char **directory = &reader->settings->run.directory;
+    Bytes replaced = {0};
+    const char *rest = *directory;
+    for (const char *open; (open = strchr(rest, '{')); rest = open + strlen("{seed}")) {
+        if (strncmp(open, "{seed}", strlen("{seed}")) != 0) {
+            char place[FAULTS_PLACE_BYTES];
+            settings_place(reader->settings, settings_find("run", "directory"), place);
+            faults_add(&reader->faults, place,
+                       "run.directory = %s: of words in braces only {seed} is known", *directory);
+            break;
+        }
+        bytes_append(&replaced, rest, (size_t)(open - rest));
+        bytes_print(&replaced, "%lld", (long long)reader->settings->run.seed);
+    }
+    bytes_append_text(&replaced, rest);
+    release(*directory);
+    *directory = replaced.data; // Bytes' memory is released like any other
+}
+
+void settings_place(const Settings *settings, const SettingRow *row, char *place)
+{
+    int64_t line = settings->source->lines[row - settings_table];
+    if (line == SOURCE_OVERRIDE)
+        snprintf(place, FAULTS_PLACE_BYTES, "--set %s.%s", row->section, row->key);
+    else
+        faults_place(place, settings->source->name, line);
+}
+
+static void begin(Settings *settings, const char *name)
+{
+    settings_set_defaults(settings);
+    settings->source = allocate(1, sizeof *settings->source);
+    settings->source->name = duplicate(name);
+    settings->source->lines = allocate((size_t)settings_count, sizeof(int64_t));
+}
+
+int settings_read_text(Settings *settings, const char *text, size_t length, const char *name,
+                       const char *const *overrides, int64_t override_count, Bytes *faults)
+{
+    Reader reader = {.settings = settings, .faults = faults_make("error", faults)};
+    begin(settings, name);
+    IniScan scan;
+    ini_scan(&scan, text, length, name, &reader.faults);
+    take_entries(&reader, &scan);
+    // iniparser sees only what is beyond doubt; its reading must be the same.
+    if (reader.faults.count == 0)
+        ini_scan_confirm(&scan, text, length, name, &reader.faults);
+    ini_scan_free(&scan);
+    int64_t faults_of_file = reader.faults.count;
+    for (int64_t i = 0; i < override_count; i++)
+        take_override(&reader, overrides[i]);
+    bool is_usage = faults_of_file == 0 && reader.faults.count > 0;
+    if (reader.faults.count == 0)
+        replace_seed(&reader);
+    int status = faults_finish(&reader.faults, is_usage ? EXIT_USAGE : EXIT_BAD_SETTINGS);
+    if (status)
+        settings_free(settings);
+    return status;
+}
+
+// Reads up to one byte more than is allowed: the scan then says that the file is too long.
+static int read_all(int descriptor, const char *path, Bytes *text)
+{
+    char block[16384];
+    while (text->length <= INI_FILE_LIMIT) {
+        ssize_t got = read(descriptor, block, sizeof block);
+        if (got == 0)
+            return 0;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail(EXIT_NO_INPUT, "cannot read %s: %s", path, strerror(errno));
+        bytes_append(text, block, (size_t)got);
+    }
+    return 0;
+}
+
+// O_NONBLOCK: a FIFO without a writer must not hold a job up.
+static int read_file(const char *path, Bytes *text)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return fail(EXIT_NO_INPUT, "cannot open %s: %s", path, strerror(errno));
+    struct stat status;
+    int result = fstat(descriptor, &status);
+    if (result || !S_ISREG(status.st_mode))
+        result = fail(EXIT_NO_INPUT, "%s is %s, expected a file of settings", path,
+                      !result && S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
+    else
+        result = read_all(descriptor, path, text);
+    close(descriptor);
+    return result;
+}
+
+int settings_read(Settings *settings, const char *path, const char *const *overrides,
+                  int64_t override_count, Bytes *faults)
+{
+    Bytes text = {0};
+    int status = read_file(path, &text);
+    if (status == 0)
+        status = settings_read_text(settings, text.data, text.length, path, overrides,
+                                    override_count, faults);
+    else if (faults)
+        bytes_print(faults, "error: %s\n", fail_message());
+    bytes_free(&text);
+    return status;
+}
+
+void settings_free(Settings *settings)
+{
+    for (int64_t i = 0; i < settings_count; i++) {
+        const SettingRow *row = &settings_table[i];
+        if (row->type == SETTING_TEXT || row->type == SETTING_PATH)
+            release(*(char **)((char *)settings + row->offset));
+    }
+    if (settings->source) {
+        release(settings->source->name);
+        release(settings->source->lines);
+        release(settings->source);
+    }
+    *settings = (Settings){0};
+}

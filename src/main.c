@@ -1,0 +1,117 @@
+// main.c - read what is asked, split the job, run the task.
+
+#include <stdio.h>
+
+#include "base/fail.h"
+#include "base/version.h"
+#include "input/options.h"
+#include "input/settings.h"
+#include "parallel/group.h"
+#include "tasks/tasks.h"
+
+static void print_and_free(Bytes *text)
+{
+    if (text->length > 0)
+        fputs(text->data, stdout);
+    bytes_free(text);
+}
+
+// Answers that need no input file. Returns whether it was one.
+static bool answer(const Options *options, int *code)
+{
+    Bytes text = {0};
+    *code = EXIT_DONE;
+    switch (options->action) {
+    case ACTION_RUN:
+        return false;
+    case ACTION_HELP:
+        options_print_help(&text);
+        break;
+    case ACTION_VERSION:
+        bytes_print(&text, "learn2ask %s\n", version_text);
+        if (options->verbose)
+            bytes_print(&text, "commit %s, compiled by %s\n", version_git, version_compiler);
+        break;
+    case ACTION_DEFAULTS:
+        settings_print_defaults(&text);
+        break;
+    case ACTION_EXPLAIN:
+        if (settings_explain(options->explain, &text) != 0)
+            *code = (int)fail_code();
+        break;
+    case ACTION_MARKDOWN:
+        settings_print_markdown(&text);
+        break;
+    }
+    print_and_free(&text);
+    return true;
+}
+
+static int run_task(Task task, const Settings *settings)
+{
+    static int (*const tasks[TASK_COUNT])(const Settings *) = {
+        [TASK_CHECK] = task_check,
+        [TASK_PREPARE] = task_prepare,
+        [TASK_TRAIN] = task_train,
+        [TASK_EVALUATE] = task_evaluate,
+    };
+    return tasks[task](settings);
+}
+
+static int read_settings(const Options *options, Settings *settings, Bytes *faults,
+                         Bytes *warnings)
+{
+    if (settings_read(settings, options->input, options->overrides, options->override_count,
+                      faults) != 0)
+        return -1;
+    if (settings_check(settings, options->task, faults, warnings) == 0)
+        return 0;
+    settings_free(settings);
+    return -1;
+}
+
+// Every rank reads the input itself; only one speaks of its faults.
+static int read_and_run(const Options *options, bool speaks)
+{
+    Settings settings;
+    Bytes faults = {0}, warnings = {0};
+    int code;
+    if (read_settings(options, &settings, &faults, &warnings) != 0) {
+        code = (int)fail_code();
+        if (speaks)
+            fprintf(stderr, "%s", faults.length > 0 ? faults.data : fail_message());
+    } else {
+        if (warnings.length > 0 && speaks)
+            fputs(warnings.data, stderr);
+        code = run_task(options->task, &settings);
+        if (code != EXIT_DONE && code != EXIT_AGAIN && speaks)
+            fprintf(stderr, "error: %s\n", fail_message());
+        settings_free(&settings);
+    }
+    bytes_free(&faults);
+    bytes_free(&warnings);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    Options options;
+    int code;
+    if (options_read(&options, argc, argv) != 0) {
+        fprintf(stderr, "error: %s\n", fail_message());
+        return (int)fail_code();
+    }
+    if (!answer(&options, &code)) {
+        if (options.task == TASK_CHECK) { // must work on a login node, where MPI may not start
+            code = read_and_run(&options, true);
+        } else {
+            group_start(&argc, &argv);
+            Group world = group_world();
+            code = read_and_run(&options, world.rank == 0);
+            group_free(&world);
+            group_stop();
+        }
+    }
+    options_free(&options);
+    return code;
+}

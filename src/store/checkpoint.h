@@ -1,0 +1,62 @@
+// checkpoint.h - put a run on disk and take it back, whatever the number of ranks.
+//
+// A run is a list of named tensors, of each of which a rank holds some flat ranges; this module
+// knows no owner. A tensor is stored once with its global shape, so any number of ranks can
+// read it. A file appears under its name only after it was flushed, read back and compared.
+
+#ifndef L2A_STORE_CHECKPOINT_H
+#define L2A_STORE_CHECKPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "files/checkpoint_file.h"
+#include "parallel/group.h"
+
+// Flat elements [first, first + count) of a tensor, row-major, held by this rank at `data`. Several
+// items of one name are several ranges of one tensor; a range held by several ranks is written by
+// each that lists it with count > 0, so list it on one.
+typedef struct {
+    const char *name; // an HDF5 path: "/weights/model.norm.weight"
+    StoredType type;
+    int rank;
+    int64_t shape[STORED_RANK_MAXIMUM];
+    int64_t first, count;
+    void *data; // borrowed; only read by checkpoint_write
+} CheckpointItem;
+
+// Writes `path`. Rank 0 lists every tensor, with count 0 where it holds nothing of it, and gives
+// the attributes; other ranks list what they hold. Elements that no rank holds, or an item that
+// differs from rank 0's, are EXIT_BUG. On failure nothing is left and any older file is unchanged.
+// EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE. Collective over group.
+int checkpoint_write(const Group *group, const char *path, const CheckpointItem *items,
+                     int64_t count, const CheckpointAttribute *attributes, int64_t attribute_count);
+
+// Bytes that a checkpoint of these tensors takes on disk, within a few KiB a tensor.
+int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count);
+
+typedef struct Checkpoint Checkpoint;
+
+// Opens for reading; rank 0 reads the structure, the ranks share the verification of its blocks.
+// NULL on every rank with EXIT_NO_INPUT or EXIT_BAD_DATA. Collective over group.
+Checkpoint *checkpoint_open(const Group *group, const char *path, bool verify);
+
+// Fills the items' ranges. Items may be of the stored type, or F32 for stored BF16 and F16. A
+// missing tensor or another shape is EXIT_BAD_DATA. Collective over the group it was opened with.
+int checkpoint_read(const Checkpoint *checkpoint, const CheckpointItem *items, int64_t count);
+
+void checkpoint_close(Checkpoint *checkpoint); // NULL is fine
+
+// The same on every rank, without communication.
+const CheckpointTensor *checkpoint_tensor(const Checkpoint *checkpoint,
+                                          const char *name); // or NULL
+int64_t checkpoint_count(const Checkpoint *checkpoint);
+const CheckpointTensor *checkpoint_tensor_at(const Checkpoint *checkpoint, int64_t index);
+const CheckpointAttribute *checkpoint_attribute(const Checkpoint *checkpoint, const char *name);
+
+// A text or whole number that must be there: EXIT_BAD_DATA when it is not. The text is borrowed.
+int checkpoint_text(const Checkpoint *checkpoint, const char *name, const char **text);
+int checkpoint_integer(const Checkpoint *checkpoint, const char *name, int64_t *value);
+int checkpoint_real(const Checkpoint *checkpoint, const char *name, double *value);
+
+#endif

@@ -1,0 +1,142 @@
+#include "store/run_directory.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "files/directory.h"
+#include "files/run_files.h"
+#include "store/run_lock.h"
+
+struct RunDirectory {
+    const Group *group; // borrowed
+    char *path;         // owned
+    int lock;           // rank 0's, else -1
+};
+
+static int open_and_lock(RunDirectory *run)
+{
+    if (directory_make(run->path))
+        return -1;
+    run->lock = run_lock_take(run->path);
+    return run->lock < 0 ? -1 : run_files_clean(run->path);
+}
+
+RunDirectory *run_directory_open(const Group *group, const char *path)
+{
+    RunDirectory *run = allocate(1, sizeof *run);
+    *run = (RunDirectory){.group = group, .path = duplicate(path), .lock = -1};
+    if (group_agree(group, group->rank == 0 ? open_and_lock(run) : 0) == 0)
+        return run;
+    run_directory_close(run);
+    return NULL;
+}
+
+void run_directory_close(RunDirectory *run)
+{
+    if (!run)
+        return;
+    if (run->lock >= 0)
+        run_lock_release(run->lock);
+    release(run->path);
+    release(run);
+}
+
+char *run_directory_checkpoint_path(const RunDirectory *run, int64_t step)
+{
+    return run_files_path(run->path, step);
+}
+
+// Every rank gets rank 0's list. Collective.
+static int64_t list_steps(const RunDirectory *run, int64_t **steps)
+{
+    const Group *group = run->group;
+    int64_t count = 0;
+    *steps = NULL;
+    if (group->rank == 0)
+        count = run_files_list(run->path, steps);
+    if (group_agree(group, count < 0 ? -1 : 0))
+        return -1;
+    group_broadcast(group, &count, sizeof count, 0);
+    if (group->rank != 0)
+        *steps = allocate((size_t)count, sizeof **steps);
+    group_broadcast(group, *steps, (size_t)count * sizeof **steps, 0);
+    return count;
+}
+
+int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *step)
+{
+    int64_t *steps;
+    int64_t count = list_steps(run, &steps);
+    *checkpoint = NULL;
+    *step = -1;
+    for (int64_t i = 0; i < count && !*checkpoint; i++) {
+        char *path = run_files_path(run->path, steps[i]);
+        *checkpoint = checkpoint_open(run->group, path, true);
+        if (*checkpoint)
+            *step = steps[i];
+        else if (run->group->rank == 0)
+            warn("%s; passing over to the checkpoint before it", fail_message());
+        release(path);
+    }
+    release(steps);
+    if (*checkpoint || count == 0)
+        return 0;
+    if (count > 0)
+        fail_context("none of the %lld checkpoints in %s can be used (move them away to begin "
+                     "anew); the oldest",
+                     (long long)count, run->path);
+    return -1;
+}
+
+// `place` counts the checkpoints from `newest` on, itself 0.
+static bool is_kept(int64_t step, int64_t place, int64_t best, KeepPolicy policy)
+{
+    if (place == 0 || policy.keep_last <= 0 || place < policy.keep_last)
+        return true;
+    if (policy.keep_every > 0 && step % policy.keep_every == 0)
+        return true;
+    return policy.keep_best && step == best;
+}
+
+static int prune(const RunDirectory *run, int64_t newest, KeepPolicy policy)
+{
+    int64_t *steps, place = 0;
+    int64_t count = run_files_list(run->path, &steps);
+    int64_t best = run_files_pointer(run->path, "BEST");
+    for (int64_t i = 0; i < count; i++) {
+        // One that claims to be newer is from a run that was given up, or damaged: for the user.
+        if (steps[i] > newest || is_kept(steps[i], place++, best, policy))
+            continue;
+        char *path = run_files_path(run->path, steps[i]);
+        if (unlink(path) != 0)
+            warn("cannot remove the old checkpoint %s: %s", path, strerror(errno));
+        release(path);
+    }
+    release(steps);
+    return count < 0 ? -1 : 0;
+}
+
+static int publish(const RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy)
+{
+    char *path = run_files_path(run->path, step);
+    bool there = access(path, R_OK) == 0;
+    int reason = errno;
+    int status = 0;
+    if (!there)
+        status = fail(EXIT_CANNOT_WRITE, "%s has vanished: %s", path, strerror(reason));
+    release(path);
+    if (status == 0)
+        status = run_files_point(run->path, "LATEST", step);
+    if (status == 0 && is_best)
+        status = run_files_point(run->path, "BEST", step);
+    return status ? -1 : prune(run, step, policy);
+}
+
+int run_directory_publish(RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy)
+{
+    int status = run->group->rank == 0 ? publish(run, step, is_best, policy) : 0;
+    return group_agree(run->group, status);
+}

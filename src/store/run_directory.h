@@ -1,0 +1,39 @@
+// run_directory.h - the directory of a run: its lock, its checkpoints, which of them are kept.
+
+#ifndef L2A_STORE_RUN_DIRECTORY_H
+#define L2A_STORE_RUN_DIRECTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "parallel/group.h"
+#include "store/checkpoint.h"
+
+typedef struct RunDirectory RunDirectory;
+
+// Which checkpoints survive: the newest `keep_last` (0 keeps all), every one whose step is a
+// multiple of `keep_every` (0: none), and, if `keep_best`, the one that BEST points to.
+typedef struct {
+    int64_t keep_last, keep_every;
+    bool keep_best;
+} KeepPolicy;
+
+// Makes the directory and locks it for this job; a second job is refused with EXIT_CANNOT_CREATE
+// and the holder's host, process and job. NULL on every rank on failure. Collective over group.
+RunDirectory *run_directory_open(const Group *group, const char *path);
+void run_directory_close(RunDirectory *run); // gives the lock back; NULL is fine
+
+// "PATH/step-000120.h5". To be released.
+char *run_directory_checkpoint_path(const RunDirectory *run, int64_t step);
+
+// Opens the newest checkpoint that verifies; each damaged one is named in a warning by rank 0 and
+// passed over. 0 with `*checkpoint` and `*step`; or 0 with NULL and -1 when the run has none;
+// or -1 when there are some but none is good. Collective.
+int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *step);
+
+// Called after checkpoint_write, which read the file back: points LATEST (and BEST, if `is_best`)
+// to it and then removes older ones that the policy does not keep; this one is never removed, and
+// one of a later step is left alone. Collective.
+int run_directory_publish(RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy);
+
+#endif

@@ -1,0 +1,158 @@
+// check.c - what would run, without running it: no MPI, and every fault that can be found.
+
+#include <stdio.h>
+
+#include "base/fail.h"
+#include "tasks/sizes.h"
+#include "tasks/tasks.h"
+
+typedef struct {
+    const Settings *settings;
+    Job job; // text side only
+    bool has_model, trains, evaluates;
+    Dataset dataset;
+    StagePlan stages[STAGE_COUNT];
+    Evaluation evaluation;
+    int faults;
+} Checked;
+
+// Prints a recorded failure and goes on: a user wants to hear of all of them.
+static bool good(Checked *checked, int status)
+{
+    if (status != 0) {
+        fprintf(stderr, "error: %s\n", fail_message());
+        checked->faults++;
+    }
+    return status == 0;
+}
+
+static void open_all(Checked *checked)
+{
+    const Settings *settings = checked->settings;
+    checked->job = (Job){.settings = settings};
+    checked->has_model = good(checked, job_open_text(&checked->job));
+    if (!checked->has_model)
+        return;
+    if (settings->data.train[0]) {
+        DatasetOptions options = {.path = settings->data.train,
+                                  .system_prompt = settings->data.system_prompt,
+                                  .skip_bad = settings->data.skip_bad,
+                                  .max_prompt_tokens = settings->data.max_prompt_tokens};
+        checked->trains = good(checked, dataset_open(&checked->dataset, checked->job.chat, options));
+        if (checked->trains)
+            stages_make(checked->stages, &checked->dataset, settings);
+    }
+    if (settings->evaluate.file[0])
+        checked->evaluates = good(checked, evaluation_open(&checked->evaluation, &checked->job));
+}
+
+static void close_all(Checked *checked)
+{
+    if (checked->evaluates)
+        evaluation_close(&checked->evaluation);
+    if (checked->trains) {
+        stages_free(checked->stages);
+        dataset_close(&checked->dataset);
+    }
+    job_close(&checked->job);
+}
+
+static void print_data(const char *label, const Dataset *dataset)
+{
+    Bytes text = {0};
+    samples_describe(&dataset->set, &text);
+    printf("%-11s%s\n%-11s%lld usable contexts of %.1f tokens on average, longest %lld; %lld exceed "
+           "max_prompt_tokens\n", label, text.data, "", (long long)dataset->usable,
+           (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
+           (long long)dataset->longest, (long long)dataset->too_long);
+    bytes_free(&text);
+}
+
+static void print_model(const Checked *checked)
+{
+    const ModelShape *shape = &checked->job.shape;
+    printf("model      %s: %s, %.2f M parameters, %lld layers of %lld, %d and %d heads of %d, "
+           "vocabulary %lld%s, chat %s\n", checked->settings->model.path, shape->architecture,
+           (double)shape_parameters(shape) / 1e6, (long long)shape->layers,
+           (long long)shape->width, shape->heads, shape->kv_heads, shape->head_width,
+           (long long)shape->vocabulary, shape->tied ? ", tied" : "",
+           chat_name(checked->job.chat));
+}
+
+static void print_steps(const Checked *checked)
+{
+    const Settings *settings = checked->settings;
+    const StagePlan *warmup = &checked->stages[STAGE_WARMUP], *plan = &checked->stages[STAGE_MAIN];
+    printf("steps      %lld warm-up of %lld contexts, %lld %s of %lld contexts",
+           (long long)warmup->steps, (long long)warmup->schedule.batch_contexts,
+           (long long)plan->steps, plan->step.algorithm->name,
+           (long long)plan->schedule.batch_contexts);
+    if (plan->step.algorithm->samples)
+        printf(" x %lld responses of at most %lld tokens", (long long)settings->rollout.group_size,
+               (long long)settings->rollout.max_response_tokens);
+    printf("\ncheckpoint %.1f MiB on disk, every %lld steps, %lld kept\n",
+           (double)(3 * shape_parameters(&checked->job.shape)) * sizeof(float) / 0x1p20,
+           (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);
+}
+
+static void print_memory(Checked *checked, const char *who, bool rollout, bool learner,
+                         int rollouts, int learners)
+{
+    MemoryQuestion question = {
+        .shape = &checked->job.shape,
+        .settings = checked->settings,
+        .sizes = sizes_of(checked->settings, checked->stages,
+                          checked->evaluates ? &checked->evaluation : NULL, rollouts),
+        .rollout = rollout,
+        .learner = learner,
+        .learners = learners,
+        .reference = stages_need_reference(checked->stages),
+    };
+    MemoryParts parts = sizes_memory(&question);
+    printf("memory     %s: %.0f MiB a rank\n", who, (double)parts.total / 0x1p20);
+    for (int i = 0; i < parts.count; i++)
+        printf("             %-32s %9.1f MiB\n", parts.names[i], (double)parts.bytes[i] / 0x1p20);
+}
+
+static void print_ranks(Checked *checked)
+{
+    const Settings *settings = checked->settings;
+    int rollouts = (int)settings->parallel.rollout_ranks;
+    int learners = (int)settings->parallel.learner_ranks;
+    char who[64];
+    if (settings->parallel.placement == PLACEMENT_SPLIT) {
+        snprintf(who, sizeof who, "each of %d rollout ranks", rollouts);
+        print_memory(checked, who, true, false, rollouts, learners);
+        snprintf(who, sizeof who, "each of %d learner ranks", learners);
+        print_memory(checked, who, false, true, rollouts, learners);
+        return;
+    }
+    for (int ranks = 1; ranks <= 4; ranks *= 2) {
+        snprintf(who, sizeof who, "each of %d shared rank%s", ranks, ranks > 1 ? "s" : "");
+        print_memory(checked, who, true, true, ranks, ranks);
+    }
+}
+
+int task_check(const Settings *settings)
+{
+    Checked checked = {.settings = settings};
+    open_all(&checked);
+    if (checked.has_model)
+        print_model(&checked);
+    if (checked.trains)
+        print_data("training", &checked.dataset);
+    if (checked.evaluates)
+        print_data("evaluation", &checked.evaluation.dataset);
+    if (checked.trains) {
+        print_steps(&checked);
+        print_ranks(&checked);
+    }
+    int faults = checked.faults;
+    close_all(&checked);
+    if (faults == 0) {
+        printf("check      no fault found\n");
+        return EXIT_DONE;
+    }
+    fail(EXIT_BAD_SETTINGS, "%d fault%s; nothing was run", faults, faults > 1 ? "s" : "");
+    return EXIT_BAD_SETTINGS;
+}

@@ -1,0 +1,149 @@
+#include "tasks/job.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "files/directory.h"
+#include "files/run_files.h"
+#include "tasks/state.h"
+
+ElementType job_element_type(const Settings *settings)
+{
+    return settings->model.compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
+}
+
+int job_locate_model(const char *path, char **directory, char **checkpoint)
+{
+    Bytes config = {0};
+    struct stat status;
+    *directory = *checkpoint = NULL;
+    bytes_print(&config, "%s/config.json", path);
+    bool hugging_face = stat(config.data, &status) == 0;
+    bytes_free(&config);
+    if (hugging_face) {
+        *directory = duplicate(path);
+        return 0;
+    }
+    if (stat(path, &status) != 0)
+        return fail(EXIT_NO_INPUT, "[model] path = %s: there is no such file or directory", path);
+    *checkpoint = run_files_resolve(path, false);
+    if (!*checkpoint)
+        return fail_context("[model] path = %s has no config.json and is no run", path);
+    // A run keeps the configuration and tokenizer of its model beside its checkpoints.
+    char *run = directory_of(*checkpoint);
+    Bytes model = {0};
+    bytes_print(&model, "%s/model", run);
+    *directory = model.data;
+    release(run);
+    return 0;
+}
+
+static void set_threads(const Job *job)
+{
+    int64_t threads = job->settings->parallel.threads;
+    int ranks = group_node_size(&job->world.all);
+    if (threads == 0 && getenv("OMP_NUM_THREADS"))
+        return;
+    if (threads == 0) {
+        long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        threads = cores / ranks > 1 ? cores / ranks : 1;
+    }
+    omp_set_num_threads((int)threads);
+}
+
+int job_open_text(Job *job)
+{
+    const Settings *settings = job->settings;
+    if (job_locate_model(settings->model.path, &job->directory, &job->checkpoint) != 0)
+        return -1;
+    if (settings->model.random && job->checkpoint)
+        return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is a trained run",
+                    settings->model.path);
+    if (shape_read(&job->shape, job->directory, NULL) != 0)
+        return -1;
+    job->tokenizer = tokenizer_open(job->directory);
+    if (!job->tokenizer)
+        return -1;
+    job->chat = chat_open(job->tokenizer, job->directory, settings->model.chat,
+                          settings->model.thinking);
+    if (!job->chat)
+        return -1;
+    if (tokenizer_size(job->tokenizer) > job->shape.vocabulary)
+        return fail(EXIT_BAD_DATA, "%s: the tokenizer has %lld ids, the model only %lld",
+                    job->directory, (long long)tokenizer_size(job->tokenizer),
+                    (long long)job->shape.vocabulary);
+    return 0;
+}
+
+int job_open(Job *job, const Settings *settings, bool split)
+{
+    *job = (Job){.settings = settings, .collective = &collective_mpi};
+    WorldPlan plan = {.split = split,
+                      .rollout = (int)settings->parallel.rollout_ranks,
+                      .grader = (int)settings->parallel.grader_ranks,
+                      .learner = (int)settings->parallel.learner_ranks};
+    if (world_make(&job->world, plan) != 0)
+        return -1;
+    set_threads(job);
+    job->kernels = kernels_cpu();
+    return group_agree(&job->world.all, job_open_text(job));
+}
+
+int job_build(Job *job, JobSizes sizes)
+{
+    const Settings *settings = job->settings;
+    if (sizes.positions > job->shape.positions)
+        return fail(EXIT_BAD_SETTINGS,
+                    "contexts and responses reach %lld tokens, the model has %lld positions: "
+                    "lower [data] max_prompt_tokens or [rollout] max_response_tokens",
+                    (long long)sizes.positions, (long long)job->shape.positions);
+    const World *world = &job->world;
+    int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
+    parameters_make(&job->parameters, &job->shape, rank, world->count[ROLE_LEARNER]);
+    model_make(&job->model, &job->parameters, job->kernels, job_element_type(settings),
+               sizes.positions);
+    job->staging = job->kernels->memory_make((size_t)job->parameters.largest * sizeof(float));
+    if (!world->has[ROLE_ROLLOUT])
+        return 0;
+    job->weights = weights_make(&job->parameters, job->kernels, job->model.type, true);
+    engine_make(&job->engine, &job->model, job->weights, ENGINE_ROWS, sizes.slots);
+    scorer_make(&job->scorer, &job->model, job->weights, &world->group[ROLE_ROLLOUT],
+                settings->parallel.micro_batch_tokens);
+    return 0;
+}
+
+int job_load_weights(Job *job, float *values)
+{
+    const Group *group = &job->world.group[ROLE_LEARNER];
+    if (job->checkpoint)
+        return state_load_weights(group, job->checkpoint, &job->parameters, values);
+    int status = 0;
+    if (job->settings->model.random)
+        parameters_randomise(&job->parameters, (uint64_t)job->settings->run.seed, values);
+    else
+        status = parameters_load(&job->parameters, job->directory, values);
+    return group_agree(group, status);
+}
+
+void job_close(Job *job)
+{
+    scorer_free(&job->scorer);
+    engine_free(&job->engine);
+    weights_free(job->weights);
+    if (job->staging) {
+        job->kernels->memory_free(job->staging);
+        model_free(&job->model);
+    }
+    parameters_free(&job->parameters);
+    chat_close(job->chat);
+    tokenizer_close(job->tokenizer);
+    release(job->directory);
+    release(job->checkpoint);
+    if (job->world.all.size > 0)
+        world_free(&job->world);
+    *job = (Job){0};
+}

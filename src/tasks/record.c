@@ -1,0 +1,225 @@
+#include "tasks/record.h"
+
+#include <errno.h>
+#include <math.h>
+#include <omp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/version.h"
+#include "files/metrics_file.h"
+#include "input/jsonl.h"
+#include "input/utf8.h"
+#include "tasks/rollout.h"
+#include "tasks/session_tree.h"
+
+static char *in_directory(const char *directory, const char *name)
+{
+    Bytes path = {0};
+    bytes_print(&path, "%s/%s", directory, name);
+    return path.data;
+}
+
+int record_open(Record *record, const char *directory)
+{
+    *record = (Record){.directory = duplicate(directory)};
+    char *log = in_directory(directory, "log.txt");
+    char *metrics = in_directory(directory, "metrics.jsonl");
+    char *samples = in_directory(directory, "samples.jsonl");
+    record->log = fopen(log, "a");
+    int status = record->log ? 0 : fail(EXIT_CANNOT_CREATE, "%s: %s", log, strerror(errno));
+    if (status == 0 && !(record->metrics = journal_open(metrics)))
+        status = -1;
+    if (status == 0 && !(record->samples = journal_open(samples)))
+        status = -1;
+    release(log);
+    release(metrics);
+    release(samples);
+    return status;
+}
+
+void record_close(Record *record)
+{
+    if (record->log)
+        fclose(record->log);
+    journal_close(record->metrics);
+    journal_close(record->samples);
+    release(record->directory);
+    *record = (Record){0};
+}
+
+void record_say(const Record *record, const char *format, ...)
+{
+    if (!record->directory)
+        return;
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    vprintf(format, arguments);
+    putchar('\n');
+    fflush(stdout);
+    vfprintf(record->log, format, again);
+    fputc('\n', record->log);
+    fflush(record->log);
+    va_end(arguments);
+    va_end(again);
+}
+
+void record_header(const Record *record, const Job *job, const Dataset *dataset)
+{
+    const World *world = &job->world;
+    const ModelShape *shape = &job->shape;
+    record_say(record, "learn2ask %s (%s), compiled by %s", version_text, version_git,
+               version_compiler);
+    record_say(record, "ranks      %d: %d rollout, %d learner, placement %s; %d threads a rank, "
+                       "kernels %s", world->all.size, world->count[ROLE_ROLLOUT],
+               world->count[ROLE_LEARNER],
+               job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
+               omp_get_max_threads(), job->kernels->name);
+    record_say(record, "model      %s: %s, %lld layers of %lld, vocabulary %lld, %.1f M parameters, "
+                       "compute %s, chat %s", job->settings->model.path, shape->architecture,
+               (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary,
+               (double)shape_parameters(shape) / 1e6,
+               job->model.type == TYPE_BF16 ? "bf16" : "f32", chat_name(job->chat));
+    Bytes counts = {0};
+    samples_describe(&dataset->set, &counts);
+    record_say(record, "data       %s: %s", job->settings->data.train, counts.data);
+    record_say(record, "contexts   %lld usable, %lld tokens, longest %lld; %lld exceed "
+                       "max_prompt_tokens and are left out", (long long)dataset->usable,
+               (long long)dataset->tokens, (long long)dataset->longest,
+               (long long)dataset->too_long);
+    bytes_free(&counts);
+}
+
+void record_metrics(Record *record, const Metrics *metrics)
+{
+    if (!record->directory)
+        return;
+    Bytes line = {0};
+    metrics_print_json(metrics, &line);
+    if (journal_append(record->metrics, line.data, line.length) != 0)
+        die_failed();
+    bytes_free(&line);
+}
+
+static void sample_line(const Job *job, const Dataset *dataset, const Branch *branch, int64_t step,
+                        Bytes *text, Bytes *repaired, Bytes *line)
+{
+    const Sample *sample = &dataset->set.samples[branch->sample];
+    rollout_text(job->tokenizer, branch, text);
+    bytes_clear(repaired);
+    bytes_append(repaired, "", 0);
+    utf8_append_repaired(repaired, text->data, text->length);
+    bytes_clear(line);
+    bytes_print(line, "{\"step\": %lld, \"cid\": ", (long long)step);
+    jsonl_append_string(line, sample->cid);
+    bytes_print(line, ", \"repeat\": %d, \"truth\": \"%s\", \"response\": ", branch->repeat,
+                truth_name(sample->truth));
+    jsonl_append_string(line, repaired->data);
+    bytes_print(line,
+                ", \"tokens\": %d, \"finished\": %s, \"graded\": %s, \"decision\": %g, "
+                "\"content\": %g, \"format\": %g, \"reward\": %g, \"advantage\": %.6g}",
+                branch->count, branch->finished ? "true" : "false",
+                branch->graded ? "true" : "false", (double)branch->decision,
+                (double)branch->content, (double)branch->format, (double)branch->reward,
+                (double)branch->advantage);
+}
+
+void record_samples(Record *record, const Job *job, const Dataset *dataset, const TreeList *trees,
+                    int64_t step)
+{
+    if (!record->directory)
+        return;
+    Bytes text = {0}, repaired = {0}, line = {0};
+    for (int64_t t = 0; t < trees->count; t++) {
+        for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
+            sample_line(job, dataset, &trees->trees[t].branches[b], step, &text, &repaired, &line);
+            if (journal_append(record->samples, line.data, line.length) != 0)
+                die_failed();
+        }
+    }
+    bytes_free(&text);
+    bytes_free(&repaired);
+    bytes_free(&line);
+}
+
+// Mean, smallest and largest of what was added.
+typedef struct {
+    double sum, low, high, count;
+} Range;
+
+static void range_add(Range *range, double value)
+{
+    range->low = range->count == 0 || value < range->low ? value : range->low;
+    range->high = range->count == 0 || value > range->high ? value : range->high;
+    range->sum += value;
+    range->count++;
+}
+
+static void range_report(const Range *range, const char *name, Metrics *metrics)
+{
+    const struct {
+        const char *suffix;
+        double value;
+    } list[] = {{"mean", range->count > 0 ? range->sum / range->count : 0},
+                {"max", range->high},
+                {"min", range->low}};
+    for (int i = 0; i < 3; i++) {
+        char full[64];
+        snprintf(full, sizeof full, "%s/%s", name, list[i].suffix);
+        metrics_set(metrics, full, list[i].value);
+    }
+}
+
+void record_rewards(const Dataset *dataset, const TreeList *trees, int64_t flat_groups,
+                    Metrics *metrics)
+{
+    Range reward = {0}, advantage = {0}, length = {0}, prompt = {0};
+    double decision = 0, content = 0, format = 0, clipped = 0, ungraded = 0;
+    TreeCosts costs = {0};
+    for (int64_t t = 0; t < trees->count; t++) {
+        session_tree_costs(dataset, &trees->trees[t], &costs);
+        for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
+            const Branch *branch = &trees->trees[t].branches[b];
+            range_add(&reward, (double)branch->reward);
+            range_add(&advantage, (double)branch->advantage);
+            range_add(&length, branch->count);
+            range_add(&prompt, dataset->contexts[branch->sample].count);
+            decision += (double)branch->decision;
+            content += (double)branch->content;
+            format += (double)branch->format;
+            clipped += !branch->finished;
+            ungraded += !branch->graded;
+        }
+    }
+    double count = reward.count > 0 ? reward.count : 1;
+    range_report(&reward, "critic/rewards", metrics);
+    range_report(&advantage, "critic/advantages", metrics);
+    range_report(&length, "response_length", metrics);
+    range_report(&prompt, "prompt_length", metrics);
+    metrics_set(metrics, "reward/mean", reward.sum / count);
+    metrics_set(metrics, "reward/decision", decision / count);
+    metrics_set(metrics, "reward/content", content / count);
+    metrics_set(metrics, "reward/format", format / count);
+    metrics_set(metrics, "reward/flat_groups", (double)flat_groups);
+    metrics_set(metrics, "reward/ungraded", ungraded);
+    metrics_set(metrics, "response_length/clip_ratio", clipped / count);
+    metrics_set(metrics, "tree/rows", (double)costs.rows);
+    metrics_set(metrics, "tree/forced_tokens", (double)costs.forced);
+    metrics_set(metrics, "tree/over_trie", (double)costs.rows / (double)costs.trie);
+    metrics_set(metrics, "tree/independent_over_rows",
+                (double)costs.independent / (double)costs.rows);
+}
+
+void record_series(const Record *record)
+{
+    if (!record->directory)
+        return;
+    char *journal = in_directory(record->directory, "metrics.jsonl");
+    char *series = in_directory(record->directory, "metrics.h5");
+    if (metrics_file_rebuild(journal, series, NULL) != 0)
+        warn("%s", fail_message());
+    release(journal);
+    release(series);
+}

@@ -1,0 +1,46 @@
+// record.h - what a run writes for people: the log, the journal, the samples.
+//
+// Only the rank that speaks for the job opens a Record; on others every call does nothing.
+
+#ifndef L2A_TASKS_RECORD_H
+#define L2A_TASKS_RECORD_H
+
+#include <stdio.h>
+
+#include "base/metrics.h"
+#include "files/journal.h"
+#include "tasks/job.h"
+#include "tasks/dataset.h"
+
+typedef struct {
+    char *directory;  // owned; NULL: silent
+    FILE *log;
+    Journal *metrics, *samples; // owned
+} Record;
+
+// Opens log.txt, metrics.jsonl and samples.jsonl in a run's directory.
+int record_open(Record *record, const char *directory);
+void record_close(Record *record);
+
+// A line to standard output and log.txt.
+void record_say(const Record *record, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+// Versions, ranks, model, data: the head of a run's log.
+void record_header(const Record *record, const Job *job, const Dataset *dataset);
+
+// A step's metrics as one line of the journal. Dies when the disk is full.
+void record_metrics(Record *record, const Metrics *metrics);
+
+// Every response of the step as a line of samples.jsonl.
+void record_samples(Record *record, const Job *job, const Dataset *dataset, const TreeList *trees,
+                    int64_t step);
+
+// reward/*, response_length/* and the like, from a step's trees.
+void record_rewards(const Dataset *dataset, const TreeList *trees, int64_t flat_groups,
+                    Metrics *metrics);
+
+// metrics.h5, made again from the journal; a failure is a warning.
+void record_series(const Record *record);
+
+#endif

@@ -1,0 +1,89 @@
+#include "tasks/sizes.h"
+
+enum {
+    SLOTS_LIMIT = 32768,     // cached positions a rank, where the settings leave it open
+    PROGRAM_BYTES = 40 << 20, // code, libraries, tokenizer and sample set of ordinary size
+};
+
+static int64_t slots_of_steps(StagePlan *stages, const Settings *settings)
+{
+    SessionSchedule *schedule = &stages[STAGE_MAIN].schedule;
+    int64_t largest = 0;
+    for (int64_t step = 0; step < schedule->steps_per_epoch; step++) {
+        schedule_step(schedule, step);
+        int64_t slots = rollout_slots(schedule->dataset, schedule->parts, schedule->part_count,
+                                      (int32_t)settings->rollout.group_size,
+                                      (int32_t)settings->rollout.max_response_tokens);
+        largest = slots > largest ? slots : largest;
+    }
+    return largest;
+}
+
+// The caches hold a rank's share of the largest step with some slack, but no more than the limit,
+// and always one trunk with one branch.
+JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation *evaluation,
+                  int rollouts)
+{
+    JobSizes sizes = {0};
+    int64_t slots = 0;
+    if (stages) {
+        sizes.positions = stages[STAGE_MAIN].schedule.dataset->longest +
+                          settings->rollout.max_response_tokens;
+        slots = slots_of_steps(stages, settings);
+    }
+    if (evaluation) {
+        int64_t positions = evaluation_positions(evaluation, settings);
+        int64_t more = evaluation_slots(evaluation, settings);
+        sizes.positions = positions > sizes.positions ? positions : sizes.positions;
+        slots = more > slots ? more : slots;
+    }
+    int64_t limit = settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens
+                                                       : SLOTS_LIMIT;
+    int64_t share = slots / rollouts + slots / (4 * rollouts);
+    int64_t least = 2 * slots_aligned(sizes.positions) + 4 * SLOT_ALIGNMENT;
+    sizes.slots = share < limit ? share : limit;
+    sizes.slots = slots_aligned(sizes.slots > least ? sizes.slots : least);
+    return sizes;
+}
+
+static void add(MemoryParts *parts, const char *name, size_t bytes)
+{
+    if (bytes == 0)
+        return;
+    parts->names[parts->count] = name;
+    parts->bytes[parts->count++] = bytes;
+    parts->total += bytes;
+}
+
+MemoryParts sizes_memory(const MemoryQuestion *question)
+{
+    const Settings *settings = question->settings;
+    Parameters parameters;
+    parameters_make(&parameters, question->shape, 0, question->learners);
+    Model model = {.parameters = &parameters,
+                   .shape = &parameters.shape,
+                   .kernels = kernels_cpu(),
+                   .type = job_element_type(settings),
+                   .positions = question->sizes.positions};
+    int64_t rows = settings->parallel.micro_batch_tokens;
+    MemoryParts parts = {0};
+    add(&parts, "program and data", PROGRAM_BYTES);
+    add(&parts, "one unit in fp32", (size_t)parameters.largest * sizeof(float));
+    if (question->rollout) {
+        add(&parts, "packed policy weights",
+            weights_bytes(&parameters, model.kernels, model.type, true));
+        add(&parts, "engine: caches and activations",
+            engine_bytes(&model, ENGINE_ROWS, question->sizes.slots));
+        add(&parts, "scorer: activations",
+            workspace_bytes(&model, WORKSPACE_SCORE, rows, plan_slots(rows)));
+    }
+    if (question->learner) {
+        LearnerMemory memory = learner_bytes(&model, question->learners, rows, !question->rollout,
+                                             question->reference);
+        add(&parts, "masters, moments, gradients", memory.state);
+        add(&parts, "learner: activations", memory.activations);
+        add(&parts, "gathered units and reference", memory.windows);
+    }
+    parameters_free(&parameters);
+    return parts;
+}

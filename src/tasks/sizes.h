@@ -1,0 +1,36 @@
+// sizes.h - how large everything will be, known before the first step: what `check` prints and what
+// the tasks allocate.
+
+#ifndef L2A_TASKS_SIZES_H
+#define L2A_TASKS_SIZES_H
+
+#include "tasks/evaluation.h"
+#include "tasks/stages.h"
+
+// For training: `stages` NULL: no training. For evaluation: `evaluation` NULL: none. `rollouts`:
+// ranks that share the caches.
+JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation *evaluation,
+                  int rollouts);
+
+enum { MEMORY_PARTS = 8 };
+
+typedef struct {
+    const char *names[MEMORY_PARTS];
+    size_t bytes[MEMORY_PARTS];
+    int count;
+    size_t total;
+} MemoryParts;
+
+typedef struct {
+    const ModelShape *shape;
+    const Settings *settings;
+    JobSizes sizes;
+    bool rollout, learner; // roles of the rank
+    int learners;
+    bool reference;
+} MemoryQuestion;
+
+// Memory of a rank, part by part.
+MemoryParts sizes_memory(const MemoryQuestion *question);
+
+#endif

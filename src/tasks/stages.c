@@ -1,0 +1,76 @@
+#include "tasks/stages.h"
+
+static OptimizerSettings optimizer_settings(const Settings *settings, Stage stage)
+{
+    OptimizerSettings optimizer = {
+        .learning_rate = settings->optimizer.learning_rate,
+        .beta1 = settings->optimizer.beta1,
+        .beta2 = settings->optimizer.beta2,
+        .epsilon = settings->optimizer.epsilon,
+        .weight_decay = settings->optimizer.weight_decay,
+        .max_gradient_norm = settings->optimizer.max_gradient_norm,
+        .schedule = settings->optimizer.schedule,
+        .warmup_steps = settings->optimizer.warmup_steps,
+        .min_ratio = settings->optimizer.min_ratio,
+    };
+    if (stage == STAGE_WARMUP) {
+        optimizer.learning_rate = settings->warmup.learning_rate;
+        optimizer.warmup_steps = settings->warmup.warmup_steps;
+        optimizer.schedule = settings->warmup.schedule;
+    }
+    return optimizer;
+}
+
+static LossSettings loss_settings(const Settings *settings)
+{
+    return (LossSettings){
+        .clip_low = settings->algorithm.clip_low,
+        .clip_high = settings->algorithm.clip_high,
+        .clip_dual = settings->algorithm.clip_dual,
+        .kl_coefficient = settings->algorithm.kl_coefficient,
+        .kl_estimator = settings->algorithm.kl_estimator,
+        .aggregation = settings->algorithm.aggregation,
+    };
+}
+
+static void make_stage(StagePlan *plan, Stage stage, const Dataset *dataset,
+                       const Settings *settings)
+{
+    bool warmup = stage == STAGE_WARMUP;
+    int64_t own_contexts = warmup ? settings->warmup.batch_contexts : 0;
+    int64_t steps = warmup ? settings->warmup.steps : settings->train.steps;
+    int64_t epochs = warmup ? settings->warmup.epochs : settings->train.epochs;
+    schedule_make(&plan->schedule, dataset,
+                  (ScheduleOptions){.seed = (uint64_t)settings->run.seed,
+                                    .stage = stage,
+                                    .keep_sessions = settings->data.keep_sessions,
+                                    .batch_contexts = own_contexts > 0
+                                                          ? own_contexts
+                                                          : settings->train.batch_contexts});
+    plan->steps = steps > 0 ? steps : epochs * plan->schedule.steps_per_epoch;
+    plan->step = (StepSettings){
+        .algorithm = &algorithm_table[warmup ? ALGORITHM_SFT : settings->algorithm.name],
+        .loss = loss_settings(settings),
+        .optimizer = optimizer_settings(settings, stage),
+    };
+    plan->step.temperature = plan->step.algorithm->samples ? settings->rollout.temperature : 1.0;
+    plan->step.optimizer.total_steps = plan->steps;
+}
+
+void stages_make(StagePlan stages[STAGE_COUNT], const Dataset *dataset, const Settings *settings)
+{
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        make_stage(&stages[stage], (Stage)stage, dataset, settings);
+}
+
+void stages_free(StagePlan stages[STAGE_COUNT])
+{
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        schedule_free(&stages[stage].schedule);
+}
+
+bool stages_need_reference(const StagePlan stages[STAGE_COUNT])
+{
+    const StepSettings *step = &stages[STAGE_MAIN].step;
+    return step->algorithm->reference && step->loss.kl_coefficient > 0;
+}

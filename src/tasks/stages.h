@@ -1,0 +1,26 @@
+// stages.h - the stages of a run: the warm-up (sft on what the experts said), then the algorithm.
+//
+// Both count over one row of steps; a stage without steps is left out. The reference of the second
+// stage is the policy it starts from.
+
+#ifndef L2A_TASKS_STAGES_H
+#define L2A_TASKS_STAGES_H
+
+#include "learner/learner.h"
+#include "tasks/schedule.h"
+
+typedef enum { STAGE_WARMUP, STAGE_MAIN, STAGE_COUNT } Stage;
+
+typedef struct {
+    SessionSchedule schedule;
+    StepSettings step;
+    int64_t steps;
+} StagePlan;
+
+void stages_make(StagePlan stages[STAGE_COUNT], const Dataset *dataset, const Settings *settings);
+void stages_free(StagePlan stages[STAGE_COUNT]);
+
+// Whether the main stage compares with a frozen reference.
+bool stages_need_reference(const StagePlan stages[STAGE_COUNT]);
+
+#endif

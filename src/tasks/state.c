@@ -1,0 +1,223 @@
+#include "tasks/state.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "files/atomic.h"
+#include "files/directory.h"
+
+static const char *const side_files[] = {
+    "config.json",          "generation_config.json",  "tokenizer.json", "tokenizer_config.json",
+    "special_tokens_map.json", "chat_template.jinja", "vocab.json",     "merges.txt",
+};
+
+enum {
+    SIDE_FILES = sizeof side_files / sizeof *side_files,
+    SIDE_FILE_LIMIT = 256 << 20, // bytes; a tokenizer.json has 3 to 35 MB
+};
+
+static int read_side_file(const char *directory, const char *name, Bytes *bytes)
+{
+    Bytes path = {0};
+    bytes_print(&path, "%s/%s", directory, name);
+    FILE *file = fopen(path.data, "rb");
+    bytes_free(&path);
+    if (!file)
+        return errno == ENOENT ? 0 : fail(EXIT_NO_INPUT, "%s/%s: %s", directory, name, strerror(errno));
+    char part[65536];
+    size_t read;
+    while ((read = fread(part, 1, sizeof part, file)) > 0 && bytes->length < SIDE_FILE_LIMIT)
+        bytes_append(bytes, part, read);
+    fclose(file);
+    return 0;
+}
+
+int state_owner_make(StateOwner *owner, const char *directory)
+{
+    *owner = (StateOwner){.files = allocate(SIDE_FILES, sizeof(SideFile))};
+    for (size_t i = 0; i < SIDE_FILES; i++) {
+        SideFile file = {.name = side_files[i]};
+        if (read_side_file(directory, file.name, &file.bytes) != 0)
+            return -1;
+        if (file.bytes.length > 0)
+            owner->files[owner->file_count++] = file;
+    }
+    return 0;
+}
+
+void state_owner_free(StateOwner *owner)
+{
+    for (int64_t i = 0; i < owner->file_count; i++)
+        bytes_free(&owner->files[i].bytes);
+    release(owner->files);
+    release(owner->settings);
+    *owner = (StateOwner){0};
+}
+
+static int write_files(const StateOwner *owner, const char *directory)
+{
+    if (directory_make(directory) != 0)
+        return -1;
+    int status = 0;
+    for (int64_t i = 0; i < owner->file_count && status == 0; i++) {
+        Bytes path = {0};
+        bytes_print(&path, "%s/%s", directory, owner->files[i].name);
+        status = atomic_write_file(path.data, owner->files[i].bytes.data,
+                                   owner->files[i].bytes.length);
+        bytes_free(&path);
+    }
+    return status;
+}
+
+int state_copy_files(const StateOwner *owner, const char *directory)
+{
+    return group_agree(owner->group, owner->group->rank == 0 ? write_files(owner, directory) : 0);
+}
+
+// A growing list of items with names of their own.
+typedef struct {
+    CheckpointItem *list; // owned, names too
+    int64_t count;
+    size_t capacity;
+} Items;
+
+static CheckpointItem *add_item(Items *items, const char *folder, const char *name, StoredType type)
+{
+    Bytes path = {0};
+    bytes_print(&path, "%s/%s", folder, name);
+    grow((void **)&items->list, &items->capacity, (size_t)items->count + 1, sizeof *items->list);
+    CheckpointItem *item = &items->list[items->count++];
+    *item = (CheckpointItem){.name = path.data, .type = type, .rank = 1};
+    return item;
+}
+
+// Every rank lists every tensor, with count 0 where it holds nothing of it.
+static void add_parameters(Items *items, const Parameters *parameters, const char *folder,
+                           float *values)
+{
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        CheckpointItem *item = add_item(items, folder, piece.tensor->name, STORED_F32);
+        item->rank = piece.tensor->rows > 0 ? 2 : 1;
+        item->shape[0] = piece.tensor->rows > 0 ? piece.tensor->rows : piece.tensor->width;
+        item->shape[1] = piece.tensor->rows > 0 ? piece.tensor->width : 0;
+        item->first = piece.first;
+        item->count = piece.count;
+        item->data = piece.count > 0 ? values + piece.local : NULL;
+    }
+}
+
+static void add_files(Items *items, const StateOwner *owner)
+{
+    for (int64_t i = 0; i < owner->file_count; i++) {
+        CheckpointItem *item = add_item(items, "/files", owner->files[i].name, STORED_U8);
+        item->shape[0] = (int64_t)owner->files[i].bytes.length;
+        item->count = owner->group->rank == 0 ? item->shape[0] : 0;
+        item->data = owner->files[i].bytes.data;
+    }
+}
+
+static void add_everything(Items *items, const StateOwner *owner)
+{
+    add_parameters(items, owner->parameters, "/weights", owner->optimizer->master);
+    add_parameters(items, owner->parameters, "/optimizer/m", owner->optimizer->m);
+    add_parameters(items, owner->parameters, "/optimizer/v", owner->optimizer->v);
+}
+
+static void free_items(Items *items)
+{
+    for (int64_t i = 0; i < items->count; i++)
+        release((char *)(uintptr_t)items->list[i].name);
+    release(items->list);
+    *items = (Items){0};
+}
+
+static CheckpointAttribute whole(const char *name, int64_t value)
+{
+    return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_INTEGER, .integer = value};
+}
+
+static CheckpointAttribute real(const char *name, double value)
+{
+    return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_REAL, .real = value};
+}
+
+int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
+               KeepPolicy policy)
+{
+    CheckpointAttribute attributes[] = {
+        whole("step", state->step),
+        whole("updates", state->updates),
+        whole("journal_bytes", state->journal_bytes),
+        whole("samples_bytes", state->samples_bytes),
+        real("best", state->best),
+        whole("best_step", state->best_step),
+        whole("since_best", state->since_best),
+        {.name = "settings", .kind = ATTRIBUTE_TEXT, .text = owner->settings},
+    };
+    Items items = {0};
+    add_everything(&items, owner);
+    add_files(&items, owner);
+    char *path = run_directory_checkpoint_path(run, state->step);
+    int status = checkpoint_write(owner->group, path, items.list, items.count, attributes,
+                                  sizeof attributes / sizeof *attributes);
+    if (status == 0)
+        status = run_directory_publish(run, state->step, is_best, policy);
+    release(path);
+    free_items(&items);
+    return status;
+}
+
+int state_save_weights(const StateOwner *owner, const char *path, float *values)
+{
+    Items items = {0};
+    add_parameters(&items, owner->parameters, "/weights", values);
+    add_files(&items, owner);
+    int status = checkpoint_write(owner->group, path, items.list, items.count, NULL, 0);
+    free_items(&items);
+    return status;
+}
+
+int state_load(const StateOwner *owner, Checkpoint *checkpoint, RunState *state)
+{
+    Items items = {0};
+    add_everything(&items, owner);
+    int status = checkpoint_read(checkpoint, items.list, items.count);
+    free_items(&items);
+    if (status != 0 || checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
+        checkpoint_integer(checkpoint, "updates", &state->updates) != 0 ||
+        checkpoint_integer(checkpoint, "journal_bytes", &state->journal_bytes) != 0 ||
+        checkpoint_integer(checkpoint, "samples_bytes", &state->samples_bytes) != 0 ||
+        checkpoint_real(checkpoint, "best", &state->best) != 0 ||
+        checkpoint_integer(checkpoint, "best_step", &state->best_step) != 0 ||
+        checkpoint_integer(checkpoint, "since_best", &state->since_best) != 0)
+        return -1;
+    owner->optimizer->updates = state->updates;
+    return 0;
+}
+
+int state_load_weights(const Group *group, const char *path, const Parameters *parameters,
+                       float *values)
+{
+    Checkpoint *checkpoint = checkpoint_open(group, path, true);
+    if (!checkpoint)
+        return -1;
+    Items items = {0};
+    add_parameters(&items, parameters, "/weights", values);
+    int status = checkpoint_read(checkpoint, items.list, items.count);
+    free_items(&items);
+    checkpoint_close(checkpoint);
+    return status;
+}
+
+int64_t state_bytes(const StateOwner *owner)
+{
+    Items items = {0};
+    add_everything(&items, owner);
+    add_files(&items, owner);
+    int64_t bytes = checkpoint_bytes(items.list, items.count);
+    free_items(&items);
+    return bytes;
+}

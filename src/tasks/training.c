@@ -1,0 +1,207 @@
+#include "tasks/training.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "files/atomic.h"
+
+Stage training_stage(const Training *training, int64_t step)
+{
+    return step < training->stages[STAGE_WARMUP].steps ? STAGE_WARMUP : STAGE_MAIN;
+}
+
+int training_enter_main(Training *training)
+{
+    if (!training->job.world.has[ROLE_LEARNER])
+        return group_agree(&training->job.world.all, 0);
+    Learner *learner = &training->learner;
+    int status = 0;
+    if (training->stages[STAGE_WARMUP].steps > 0)
+        optimizer_restart(&learner->optimizer, &training->job.parameters, training->job.kernels);
+    if (stages_need_reference(training->stages) && !learner->reference) {
+        learner_freeze_reference(learner);
+        char *path = training_path(training, "reference.h5");
+        // Without a warm-up the reference is the model that [model] names: nothing to keep.
+        if (training->stages[STAGE_WARMUP].steps > 0)
+            status = state_save_weights(&training->owner, path, learner->reference_shards);
+        release(path);
+    }
+    return group_agree(&training->job.world.all, status);
+}
+
+// After a restart inside the main stage: the reference as it was.
+static int restore_reference(Training *training)
+{
+    Learner *learner = &training->learner;
+    if (!stages_need_reference(training->stages) || training->state.step <= training->stages[STAGE_WARMUP].steps)
+        return 0;
+    learner_reserve_reference(learner);
+    if (training->stages[STAGE_WARMUP].steps == 0)
+        return job_load_weights(&training->job, learner->reference_shards);
+    char *path = training_path(training, "reference.h5");
+    int status = state_load_weights(&learner->group, path, &training->job.parameters,
+                                    learner->reference_shards);
+    release(path);
+    return status;
+}
+
+static int open_data(Training *training)
+{
+    const Settings *settings = training->settings;
+    DatasetOptions options = {.path = settings->data.train,
+                              .system_prompt = settings->data.system_prompt,
+                              .skip_bad = settings->data.skip_bad,
+                              .max_prompt_tokens = settings->data.max_prompt_tokens};
+    if (dataset_open(&training->dataset, training->job.chat, options) != 0)
+        return -1;
+    training->judge = rule_judge_make(&training->dataset.set);
+    training->evaluates = settings->evaluate.file[0] != 0;
+    if (training->evaluates && evaluation_open(&training->evaluation, &training->job) != 0)
+        return -1;
+    stages_make(training->stages, &training->dataset, settings);
+    training->total_steps =
+        training->stages[STAGE_WARMUP].steps + training->stages[STAGE_MAIN].steps;
+    return 0;
+}
+
+// The first weights, or those of the newest checkpoint that verifies. Collective over the learners.
+static int load_state(Training *training)
+{
+    Checkpoint *checkpoint = NULL;
+    int64_t step = -1;
+    training->state = (RunState){.best = -INFINITY};
+    if (run_directory_resume(training->run, &checkpoint, &step) != 0)
+        return -1;
+    if (!checkpoint)
+        return job_load_weights(&training->job, training->learner.optimizer.master);
+    int status = state_load(&training->owner, checkpoint, &training->state);
+    checkpoint_close(checkpoint);
+    if (status == 0)
+        status = restore_reference(training);
+    return status;
+}
+
+static int write_settings(Training *training)
+{
+    if (training->learner.group.rank != 0)
+        return 0;
+    char *path = training_path(training, "run.ini");
+    int status = atomic_write_file(path, training->owner.settings,
+                                   strlen(training->owner.settings));
+    release(path);
+    return status;
+}
+
+static int open_learner(Training *training)
+{
+    Job *job = &training->job;
+    if (!job->world.has[ROLE_LEARNER])
+        return 0;
+    const Group *group = &job->world.group[ROLE_LEARNER];
+    learner_make(&training->learner, &job->model, group, job->collective,
+                 (LearnerLayout){
+                     .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
+                     .resident = job->weights});
+    int status = state_owner_make(&training->owner, job->directory);
+    training->owner.group = group;
+    training->owner.parameters = &job->parameters;
+    training->owner.optimizer = &training->learner.optimizer;
+    Bytes settings = {0};
+    settings_print(training->settings, &settings);
+    training->owner.settings = settings.data;
+    if (group_agree(group, status) != 0)
+        return -1;
+    training->run = run_directory_open(group, training->settings->run.directory);
+    if (!training->run)
+        return -1;
+    char *copy = training_path(training, "model");
+    status = state_copy_files(&training->owner, copy);
+    release(copy);
+    if (status == 0)
+        status = group_agree(group, write_settings(training));
+    return status == 0 ? load_state(training) : -1;
+}
+
+// The speaking rank's log and journal, cut back to what the checkpoint knew.
+static int open_record(Training *training)
+{
+    if (!world_speaks(&training->job.world))
+        return 0;
+    if (record_open(&training->record, training->settings->run.directory) != 0)
+        return -1;
+    if (training->state.step == 0 && training->record.metrics->bytes == 0)
+        return 0;
+    if (journal_cut(training->record.metrics, training->state.journal_bytes) != 0)
+        return -1;
+    return journal_cut(training->record.samples, training->state.samples_bytes);
+}
+
+static void say_start(Training *training)
+{
+    const Record *record = &training->record;
+    record_header(record, &training->job, &training->dataset);
+    record_say(record, "stages     %lld warm-up steps of %lld contexts, %lld %s steps of %lld contexts",
+               (long long)training->stages[STAGE_WARMUP].steps,
+               (long long)training->stages[STAGE_WARMUP].schedule.batch_contexts,
+               (long long)training->stages[STAGE_MAIN].steps,
+               training->stages[STAGE_MAIN].step.algorithm->name,
+               (long long)training->stages[STAGE_MAIN].schedule.batch_contexts);
+    if (training->state.step > 0)
+        record_say(record, "resumed    at step %lld of %lld", (long long)training->state.step,
+                   (long long)training->total_steps);
+}
+
+static int evaluate_start(Training *training)
+{
+    if (!training->evaluates || training->state.step > 0)
+        return 0;
+    Metrics metrics = {0};
+    bool better;
+    metrics_set(&metrics, "step", 0);
+    training_evaluate(training, "start", &metrics, &better);
+    record_metrics(&training->record, &metrics);
+    metrics_free(&metrics);
+    return 0;
+}
+
+int training_open(Training *training, const Settings *settings)
+{
+    *training = (Training){.settings = settings, .started = clock_now()};
+    Job *job = &training->job;
+    training_catch_signals();
+    if (job_open(job, settings, settings->parallel.placement == PLACEMENT_SPLIT) != 0)
+        return -1;
+    if (group_agree(&job->world.all, open_data(training)) != 0)
+        return -1;
+    JobSizes sizes = sizes_of(settings, training->stages,
+                              training->evaluates ? &training->evaluation : NULL,
+                              job->world.count[ROLE_ROLLOUT]);
+    if (group_agree(&job->world.all, job_build(job, sizes)) != 0)
+        return -1;
+    if (group_agree(&job->world.all, open_learner(training)) != 0)
+        return -1;
+    group_broadcast(&job->world.all, &training->state, sizeof training->state,
+                    job->world.first[ROLE_LEARNER]);
+    if (group_agree(&job->world.all, open_record(training)) != 0)
+        return -1;
+    training->first_step = training->state.step;
+    say_start(training);
+    training_publish(training);
+    return evaluate_start(training);
+}
+
+void training_close(Training *training)
+{
+    record_close(&training->record);
+    run_directory_close(training->run);
+    learner_free(&training->learner);
+    state_owner_free(&training->owner);
+    if (training->evaluates)
+        evaluation_close(&training->evaluation);
+    stages_free(training->stages);
+    rule_judge_free(training->judge);
+    dataset_close(&training->dataset);
+    job_close(&training->job);
+}

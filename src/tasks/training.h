@@ -1,0 +1,66 @@
+// training.h - all that a training run holds, and the parts of its step loop.
+//
+// training.c opens, resumes and closes; training_loop.c has what the loop of train.c calls.
+
+#ifndef L2A_TASKS_TRAINING_H
+#define L2A_TASKS_TRAINING_H
+
+#include "tasks/evaluation.h"
+#include "tasks/record.h"
+#include "tasks/sizes.h"
+#include "tasks/state.h"
+
+typedef struct {
+    const Settings *settings; // borrowed
+    Job job;
+    Learner learner;          // on learner ranks
+    Dataset dataset;
+    RuleJudge *judge;         // owned
+    bool evaluates;
+    Evaluation evaluation;
+    StagePlan stages[STAGE_COUNT];
+    int64_t total_steps;
+    StateOwner owner;         // on learner ranks
+    RunDirectory *run;        // owned, on learner ranks
+    RunState state;
+    Record record;            // on the rank that speaks
+    double started;
+    int64_t first_step;       // of this start of the program
+} Training;
+
+// Opens everything and resumes where the run stopped. Collective.
+int training_open(Training *training, const Settings *settings);
+void training_close(Training *training);
+
+// TERM and USR1 ask for a stop in good order; a second one ends the rank at once.
+void training_catch_signals(void);
+
+// "RUN/name"; to be released.
+char *training_path(const Training *training, const char *name);
+
+Stage training_stage(const Training *training, int64_t step);
+
+// The packed weights of all rollout ranks become those of the learner.
+void training_publish(Training *training);
+
+// Called when the main stage begins: moments to zero, the policy frozen as the reference.
+int training_enter_main(Training *training);
+
+// Writes a checkpoint of the state; collective. A failure is reported as a warning: the run goes
+// on and tries again at the next interval.
+void training_checkpoint(Training *training, bool is_best);
+
+// Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
+// result under RUN/evaluation-NAME.json if `name` is not NULL. Collective.
+void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
+
+// Prints the table of the kept evaluations: start, warm-up, final. 
+void training_table(Training *training);
+
+// The line of a step.
+void training_say_step(const Training *training, int64_t step, const Metrics *metrics);
+
+// Whether somebody wants the run to stop: a signal, or a file STOP in its directory. Collective.
+bool training_stop_wanted(Training *training);
+
+#endif

@@ -1,0 +1,172 @@
+#include "tasks/training.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "tasks/evaluation_file.h"
+
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number)
+{
+    if (signalled)
+        _exit(128 + number); // the second one means it
+    signalled = 1;
+}
+
+void training_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+char *training_path(const Training *training, const char *name)
+{
+    Bytes path = {0};
+    bytes_print(&path, "%s/%s", training->settings->run.directory, name);
+    return path.data;
+}
+
+void training_publish(Training *training)
+{
+    Job *job = &training->job;
+    exchange_weights(&job->world, job->collective, &job->parameters,
+                     training->learner.optimizer.master, job->staging, job->weights);
+}
+
+void training_checkpoint(Training *training, bool is_best)
+{
+    if (!training->job.world.has[ROLE_LEARNER])
+        return;
+    const Settings *settings = training->settings;
+    if (training->record.directory) {
+        training->state.journal_bytes = training->record.metrics->bytes;
+        training->state.samples_bytes = training->record.samples->bytes;
+    }
+    KeepPolicy policy = {.keep_last = settings->checkpoint.keep_last,
+                         .keep_every = settings->checkpoint.keep_every,
+                         .keep_best = settings->checkpoint.keep_best[0] != 0};
+    double since = clock_now();
+    if (state_save(&training->owner, training->run, &training->state, is_best, policy) != 0) {
+        if (training->learner.group.rank == 0)
+            warn("no checkpoint at step %lld: %s; the run goes on",
+                 (long long)training->state.step, fail_message());
+        return;
+    }
+    record_say(&training->record, "checkpoint step %lld, %.1f s", (long long)training->state.step,
+               clock_now() - since);
+    record_series(&training->record);
+}
+
+void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)
+{
+    *better = false;
+    if (!training->evaluates)
+        return;
+    const char *keep = training->settings->checkpoint.keep_best;
+    EvaluationResult result;
+    evaluation_run(&training->evaluation, &training->job, (uint32_t)training->state.step, &result,
+                   NULL);
+    evaluation_report(&result, metrics);
+    const ScoreValue *reward = &result.scores.values[SCORE_TOTAL_REWARD];
+    record_say(&training->record,
+               "evaluation at step %lld: reward %.3f [%.3f, %.3f] over %lld responses, expert loss "
+               "%.3f, %.1f s", (long long)training->state.step, reward->value, reward->low,
+               reward->high, (long long)reward->n, result.expert_loss, result.seconds);
+    if (name && world_speaks(&training->job.world)) {
+        Bytes file = {0};
+        bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, name);
+        if (evaluation_file_write(file.data, &result) != 0)
+            warn("%s", fail_message());
+        bytes_free(&file);
+    }
+    double value = keep[0] ? metrics_get(metrics, keep) : NAN;
+    training->state.since_best++;
+    if (value > training->state.best) {
+        training->state.best = value;
+        training->state.best_step = training->state.step;
+        training->state.since_best = 0;
+        *better = true;
+    }
+}
+
+void training_table(Training *training)
+{
+    static const char *const names[] = {"start", "warm-up", "final"};
+    if (!training->record.directory)
+        return;
+    const char *found[3];
+    EvaluationResult results[3];
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        Bytes file = {0};
+        bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, names[i]);
+        if (training->evaluates && evaluation_file_read(file.data, &results[count]) == 0)
+            found[count++] = names[i];
+        bytes_free(&file);
+    }
+    if (count > 0) {
+        Bytes text = {0};
+        evaluation_print(&training->evaluation, found, results, count, &text);
+        record_say(&training->record, "\n%s", text.data);
+        bytes_free(&text);
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
+    record_say(&training->record,
+               "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f status=ok",
+               (long long)training->state.step, reward, clock_now() - training->started,
+               (double)usage.ru_maxrss / 1024);
+}
+
+static void say_left(const Training *training, int64_t step, char *text, size_t size)
+{
+    double passed = clock_now() - training->started;
+    double each = passed / (double)(step + 1 - training->first_step);
+    int64_t left = (int64_t)(each * (double)(training->total_steps - step - 1));
+    snprintf(text, size, "%lld:%02lld:%02lld", (long long)(left / 3600),
+             (long long)(left / 60 % 60), (long long)(left % 60));
+}
+
+void training_say_step(const Training *training, int64_t step, const Metrics *metrics)
+{
+    char left[32];
+    say_left(training, step, left, sizeof left);
+    if (!training->stages[training_stage(training, step)].step.algorithm->samples) {
+        record_say(&training->record,
+                   "step %lld/%lld sft loss %.4f grad %.3g lr %.2g %.2f s left %s",
+                   (long long)(step + 1), (long long)training->total_steps,
+                   metrics_get(metrics, "actor/pg_loss"), metrics_get(metrics, "actor/grad_norm"),
+                   metrics_get(metrics, "actor/lr"), metrics_get(metrics, "perf/time_per_step"),
+                   left);
+        return;
+    }
+    double seconds = metrics_get(metrics, "perf/time_per_step");
+    record_say(&training->record,
+               "step %lld/%lld reward %.3f decision %.3f content %.3f format %.3f kl %.2g len %.1f "
+               "clip %.2g grad %.3g lr %.2g gap %.2g %.1f s (gen %.1f) left %s",
+               (long long)(step + 1), (long long)training->total_steps,
+               metrics_get(metrics, "reward/mean"), metrics_get(metrics, "reward/decision"),
+               metrics_get(metrics, "reward/content"), metrics_get(metrics, "reward/format"),
+               metrics_get(metrics, "actor/kl"), metrics_get(metrics, "response_length/mean"),
+               metrics_get(metrics, "actor/pg_clipfrac"), metrics_get(metrics, "actor/grad_norm"),
+               metrics_get(metrics, "actor/lr"), metrics_get(metrics, "mismatch/logprob_gap_max"),
+               seconds, metrics_get(metrics, "timing_s/gen"), left);
+}
+
+bool training_stop_wanted(Training *training)
+{
+    double wanted = signalled != 0;
+    if (world_speaks(&training->job.world)) {
+        char *file = training_path(training, "STOP");
+        wanted = wanted != 0 || access(file, F_OK) == 0;
+        release(file);
+    }
+    return group_maximum(&training->job.world.all, wanted) > 0;
+}

@@ -1,0 +1,187 @@
+// What no single value shows: needs of a task, contradictions, and what is seldom meant.
+
+#include "tests/input/settings_testing.h"
+
+#include <stdio.h>
+
+// The faults and warnings of `text` for `task`, one after the other. To be freed.
+static Bytes check(Task task, const char *text, int *status)
+{
+    Settings settings;
+    expect_settings(&settings, text);
+    Bytes said = {0}, warnings = {0};
+    bytes_append_text(&said, "");
+    *status = settings_check(&settings, task, &said, &warnings);
+    if (warnings.length)
+        bytes_append_text(&said, warnings.data);
+    bytes_free(&warnings);
+    settings_free(&settings);
+    return said;
+}
+
+static void expect(Task task, const char *text, const char *line)
+{
+    int status;
+    Bytes said = check(task, text, &status);
+    assert_int_equal(status, strncmp(line, "error", 5) == 0 ? -1 : 0);
+    if (status)
+        assert_int_equal(fail_code(), EXIT_BAD_SETTINGS);
+    if (!strstr(said.data, line))
+        fail_msg("expected:\n%s\nfound:\n%s", line, said.data);
+    bytes_free(&said);
+}
+
+static void expect_silence(Task task, const char *text)
+{
+    int status;
+    Bytes said = check(task, text, &status);
+    assert_int_equal(status, 0);
+    assert_string_equal(said.data, "");
+    bytes_free(&said);
+}
+
+#define TRAIN "[run]\ndirectory = r\n[model]\npath = m\n[data]\ntrain = t\n" // 6 lines
+
+static void a_minimal_file_of_each_task_passes_in_silence(void **state)
+{
+    (void)state;
+    expect_silence(TASK_TRAIN, TRAIN);
+    expect_silence(TASK_CHECK, TRAIN);
+    expect_silence(TASK_EVALUATE, "[model]\npath = m\n[evaluate]\nfile = f\n");
+    expect_silence(TASK_PREPARE, "[prepare]\ninput = i\noutput = o\n");
+}
+
+static void a_task_names_the_files_that_it_misses(void **state)
+{
+    (void)state;
+    expect(TASK_TRAIN, "", "error: run.ini: run.directory: must be given for train\n");
+    expect(TASK_TRAIN, "", "error: run.ini: model.path: must be given for train\n");
+    expect(TASK_TRAIN, "[data]\ntrain =\n", "error: run.ini:2: data.train: must be given for");
+    expect(TASK_EVALUATE, "", "error: run.ini: evaluate.file: must be given for evaluate\n");
+    expect(TASK_PREPARE, "", "error: run.ini: prepare.output: must be given for prepare\n");
+    expect(TASK_CHECK, "", "error: run.ini: data.train: nothing to check: give data.train, ");
+    expect(TASK_CHECK, "[data]\ntrain = t\n", "error: run.ini: model.path: must be given");
+}
+
+static void training_refuses_truncated_sampling_unless_allowed(void **state)
+{
+    (void)state;
+    const char *reason = "changes the distribution that the loss assumes: remove it, or set "
+                         "rollout.allow_truncated = yes";
+    static const char *const lines[] = {"top_p = 0.9", "top_k = 40", "repetition_penalty = 1.1"};
+    for (int i = 0; i < 3; i++) {
+        char text[200], line[200];
+        snprintf(text, sizeof text, TRAIN "[rollout]\n%s\n", lines[i]);
+        snprintf(line, sizeof line, "error: run.ini:8: rollout.%.*s: %s\n",
+                 (int)strcspn(lines[i], " "), lines[i], reason);
+        expect(TASK_TRAIN, text, line);
+        snprintf(text, sizeof text, TRAIN "[rollout]\n%s\nallow_truncated = yes\n", lines[i]);
+        expect_silence(TASK_TRAIN, text);
+        snprintf(text, sizeof text, TRAIN "[algorithm]\nname = sft\n[rollout]\n%s\n", lines[i]);
+        expect_silence(TASK_TRAIN, text);
+    }
+}
+
+static void split_placement_needs_ranks(void **state)
+{
+    (void)state;
+    const char *text = TRAIN "[parallel]\nplacement = split\nlearner_ranks = 1\n";
+    expect(TASK_TRAIN, text,
+           "error: run.ini: parallel.rollout_ranks: placement = split needs at least 1\n");
+    expect(TASK_EVALUATE, "[parallel]\nplacement = split\n",
+           "error: run.ini: parallel.learner_ranks: placement = split needs at least 1\n");
+    expect_silence(TASK_TRAIN, TRAIN "[parallel]\nplacement = split\nlearner_ranks = 1\n"
+                                     "rollout_ranks = 1\n");
+    expect(TASK_TRAIN, TRAIN "[parallel]\nlearner_ranks = 1\n",
+           "warning: run.ini:8: parallel.learner_ranks: has no effect with placement = shared\n");
+}
+
+static void contradictions_are_refused(void **state)
+{
+    (void)state;
+    expect(TASK_TRAIN, TRAIN "[warmup]\nsteps = 1\nepochs = 1\n",
+           "error: run.ini:9: warmup.epochs: steps and epochs cannot both be given");
+    expect(TASK_TRAIN, TRAIN "[checkpoint]\nkeep_every = 75\n",
+           "error: run.ini:8: checkpoint.keep_every: must be a multiple of checkpoint.every, 50");
+    expect(TASK_TRAIN, TRAIN "[checkpoint]\nevery = 0\nkeep_every = 75\n",
+           "error: run.ini:9: checkpoint.keep_every: must be a multiple");
+    expect(TASK_TRAIN, TRAIN "[checkpoint]\nkeep_best = reward\n",
+           "error: run.ini:8: checkpoint.keep_best: reward is no metric of an evaluation");
+    expect(TASK_TRAIN, TRAIN "[checkpoint]\nkeep_best = val/ave_total_reward\n",
+           "error: run.ini:8: checkpoint.keep_best: needs evaluate.file, and evaluate.every");
+    expect(TASK_TRAIN, TRAIN "[checkpoint]\npatience = 3\n",
+           "error: run.ini:8: checkpoint.patience: needs checkpoint.keep_best");
+    expect(TASK_TRAIN, TRAIN "[evaluate]\nevery = 3\n",
+           "error: run.ini:8: evaluate.every: needs evaluate.file");
+    expect_silence(TASK_TRAIN, TRAIN "[evaluate]\nevery = 3\nfile = f\n[checkpoint]\n"
+                                     "keep_best = val/ave_total_reward\npatience = 3\n"
+                                     "keep_every = 100\n");
+}
+
+static void no_task_overwrites_what_it_reads(void **state)
+{
+    (void)state;
+    expect(TASK_PREPARE, "[prepare]\ninput = a\noutput = a\n",
+           "error: run.ini:3: prepare.output: would overwrite prepare.input\n");
+    expect(TASK_PREPARE, "[prepare]\ninput = a\noutput = b\nprocessed = b\n",
+           "error: run.ini:4: prepare.processed: would overwrite another file of [prepare]\n");
+    expect(TASK_EVALUATE, "[model]\npath = m\n[evaluate]\nfile = f\noutput = f\n",
+           "error: run.ini:5: evaluate.output: would overwrite evaluate.file\n");
+}
+
+static void what_is_seldom_meant_is_said(void **state)
+{
+    (void)state;
+    expect(TASK_TRAIN, TRAIN "[algorithm]\nkl_estimator = k1\n",
+           "warning: run.ini:8: algorithm.kl_estimator: k1 has no mean gradient");
+    expect_silence(TASK_TRAIN, TRAIN "[algorithm]\nkl_estimator = k1\nkl_coefficient = 0\n");
+    expect(TASK_TRAIN, TRAIN "[algorithm]\nkl_estimator = none\nkl_coefficient = 1\n",
+           "warning: run.ini:9: algorithm.kl_coefficient: has no effect with kl_estimator = none");
+    expect(TASK_TRAIN, TRAIN "[rollout]\ngroup_size = 1\n", "rollout.group_size: a group of one");
+    expect(TASK_TRAIN, TRAIN "[rollout]\nforced_length = yes\n", "forced_length: for benchmarks");
+    expect(TASK_TRAIN, TRAIN "[reward]\npermute = yes\n", "permute: control experiment");
+    expect(TASK_TRAIN, TRAIN "[reward]\nmode = Ra\nfusion = sum\n",
+           "reward.fusion: has no effect with a mode other than Ra+Rs");
+    expect(TASK_TRAIN, TRAIN "[train]\nsteps = 9\nepochs = 2\n",
+           "train.epochs: has no effect with train.steps given");
+    expect(TASK_TRAIN, TRAIN "[optimizer]\nmin_ratio = 0.1\n",
+           "optimizer.min_ratio: has no effect with schedule = constant");
+    expect(TASK_TRAIN, TRAIN "[train]\nsteps = 9\n[optimizer]\nwarmup_steps = 9\n",
+           "optimizer.warmup_steps: the learning rate is never reached in 9 steps");
+    expect(TASK_TRAIN, TRAIN "[warmup]\nlearning_rate = 1\n",
+           "warmup.learning_rate: has no effect with neither warmup.steps nor warmup.epochs");
+    expect(TASK_TRAIN, TRAIN "[parallel]\nmicro_batch_tokens = 3000\n",
+           "parallel.micro_batch_tokens: a context and its response may hold 3072 tokens");
+    expect(TASK_EVALUATE,
+           "[model]\npath = m\nthinking = yes\nchat = chatml\n[evaluate]\nfile = f\n",
+           "warning: run.ini:3: model.thinking: has no effect with chat = chatml");
+}
+
+static void the_place_of_an_override_is_its_name(void **state)
+{
+    (void)state;
+    Settings settings;
+    const char *override = "warmup.epochs=1", *text = TRAIN "[warmup]\nsteps = 1\n";
+    Bytes faults = {0};
+    int status = settings_read_text(&settings, text, strlen(text), "run.ini", &override, 1, NULL);
+    assert_int_equal(status, 0);
+    assert_int_equal(settings_check(&settings, TASK_TRAIN, &faults, NULL), -1);
+    assert_non_null(strstr(faults.data, "error: --set warmup.epochs: warmup.epochs: steps and"));
+    bytes_free(&faults);
+    settings_free(&settings);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_minimal_file_of_each_task_passes_in_silence),
+        cmocka_unit_test(a_task_names_the_files_that_it_misses),
+        cmocka_unit_test(training_refuses_truncated_sampling_unless_allowed),
+        cmocka_unit_test(split_placement_needs_ranks),
+        cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(no_task_overwrites_what_it_reads),
+        cmocka_unit_test(what_is_seldom_meant_is_said),
+        cmocka_unit_test(the_place_of_an_override_is_its_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
