@@ -36,8 +36,10 @@ static bool answer(const Options *options, int *code)
         settings_print_defaults(&text);
         break;
     case ACTION_EXPLAIN:
-        if (settings_explain(options->explain, &text) != 0)
+        if (settings_explain(options->explain, &text) != 0) {
+            fprintf(stderr, "error: %s\n", fail_message());
             *code = (int)fail_code();
+        }
         break;
     case ACTION_MARKDOWN:
         settings_print_markdown(&text);

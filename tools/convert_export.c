@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -276,7 +277,8 @@ int convert_export(const char *from, const char *directory, const ConvertOptions
         if (status == 0)
             status = atomic_rename(export.directory, directory);
         char *reason = duplicate(fail_message());
-        if (status && directory_remove_tree(export.directory))
+        if (status && access(export.directory, F_OK) == 0 &&
+            directory_remove_tree(export.directory))
             warn("%s", fail_message());
         if (status)
             fail(fail_code(), "%s", reason);

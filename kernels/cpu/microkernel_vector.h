@@ -134,6 +134,10 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
             sum[i][r] = tile.from_c ? register_load(tile.c + i * tile.c_row + REGISTER * r)
                                     : register_zero();
     }
+    // The tile below comes next, as a rule.
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+        _mm_prefetch((const char *)(tile.c + (rows + i) * tile.c_row), _MM_HINT_T0);
     const float *a = tile.a;
     const char *ahead = tile.ahead;
     int64_t b = 0;

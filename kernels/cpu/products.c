@@ -14,11 +14,11 @@
 #include "kernels/cpu/packed.h"
 
 enum {
-    DEPTH_BLOCK = 320,         // a panel's block: 20 KiB
-    ROW_BLOCK = 120,           // a's block: 150 KiB
-    PANEL_BLOCK = 512 / PANEL, // panels built at a time
-    COPY_PANELS = 12,          // from how many panels on copying a's block pays
-    PARALLEL_WORK = 100000,    // multiply-adds below which one thread is faster
+    DEPTH_BLOCK = 320,          // a panel's block: 20 KiB
+    ROW_BLOCK = 120,            // a's block: 150 KiB
+    PANEL_BLOCK = 1024 / PANEL, // panels built at a time
+    COPY_PANELS = 12,           // from how many panels on copying a's block pays
+    PARALLEL_WORK = 100000,     // multiply-adds below which one thread is faster
 };
 
 typedef struct Product Product;
@@ -46,8 +46,10 @@ struct Product {
 typedef struct {
     Range rows, panels;
     int64_t depth;
+    Shares tiles; // of the rows, counted from 0
     const float *a;
     int64_t a_row, a_step;
+    bool tiled; // a holds tile after tile, each [depth][its rows]
     Panels b;
     bool from_c;
 } Part;
@@ -62,9 +64,9 @@ static void part_tile(const Product *product, const Part *part, Range rows, int6
     int64_t bytes = (int64_t)type_bytes(type), share = PANEL * bytes / turns;
     const char *b = element_at(part->b.data, type, panel * part->b.panel);
     Tile tile = {
-        .a = part->a + rows.first * part->a_row,
-        .a_row = part->a_row,
-        .a_step = part->a_step,
+        .a = part->a + rows.first * (part->tiled ? part->depth : part->a_row),
+        .a_row = part->tiled ? 1 : part->a_row,
+        .a_step = part->tiled ? rows.count : part->a_step,
         .b = b,
         .b_panel = part->b.panel,
         .b_step = PANEL,
@@ -85,7 +87,7 @@ static void part_tile(const Product *product, const Part *part, Range rows, int6
 
 static void part_compute(const Product *product, const Part *part)
 {
-    Shares tiles = shares_of((Range){0, part->rows.count}, pieces_of(part->rows.count, TILE_ROWS));
+    const Shares tiles = part->tiles;
     int together = tiles.parts == 1 ? tile_panels((int)part->rows.count) : 1;
     int64_t whole = product->c.width / PANEL - part->panels.first; // panels not cut off
     for (int64_t panel = 0, count; panel < part->panels.count; panel += count) {
@@ -95,24 +97,37 @@ static void part_compute(const Product *product, const Part *part)
     }
 }
 
-// A copy of a's block in scratch, where its rows lie close: distant rows collide in the caches.
+// Copies of a's block in scratch, where its elements lie close: distant rows collide in the caches.
 static void part_copy_rows(const Product *product, Part *part, Range depth, float *scratch)
 {
-    Range rows = part->rows;
-    if (product->a_step == 1) {
-        part->a_row = depth.count + BLOCK;
-        for (int64_t i = 0; i < rows.count; i++)
-            memcpy(scratch + i * part->a_row,
-                   product->a + (rows.first + i) * product->a_row + depth.first,
-                   (size_t)depth.count * sizeof *scratch);
-    } else {
-        part->a_step = rows.count;
-        for (int64_t k = 0; k < depth.count; k++)
-            memcpy(scratch + k * rows.count,
-                   product->a + (depth.first + k) * product->a_step + rows.first,
-                   (size_t)rows.count * sizeof *scratch);
+    part->a_row = depth.count + BLOCK;
+    for (int64_t i = 0; i < part->rows.count; i++)
+        memcpy(scratch + i * part->a_row,
+               product->a + (part->rows.first + i) * product->a_row + depth.first,
+               (size_t)depth.count * sizeof *scratch);
+    part->a = scratch;
+}
+
+// Where rows of `a` are columns in memory: tile by tile, and in a tile k by k.
+static void part_copy_columns(const Product *product, Part *part, Range depth, float *scratch)
+{
+    const Shares tiles = part->tiles;
+    for (int64_t t = 0; t < tiles.parts; t++) {
+        Range rows = shares_at(&tiles, t);
+        const float *from =
+            product->a + depth.first * product->a_step + part->rows.first + rows.first;
+        float *to = scratch + rows.first * depth.count;
+        if (rows.count == TILE_ROWS) {
+            for (int64_t k = 0; k < depth.count; k++)
+                memcpy(to + k * TILE_ROWS, from + k * product->a_step, TILE_ROWS * sizeof *to);
+        } else {
+            for (int64_t k = 0; k < depth.count; k++)
+                for (int64_t i = 0; i < rows.count; i++)
+                    to[k * rows.count + i] = from[k * product->a_step + i];
+        }
     }
     part->a = scratch;
+    part->tiled = true;
 }
 
 enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) };
@@ -129,10 +144,13 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
     int64_t blocks = pieces_of(rows.count, ROW_BLOCK);
     for (int64_t block = 0; block < blocks; block++) {
         part.rows = range_share(rows, blocks, block);
+        part.tiles = shares_of((Range){0, part.rows.count}, pieces_of(part.rows.count, TILE_ROWS));
         part.a = product->a + part.rows.first * product->a_row + depth.first * product->a_step;
         part.a_row = product->a_row;
         part.a_step = product->a_step;
-        if (panels.count >= COPY_PANELS && part.rows.count > 4 * TILE_ROWS)
+        if (product->a_step != 1)
+            part_copy_columns(product, &part, depth, scratch);
+        else if (panels.count >= COPY_PANELS && part.rows.count > 4 * TILE_ROWS)
             part_copy_rows(product, &part, depth, scratch);
         part_compute(product, &part);
     }
@@ -144,7 +162,8 @@ static void share_compute(const Product *product, Range rows, Range panels)
     bool cut = rows.count > 2 * TILE_ROWS || product->builds;
     int64_t blocks = cut ? pieces_of(product->depth, DEPTH_BLOCK) : 1;
     int64_t size = rounded_up(pieces_of(product->depth, blocks), PANEL);
-    int64_t wide = product->builds ? PANEL_BLOCK : panels.count;
+    int64_t wide = product->builds ? pieces_of(panels.count, pieces_of(panels.count, PANEL_BLOCK))
+                                   : panels.count;
     size_t floats = ROWS_SCRATCH + (product->builds ? DEPTH_BLOCK * PANEL_BLOCK * PANEL : 0);
     float *scratch = scratch_cpu(floats * sizeof *scratch);
     for (int64_t p = 0; p < panels.count; p += wide) {
@@ -175,6 +194,8 @@ static int64_t grid_rows(int64_t rows, int64_t panels, int64_t threads)
 static void product_compute(const Product *product)
 {
     Range rows = {0, product->c.rows}, panels = {0, pieces_of(product->c.width, PANEL)};
+    if (product->depth == 0 && product->accumulate)
+        return; // an empty chain: a rank without rows in this micro-batch
     int64_t work = rows.count * product->c.width * product->depth;
     int64_t threads = work < PARALLEL_WORK ? 1 : omp_get_max_threads();
     if (threads == 1) {
@@ -264,15 +285,17 @@ void CPU(product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumula
 static Panels panels_copied(const Product *product, Range panels, Range depth, float *scratch)
 {
     Tensor x = product->x;
-    int64_t b_panel = depth.count * PANEL;
-    for (int64_t k = 0; k < depth.count; k++) {
-        const float *row = row_of(x, depth.first + k);
-        for (int64_t p = 0; p < panels.count; p++) {
-            int64_t column = (panels.first + p) * PANEL;
-            for (int64_t j = 0; j < PANEL; j += BLOCK)
-                lanes_store(
-                    scratch + p * b_panel + k * PANEL + j,
-                    lanes_load_tail(row + column + j, most(0, least(BLOCK, x.width - column - j))));
+    int64_t b_panel = depth.count * PANEL, first = panels.first * PANEL;
+    int64_t end = least(x.width, first + panels.count * PANEL);
+    for (int64_t j = first; j < end; j += BLOCK) {
+        float *to = scratch + (j - first) / PANEL * b_panel + (j - first) % PANEL;
+        const float *from = row_of(x, depth.first) + j;
+        if (end - j >= BLOCK) {
+            for (int64_t k = 0; k < depth.count; k++)
+                lanes_store(to + k * PANEL, lanes_load(from + k * x.stride));
+        } else {
+            for (int64_t k = 0; k < depth.count; k++)
+                lanes_store(to + k * PANEL, lanes_load_tail(from + k * x.stride, end - j));
         }
     }
     return (Panels){scratch, b_panel, TYPE_F32};

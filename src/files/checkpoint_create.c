@@ -51,9 +51,9 @@ static int create_tensor(hid_t file, const char *path, CheckpointTensor *tensor)
     } else {
         tensor->offset = elements > 0 ? (int64_t)H5Dget_offset(set) : -1;
     }
-    if (set >= 0)
-        H5Dclose(set);
     H5Sclose(space);
+    if (set >= 0 && H5Dclose(set) < 0 && status == 0)
+        status = hdf5_fail(EXIT_CANNOT_CREATE, "finish a data set in", path);
     return status;
 }
 
@@ -105,10 +105,10 @@ static int create_hdf5(const char *path, CheckpointTensor *tensors, int64_t coun
         status = create_content(file, path, tensors, count, attributes, attribute_count);
         if (H5Fclose(file) < 0 && status == 0)
             status = hdf5_fail(EXIT_CANNOT_CREATE, "finish", path);
-        if (status)
-            unlink(path);
     }
     hdf5_leave();
+    if (status)
+        unlink(path); // also what a failed H5Fcreate leaves
     return status;
 }
 

@@ -61,7 +61,10 @@ int directory_sync(const char *path)
     int descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0)
         return raw_fail_write("open directory", path);
-    int status = fsync(descriptor);
+    int status;
+    do {
+        status = fsync(descriptor);
+    } while (status != 0 && errno == EINTR);
     // Some file systems cannot flush a directory and say EINVAL: there is nothing to be done.
     if (status != 0 && errno != EINVAL)
         raw_fail_write("flush directory", path);

@@ -16,48 +16,50 @@
 #include "files/journal.h"
 #include "files/raw.h"
 
-static int write_set(hid_t file, const char *name, hid_t type, int64_t rows, const void *values,
-                     hid_t *set)
+// Closing writes what HDF5 still holds of the data, so its status counts.
+static int close_set(hid_t set, int status)
+{
+    return H5Dclose(set) < 0 ? -1 : status;
+}
+
+// Leaves the data set open; negative on failure.
+static hid_t write_set(hid_t file, const char *name, hid_t type, int64_t rows, const void *values)
 {
     hsize_t shape[1] = {(hsize_t)rows};
     hid_t space = H5Screate_simple(1, shape, NULL);
-    *set = hdf5_create_set(file, name, type, space);
+    hid_t set = hdf5_create_set(file, name, type, space);
     H5Sclose(space);
-    if (*set < 0)
-        return -1;
-    return rows > 0 ? H5Dwrite(*set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) : 0;
+    if (set < 0 || rows == 0 || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0)
+        return set;
+    return close_set(set, -1);
 }
 
 static int write_series(hid_t file, int64_t rows, const MetricSeries *series)
 {
     Bytes name = {0};
     bytes_print(&name, "/metrics/%s", series->name);
-    hid_t set;
-    int status = write_set(file, name.data, H5T_IEEE_F64LE, rows, series->values, &set);
-    if (status >= 0)
-        status = hdf5_write_text(set, "unit", series->unit ? series->unit : "1");
+    hid_t set = write_set(file, name.data, H5T_IEEE_F64LE, rows, series->values);
+    bytes_free(&name);
+    if (set < 0)
+        return -1;
+    int status = hdf5_write_text(set, "unit", series->unit ? series->unit : "1");
     if (status >= 0)
         status =
             hdf5_write_text(set, "description", series->description ? series->description : "");
     if (status >= 0)
         status = hdf5_write_text(set, "step_axis", "/metrics/step");
-    if (set >= 0)
-        H5Dclose(set);
-    bytes_free(&name);
-    return status;
+    return close_set(set, status);
 }
 
 static int write_content(hid_t file, const int64_t *steps, int64_t rows, const MetricSeries *series,
                          int64_t count)
 {
-    hid_t set;
     int status = hdf5_write_text(file, "format", "l2a-metrics");
     if (status >= 0)
         status = hdf5_write_integer(file, "format_version", 1);
     if (status >= 0) {
-        status = write_set(file, "/metrics/step", H5T_STD_I64LE, rows, steps, &set);
-        if (set >= 0)
-            H5Dclose(set);
+        hid_t set = write_set(file, "/metrics/step", H5T_STD_I64LE, rows, steps);
+        status = set < 0 ? -1 : close_set(set, 0);
     }
     for (int64_t i = 0; i < count && status >= 0; i++)
         status = write_series(file, rows, &series[i]);

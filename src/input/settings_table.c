@@ -37,7 +37,8 @@
         PLACE(section, key), SETTING_CHOICE, initial, 0, 0, words, OFFSET(section, key), help      \
     }
 
-static const double MANY = 1e9;               // steps, ranks, tokens: more is a slip of the pen
+static const double MANY = 1e9; // steps, ranks, tokens: more is a slip of the pen
+static const double RANKS = 1e6;
 static const double EXACT = 9007199254740992; // 2^53, the last integer before doubles have gaps
 
 #define WORDS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
@@ -92,9 +93,10 @@ const SettingRow settings_table[] = {
 
     CHOICE(parallel, placement, "shared", placements,
            "Whether every rank has all roles in turn, or each rank has one role."),
-    INTEGER(parallel, learner_ranks, "0", 0, MANY, "Learner ranks of placement = split."),
-    INTEGER(parallel, rollout_ranks, "0", 0, MANY, "Rollout ranks of placement = split."),
-    INTEGER(parallel, grader_ranks, "0", 0, MANY, "Grader ranks of placement = split."),
+    INTEGER(parallel, learner_ranks, "0", 0, RANKS, "Learner ranks of placement = split."),
+    INTEGER(parallel, rollout_ranks, "0", 0, RANKS, "Rollout ranks of placement = split."),
+    INTEGER(parallel, grader_ranks, "0", 0, RANKS,
+            "Grader ranks of placement = split; 0: the rollout ranks grade."),
     INTEGER(parallel, threads, "0", 0, 4096,
             "Threads of a rank; 0 shares the cores of a node among its ranks."),
     INTEGER(parallel, micro_batch_tokens, "4096", 1, MANY,

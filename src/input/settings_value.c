@@ -31,7 +31,7 @@ static void append_words(const char *const *words, Bytes *out)
 static void append_real(double value, Bytes *out)
 {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
+    for (int digits = 6; digits <= 17; digits++) { // 600, not 6e2
         snprintf(text, sizeof text, "%.*g", digits, value);
         if (strtod(text, NULL) == value)
             break;

@@ -94,7 +94,7 @@ int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *st
 // `place` counts the checkpoints from `newest` on, itself 0.
 static bool is_kept(int64_t step, int64_t place, int64_t best, KeepPolicy policy)
 {
-    if (place == 0 || policy.keep_last <= 0 || place < policy.keep_last)
+    if (policy.keep_last <= 0 || place < policy.keep_last)
         return true;
     if (policy.keep_every > 0 && step % policy.keep_every == 0)
         return true;

@@ -1,7 +1,5 @@
 // prepare.c - sessions to samples. Facts come with the input; no model is asked yet.
 
-#include <stdio.h>
-
 #include "base/fail.h"
 #include "dialogue/prepare.h"
 #include "parallel/group.h"
@@ -24,13 +22,7 @@ static int prepare_on_one_rank(const Settings *settings)
         .skip_bad = settings->data.skip_bad,
     };
     PrepareCounts counts;
-    if (prepare_run(&prepare, &counts) != 0)
-        return -1;
-    Bytes text = {0};
-    prepare_describe(&counts, &text);
-    fputs(text.data, stdout);
-    bytes_free(&text);
-    return 0;
+    return prepare_run(&prepare, &counts);
 }
 
 int task_prepare(const Settings *settings)

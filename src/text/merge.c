@@ -193,14 +193,14 @@ void merge_mark_kept(const Merges *merges, Vocabulary *vocabulary)
 {
     Tokens ids = {0};
     for (int32_t id = 0; id < vocabulary->size; id++) {
-        const char *bytes = vocabulary->text.data + vocabulary->start[id];
-        size_t length = vocabulary->length[id];
+        const char *bytes = vocabulary->text.data + vocabulary->tokens[id].start;
+        size_t length = vocabulary->tokens[id].length;
         if (length == 0 || vocabulary_find(vocabulary, bytes, length) != id)
             continue;
         tokens_clear(&ids);
         merge_bytes(merges, vocabulary, bytes, length, &ids);
         if (merges->whole_first || (ids.count == 1 && ids.ids[0] == id))
-            vocabulary->flags[id] |= VOCABULARY_KEPT;
+            vocabulary->tokens[id].flags |= VOCABULARY_KEPT;
     }
     tokens_free(&ids);
 }
@@ -209,7 +209,7 @@ void merge_piece(const Merges *merges, const Vocabulary *vocabulary, const char 
                  size_t length, Tokens *out)
 {
     int32_t id = vocabulary_find(vocabulary, bytes, length);
-    if (id >= 0 && (vocabulary->flags[id] & VOCABULARY_KEPT))
+    if (id >= 0 && (vocabulary->tokens[id].flags & VOCABULARY_KEPT))
         tokens_append(out, id);
     else
         merge_bytes(merges, vocabulary, bytes, length, out);

@@ -6,20 +6,28 @@
 
 #include "base/fail.h"
 
-// The open file, or NULL with `*missing` set or a recorded failure.
-static FILE *open_file(const char *path, bool *missing)
+// Reads the whole of `path`, appended to `out`; 1 if it is there, 0 if not, -1 on failure.
+static int read_whole(const char *path, Bytes *out)
 {
     FILE *file = fopen(path, "rb");
-    *missing = !file && (errno == ENOENT || errno == ENOTDIR);
-    if (!file && !*missing)
-        fail(EXIT_NO_INPUT, "%s: cannot open: %s", path, strerror(errno));
-    return file;
+    if (!file && (errno == ENOENT || errno == ENOTDIR))
+        return 0;
+    if (!file)
+        return fail(EXIT_NO_INPUT, "%s: cannot open: %s", path, strerror(errno));
+    char block[32768];
+    for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
+        bytes_append(out, block, got);
+    int status =
+        ferror(file) ? fail(EXIT_NO_INPUT, "%s: cannot read: %s", path, strerror(errno)) : 1;
+    fclose(file);
+    return status;
 }
 
-static int parse(FILE *file, const char *path, json_t **object)
+static int parse(const Bytes *text, const char *path, json_t **object)
 {
     json_error_t error;
-    *object = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    *object =
+        json_loadb(text->data ? text->data : "", text->length, JSON_REJECT_DUPLICATES, &error);
     if (!*object)
         return fail(EXIT_BAD_DATA, "%s:%d: %s", path, error.line, error.text);
     if (json_is_object(*object))
@@ -31,22 +39,17 @@ static int parse(FILE *file, const char *path, json_t **object)
 
 int model_file_read(const char *directory, const char *name, bool required, json_t **object)
 {
-    Bytes path = {0};
+    Bytes path = {0}, text = {0};
     bytes_print(&path, "%s/%s", directory, name);
     *object = NULL;
-    bool missing;
-    FILE *file = open_file(path.data, &missing);
-    int status = 0;
-    if (file)
-        status = parse(file, path.data, object);
-    else if (!missing)
-        status = -1;
-    else if (required)
+    int status = read_whole(path.data, &text);
+    if (status == 0 && required)
         status = fail(EXIT_NO_INPUT, "%s: no such file; is '%s' a Hugging Face model directory?",
                       path.data, directory);
-    if (file)
-        fclose(file);
+    else if (status > 0)
+        status = parse(&text, path.data, object);
     bytes_free(&path);
+    bytes_free(&text);
     return status;
 }
 
@@ -54,16 +57,7 @@ int model_file_read_text(const char *directory, const char *name, Bytes *out)
 {
     Bytes path = {0};
     bytes_print(&path, "%s/%s", directory, name);
-    bool missing;
-    FILE *file = open_file(path.data, &missing);
-    int status = file ? 1 : missing ? 0 : -1;
-    char block[4096];
-    for (size_t got; file && (got = fread(block, 1, sizeof block, file)) > 0;)
-        bytes_append(out, block, got);
-    if (file && ferror(file))
-        status = fail(EXIT_NO_INPUT, "%s: cannot read: %s", path.data, strerror(errno));
-    if (file)
-        fclose(file);
+    int status = read_whole(path.data, out);
     bytes_free(&path);
     return status;
 }

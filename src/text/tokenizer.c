@@ -62,7 +62,8 @@ static void add_ends(Encoding *encoding, Place place, const char *text, size_t a
     const Vocabulary *vocabulary = &encoding->tokenizer->vocabulary;
     size_t end = at + length;
     for (int64_t i = first; i < encoding->out->count; i++) {
-        for (size_t left = vocabulary->length[encoding->out->ids[i]]; left > 0 && at < end; at++)
+        for (size_t left = vocabulary->tokens[encoding->out->ids[i]].length; left > 0 && at < end;
+             at++)
             left -= vocabulary->byte[(uint8_t)text[at]] >= 0;
         add_end(encoding, place, at);
     }
@@ -188,11 +189,12 @@ void tokenizer_decode(const Tokenizer *tokenizer, const int32_t *ids, int64_t co
     const Vocabulary *vocabulary = &tokenizer->vocabulary;
     for (int64_t i = 0; i < count; i++) {
         int32_t id = ids[i];
-        if (id < 0 || id >= vocabulary->size || vocabulary->length[id] == 0)
+        if (id < 0 || id >= vocabulary->size || vocabulary->tokens[id].length == 0)
             continue;
-        if (skip_special && (vocabulary->flags[id] & VOCABULARY_SPECIAL))
+        if (skip_special && (vocabulary->tokens[id].flags & VOCABULARY_SPECIAL))
             continue;
-        bytes_append(out, vocabulary->text.data + vocabulary->start[id], vocabulary->length[id]);
+        bytes_append(out, vocabulary->text.data + vocabulary->tokens[id].start,
+                     vocabulary->tokens[id].length);
     }
 }
 
@@ -222,7 +224,7 @@ int32_t tokenizer_find(const Tokenizer *tokenizer, const char *text)
 bool tokenizer_is_special(const Tokenizer *tokenizer, int32_t id)
 {
     return id >= 0 && id < tokenizer->vocabulary.size &&
-           (tokenizer->vocabulary.flags[id] & VOCABULARY_SPECIAL);
+           (tokenizer->vocabulary.tokens[id].flags & VOCABULARY_SPECIAL);
 }
 
 const Tokens *tokenizer_end_tokens(const Tokenizer *tokenizer)

@@ -187,8 +187,8 @@ static int load_added(Tokenizer *tokenizer, const json_t *token, int32_t id)
     Bytes bytes = {0};
     vocabulary_unwrap(content, strlen(content), &bytes);
     bool same =
-        vocabulary->length[id] == bytes.length &&
-        memcmp(vocabulary->text.data + vocabulary->start[id], bytes.data, bytes.length) == 0;
+        vocabulary->tokens[id].length == bytes.length &&
+        memcmp(vocabulary->text.data + vocabulary->tokens[id].start, bytes.data, bytes.length) == 0;
     bool fits = same || vocabulary_add(vocabulary, id, bytes.data, bytes.length, false);
     bytes_free(&bytes);
     if (!fits)
@@ -196,7 +196,7 @@ static int load_added(Tokenizer *tokenizer, const json_t *token, int32_t id)
                     id);
     bool special = json_is_true(json_object_get(token, "special"));
     if (special)
-        vocabulary->flags[id] |= VOCABULARY_SPECIAL;
+        vocabulary->tokens[id].flags |= VOCABULARY_SPECIAL;
     bool normalised = json_is_true(json_object_get(token, "normalized"));
     added_add(normalised ? &tokenizer->composed : &tokenizer->raw, content, strlen(content), id,
               special || looks_like_control(content));

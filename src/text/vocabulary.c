@@ -15,9 +15,7 @@ void vocabulary_make(Vocabulary *vocabulary, int64_t size, size_t count)
         slots *= 2;
     *vocabulary = (Vocabulary){
         .size = size,
-        .start = allocate((size_t)size, sizeof *vocabulary->start),
-        .length = allocate((size_t)size, sizeof *vocabulary->length),
-        .flags = allocate((size_t)size, 1),
+        .tokens = allocate((size_t)size, sizeof *vocabulary->tokens),
         .slots = allocate(slots, sizeof *vocabulary->slots),
         .mask = slots - 1,
     };
@@ -29,9 +27,7 @@ void vocabulary_make(Vocabulary *vocabulary, int64_t size, size_t count)
 
 void vocabulary_free(Vocabulary *vocabulary)
 {
-    release(vocabulary->start);
-    release(vocabulary->length);
-    release(vocabulary->flags);
+    release(vocabulary->tokens);
     release(vocabulary->slots);
     bytes_free(&vocabulary->text);
     *vocabulary = (Vocabulary){0};
@@ -79,11 +75,11 @@ bool vocabulary_add(Vocabulary *vocabulary, int32_t id, const char *bytes, size_
                     bool mergeable)
 {
     CHECK(id >= 0 && id < vocabulary->size, "token id %d is outside the vocabulary", id);
-    if (vocabulary->length[id] > 0)
+    if (vocabulary->tokens[id].length > 0)
         return false;
     CHECK(vocabulary->text.length + length < UINT32_MAX, "the vocabulary has 4 GiB of text");
-    vocabulary->start[id] = (uint32_t)vocabulary->text.length;
-    vocabulary->length[id] = (uint32_t)length;
+    vocabulary->tokens[id].start = (uint32_t)vocabulary->text.length;
+    vocabulary->tokens[id].length = (uint32_t)length;
     bytes_append(&vocabulary->text, bytes, length);
     if (!mergeable)
         return true;
@@ -104,8 +100,8 @@ int32_t vocabulary_find(const Vocabulary *vocabulary, const char *bytes, size_t 
         int32_t id = vocabulary->slots[slot].id;
         if (id < 0)
             return -1;
-        if (vocabulary->slots[slot].hash == hash && vocabulary->length[id] == length &&
-            memcmp(vocabulary->text.data + vocabulary->start[id], bytes, length) == 0)
+        if (vocabulary->slots[slot].hash == hash && vocabulary->tokens[id].length == length &&
+            memcmp(vocabulary->text.data + vocabulary->tokens[id].start, bytes, length) == 0)
             return id;
     }
 }

@@ -19,17 +19,21 @@ enum {
 };
 
 typedef struct {
+    uint32_t start;  // offset in the vocabulary's text
+    uint32_t length; // bytes; 0 for an unused id
+    uint32_t flags;
+} VocabularyToken;
+
+typedef struct {
     int32_t id; // -1: free
     uint32_t hash;
 } VocabularySlot;
 
 typedef struct {
-    int64_t size;          // largest id + 1
-    uint32_t *start;       // owned, [size]: offset in `text`
-    uint32_t *length;      // owned, [size]: bytes; 0 for an unused id
-    uint8_t *flags;        // owned, [size]
-    Bytes text;            // all tokens' bytes
-    VocabularySlot *slots; // owned, [mask + 1]
+    int64_t size;            // largest id + 1
+    VocabularyToken *tokens; // owned, [size]
+    Bytes text;              // all tokens' bytes
+    VocabularySlot *slots;   // owned, [mask + 1]
     size_t mask;
     int32_t byte[256]; // the token of each byte; -1 if there is none
 } Vocabulary;

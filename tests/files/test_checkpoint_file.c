@@ -218,14 +218,43 @@ static void every_truncation_is_found(void **state)
         assert_null(checkpoint_file_open(scratch_path("short.h5"), CHECKPOINT_VERIFY_ALL));
         assert_int_equal(fail_code(), EXIT_BAD_DATA);
     }
-    // And a file that grew.
-    char *longer = allocate(bytes + 1, 1);
-    memcpy(longer, file, bytes);
-    scratch_write("long.h5", longer, bytes + 1);
-    assert_null(checkpoint_file_open(scratch_path("long.h5"), CHECKPOINT_VERIFY_ALL));
-    assert_failed(EXIT_BAD_DATA, "trailer");
-    release(longer);
     release(file);
+}
+
+static void every_inserted_byte_is_found(void **state)
+{
+    (void)state;
+    enum { FOOTER_BYTES = 48 };
+    size_t bytes;
+    make_checkpoint("grow.h5");
+    char *file = scratch_read("grow.h5", &bytes);
+    const size_t places[] = {0, 5000, bytes - FOOTER_BYTES, bytes - 1, bytes};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char *longer = allocate(bytes + 1, 1);
+        memcpy(longer, file, places[i]);
+        memcpy(longer + places[i] + 1, file + places[i], bytes - places[i]);
+        scratch_write("grown.h5", longer, bytes + 1);
+        assert_null(checkpoint_file_open(scratch_path("grown.h5"), CHECKPOINT_VERIFY_ALL));
+        assert_failed(EXIT_BAD_DATA, "trailer");
+        release(longer);
+    }
+    release(file);
+}
+
+// Damaged by a program that then sealed it: HDF5 is content, as the trailer makes up for the
+// length.
+static void tensors_that_reach_into_the_trailer_are_refused(void **state)
+{
+    (void)state;
+    int64_t payload_bytes;
+    const char *path = scratch_path("reach.h5");
+    CheckpointTensor tensor = {.name = "/t", .type = STORED_F32, .rank = 1, .shape = {100000}};
+    assert_int_equal(checkpoint_file_create(path, &tensor, 1, NULL, 0, &payload_bytes), 0);
+    assert_int_equal(tensor.offset + 400000, payload_bytes);
+    assert_int_equal(truncate(path, payload_bytes - 8), 0);
+    assert_int_equal(checkpoint_file_seal(path, payload_bytes - 8), 0);
+    assert_null(checkpoint_file_open(path, CHECKPOINT_VERIFY_ALL));
+    assert_failed(EXIT_BAD_DATA, "the data of '/t' are not in one piece within the file");
 }
 
 static void damage_is_told_with_block_and_tensor(void **state)
@@ -378,6 +407,8 @@ int main(void)
         cmocka_unit_test(h5dump_lists_the_tensors),
         cmocka_unit_test(every_flipped_bit_is_found),
         cmocka_unit_test(every_truncation_is_found),
+        cmocka_unit_test(every_inserted_byte_is_found),
+        cmocka_unit_test(tensors_that_reach_into_the_trailer_are_refused),
         cmocka_unit_test(damage_is_told_with_block_and_tensor),
         cmocka_unit_test(random_damage_of_the_structure_never_crashes),
         cmocka_unit_test(foreign_files_are_refused),

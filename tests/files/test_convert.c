@@ -148,6 +148,9 @@ static void large_models_are_split_and_read_back(void **state)
     release(index);
     assert_int_equal(convert("--import split joined.h5"), 0);
     expect_same_file("s.h5", "joined.h5");
+    // Tensors that are all too large have a file each, and no file is empty.
+    assert_int_equal(convert("--shard-size 100 s.h5 single"), 0);
+    assert_non_null(strstr(said, "4 files"));
 }
 
 static void a_run_gives_its_latest_or_best(void **state)

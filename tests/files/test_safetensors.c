@@ -1,6 +1,5 @@
 #include "tests/testing.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -356,65 +355,6 @@ static void a_tensor_in_two_shards_is_refused(void **state)
     assert_failed(EXIT_BAD_DATA, "tensor 'a' is in");
 }
 
-static void all_halves_convert_as_ieee_says(void **state)
-{
-    (void)state;
-    for (uint32_t half = 0; half < 65536; half++) {
-        uint16_t stored = (uint16_t)half;
-        float value, expected;
-        stored_type_to_f32(STORED_F16, &stored, 1, &value);
-        int exponent = (int)(half >> 10 & 31), fraction = (int)(half & 1023);
-        double magnitude = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
-        if (exponent == 31) {
-            assert_true(fraction ? isnan(value) : isinf(value));
-            continue;
-        }
-        expected = (float)(half & 0x8000 ? -magnitude : magnitude);
-        assert_memory_equal(&value, &expected, sizeof value);
-    }
-}
-
-// Nearest by search: of the two neighbours in bf16, the nearer; of two equally near, the even one.
-static uint16_t nearest_bf16(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint16_t low = (uint16_t)(bits >> 16), high = (uint16_t)(low + 1);
-    float below, above;
-    stored_type_to_f32(STORED_BF16, &low, 1, &below);
-    stored_type_to_f32(STORED_BF16, &high, 1, &above);
-    double top = isinf(above) ? (above > 0 ? 0x1p128 : -0x1p128) : (double)above;
-    double down = fabs((double)value - (double)below), up = fabs(top - (double)value);
-    return down < up || (down == up && low % 2 == 0) ? low : high;
-}
-
-static void bf16_is_rounded_to_the_nearest_ties_to_even(void **state)
-{
-    (void)state;
-    uint32_t bits = 12345;
-    for (int i = 0; i < 200000; i++) {
-        bits = bits * 1664525 + 1013904223;
-        uint32_t tie = i % 4 == 0 ? (bits & 0xffff0000) | 0x8000 : bits;
-        float value;
-        uint16_t rounded;
-        memcpy(&value, &tie, sizeof value);
-        stored_type_from_f32(STORED_BF16, &value, 1, &rounded);
-        if (isnan(value)) {
-            float back;
-            stored_type_to_f32(STORED_BF16, &rounded, 1, &back);
-            assert_true(isnan(back));
-        } else if (!isinf(value)) {
-            assert_int_equal(rounded, nearest_bf16(value));
-        }
-    }
-    const uint32_t low_nan = 0x7f800001;
-    uint16_t rounded;
-    float value;
-    memcpy(&value, &low_nan, sizeof value);
-    stored_type_from_f32(STORED_BF16, &value, 1, &rounded);
-    assert_int_equal(rounded, 0x7fc0);
-}
-
 static void random_headers_never_crash(void **state)
 {
     (void)state;
@@ -458,8 +398,6 @@ int main(void)
         cmocka_unit_test(shards_are_read_as_one_set),
         cmocka_unit_test(bad_indices_are_refused_with_the_reason),
         cmocka_unit_test(a_tensor_in_two_shards_is_refused),
-        cmocka_unit_test(all_halves_convert_as_ieee_says),
-        cmocka_unit_test(bf16_is_rounded_to_the_nearest_ties_to_even),
         cmocka_unit_test(random_headers_never_crash),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -162,6 +162,7 @@ static void an_unknown_name_is_refused_with_the_nearest(void **state)
     expect_fault("[train]\n\nlerning_rate = 1\n",
                  "run.ini:3: no setting is called 'lerning_rate' in [train]; did you mean "
                  "'learning_rate' in [optimizer]?");
+    expect_fault("[warmup]\nlerning_rate = 1\n", "did you mean 'learning_rate'?\n");
     expect_fault("[train]\nqwertz = 1\n", "no setting is called 'qwertz' in [train]; learn2ask "
                                           "--explain train lists what is there");
     expect_fault("[optimiser]\nx = 1\n",
@@ -285,6 +286,7 @@ static void printed_settings_read_back_exactly(void **state)
     assert_true(second.optimizer.epsilon == 1.5e-30);
     assert_int_equal(second.model.compute, COMPUTE_BF16);
     assert_non_null(strstr(printed.data, "\nlearning_rate = 0.1\n"));
+    assert_non_null(strstr(printed.data, "\ndeadline = 600\n"));
     assert_non_null(strstr(printed.data, "\nlearning_rate = 1e-5\n")); // of [warmup]
     settings_free(&first);
     settings_free(&second);

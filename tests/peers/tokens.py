@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """tokens.py - l2a-tokens against Hugging Face: ids and chat rendering, line by line.
 
-    tokens.py L2A_TOKENS MODEL_DIR DATA_DIR [--lines N] [--template FILE]
+    tokens.py L2A_TOKENS [MODEL_DIR [DATA_DIR]] [--lines N] [--every N] [--template FILE]
 
-Runs under a Python with tokenizers and transformers. Compares, with the tokenizer of MODEL_DIR: the ids of
+DATA_DIR is LEARN2ASK_DATA or ../shared/data unless given, MODEL_DIR its tokenizers/qwen3. Runs under a Python
+with tokenizers and transformers. Compares, with the tokenizer of MODEL_DIR: the ids of
 every message in DATA_DIR/mts_dialog, of every code point in several surroundings, and of N random torture
 lines, each as encode() gives them and with control tokens left alone; the decoding of all of them; and the
 rendering and ids of every context in DATA_DIR/mts_dialog, of conversations made to break a template, and of
@@ -62,10 +63,11 @@ def contexts(data):
                 yield messages[: i + 1]
 
 
-def code_points():
-    """Every code point alone and among letters, blanks, digits, marks: where classes show."""
-    for c in range(0x110000):
-        if not 0xD800 <= c < 0xE000:
+def code_points(every):
+    """Code points alone and among letters, blanks, digits, marks: where classes show."""
+    for c in range(0, 0x110000):
+        # Those that are taken, and their neighbours, are all below U+40000 and in plane 14.
+        if (c < 0x40000 or c >= 0xE0000) and c % every == 0 and not 0xD800 <= c < 0xE000:
             x = chr(c)
             yield f"{x} a{x}b {x}{x} 1{x}2 '{x}. e{x}\u0301\u0323{x} \n{x}\n"
 
@@ -100,12 +102,29 @@ def torture(count):
         yield long
 
 
+def in_portions(items, size=20000):
+    portion = []
+    for item in items:
+        portion.append(item)
+        if len(portion) == size:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
 def compare_texts(see, binary, directory, texts, kind):
     from tokenizers import Tokenizer
 
     theirs = Tokenizer.from_file(str(directory / "tokenizer.json"))
     theirs.no_truncation()
     theirs.no_padding()
+    for portion in in_portions(texts):
+        theirs.encode_special_tokens = False
+        compare_portion(see, binary, directory, theirs, portion, kind)
+
+
+def compare_portion(see, binary, directory, theirs, texts, kind):
     ours = run(binary, directory, [{"text": text} for text in texts])
     encoded = theirs.encode_batch(texts, add_special_tokens=False)
     for text, line, hers in zip(texts, ours, encoded):
@@ -188,11 +207,15 @@ def compare_replies(see, binary, directory, talks, kind):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("binary")
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("data", type=pathlib.Path)
+    root = pathlib.Path(__file__).parent.parent.parent
+    data = pathlib.Path(os.environ.get("LEARN2ASK_DATA", root / "../shared/data"))
+    parser.add_argument("model", type=pathlib.Path, nargs="?")
+    parser.add_argument("data", type=pathlib.Path, nargs="?", default=data)
     parser.add_argument("--lines", type=int, default=10000, help="torture lines (default 10000)")
+    parser.add_argument("--every", type=int, default=1, help="only every so many code points")
     parser.add_argument("--template", type=pathlib.Path)
     arguments = parser.parse_args()
+    arguments.model = arguments.model or arguments.data / "tokenizers/qwen3"
     if not (arguments.model / "tokenizer.json").exists() or not (arguments.data / "mts_dialog").exists():
         print("skipped: no tokenizer.json in", arguments.model, "or no mts_dialog in", arguments.data)
         return 77
@@ -207,9 +230,8 @@ def main():
         else:
             texts = [m["content"] for messages in sessions(arguments.data) for m in messages]
             compare_texts(comparison.see, arguments.binary, directory, texts, "messages")
-            compare_texts(comparison.see, arguments.binary, directory, list(torture(arguments.lines)), "torture")
-            points = list(code_points()) if arguments.lines >= 10000 else list(code_points())[::50]
-            compare_texts(comparison.see, arguments.binary, directory, points, "code points")
+            compare_texts(comparison.see, arguments.binary, directory, torture(arguments.lines), "torture")
+            compare_texts(comparison.see, arguments.binary, directory, code_points(arguments.every), "code points")
         talks = list(contexts(arguments.data))
         compare_chats(comparison.see, arguments.binary, directory, talks, "contexts", [True])
         hard = list(hard_conversations("<tool_response>" in template_of(directory)))

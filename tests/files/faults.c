@@ -1,0 +1,167 @@
+#define _GNU_SOURCE // RTLD_NEXT
+
+#include "tests/files/faults.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum { DESCRIPTORS = 1024 };
+
+static const char *meant_place;
+static FaultKind armed_kind;
+static int armed_at, operations;
+static bool is_meant[DESCRIPTORS], renamed, hit_after_rename;
+
+void faults_arm(const char *place, FaultKind kind, int at)
+{
+    meant_place = place;
+    armed_kind = kind;
+    armed_at = at;
+    operations = 0;
+    renamed = hit_after_rename = false;
+}
+
+bool faults_hit_after_rename(void)
+{
+    return hit_after_rename;
+}
+
+int faults_disarm(void)
+{
+    meant_place = NULL;
+    return operations;
+}
+
+static bool meant_path(const char *path)
+{
+    return meant_place && strstr(path, meant_place);
+}
+
+static bool meant_descriptor(int descriptor)
+{
+    return meant_place && descriptor >= 0 && descriptor < DESCRIPTORS && is_meant[descriptor];
+}
+
+// Whether this operation, which EINTR and a short count can hit or not, is the one to fail.
+static bool is_due(bool interruptible, bool shortens)
+{
+    if ((armed_kind == FAULT_SIGNAL && !interruptible) || (armed_kind == FAULT_SHORT && !shortens))
+        return false;
+    if (++operations != armed_at)
+        return false;
+    hit_after_rename = renamed;
+    return true;
+}
+
+static int fault(void)
+{
+    errno = armed_kind == FAULT_NO_SPACE ? ENOSPC : armed_kind == FAULT_IO ? EIO : EINTR;
+    return -1;
+}
+
+// The next definition of a function: libc's.
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static int open_meant(int (*real)(const char *, int, ...), const char *path, int flags, mode_t mode)
+{
+    bool meant = meant_path(path);
+    if (meant && is_due(false, false))
+        return fault();
+    int descriptor = real(path, flags, mode);
+    if (descriptor >= 0 && descriptor < DESCRIPTORS)
+        is_meant[descriptor] = meant;
+    return descriptor;
+}
+
+#define OPEN(name)                                                                                 \
+    int name(const char *path, int flags, ...)                                                     \
+    {                                                                                              \
+        va_list arguments;                                                                         \
+        va_start(arguments, flags);                                                                \
+        mode_t mode = flags & O_CREAT ? (mode_t)va_arg(arguments, unsigned) : 0;                   \
+        va_end(arguments);                                                                         \
+        return open_meant(REAL(name), path, flags, mode);                                          \
+    }
+
+#define TRANSFER(name, buffer)                                                                     \
+    ssize_t name(int descriptor, buffer data, size_t bytes, off_t offset)                          \
+    {                                                                                              \
+        if (meant_descriptor(descriptor) && is_due(true, bytes > 1)) {                             \
+            if (armed_kind != FAULT_SHORT)                                                         \
+                return fault();                                                                    \
+            bytes /= 2;                                                                            \
+        }                                                                                          \
+        return REAL(name)(descriptor, data, bytes, offset);                                        \
+    }
+
+OPEN(open)
+OPEN(open64)
+TRANSFER(pread, void *)
+TRANSFER(pread64, void *)
+TRANSFER(pwrite, const void *)
+TRANSFER(pwrite64, const void *)
+
+ssize_t write(int descriptor, const void *data, size_t bytes)
+{
+    if (meant_descriptor(descriptor) && is_due(true, bytes > 1)) {
+        if (armed_kind != FAULT_SHORT)
+            return fault();
+        bytes /= 2;
+    }
+    return REAL(write)(descriptor, data, bytes);
+}
+
+int fsync(int descriptor)
+{
+    if (meant_descriptor(descriptor) && is_due(true, false))
+        return fault();
+    return REAL(fsync)(descriptor);
+}
+
+int close(int descriptor)
+{
+    bool due = meant_descriptor(descriptor) && is_due(false, false);
+    if (descriptor >= 0 && descriptor < DESCRIPTORS)
+        is_meant[descriptor] = false;
+    int status = REAL(close)(descriptor); // a close that fails has closed
+    return due ? fault() : status;
+}
+
+int rename(const char *from, const char *to)
+{
+    if (meant_path(to) && is_due(false, false))
+        return fault();
+    renamed = renamed || meant_path(to);
+    return REAL(rename)(from, to);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    if (meant_path(path) && is_due(false, false))
+        return fault();
+    return REAL(mkdir)(path, mode);
+}
+
+#define TRUNCATE(name)                                                                             \
+    int name(int descriptor, off_t bytes)                                                          \
+    {                                                                                              \
+        if (meant_descriptor(descriptor) && is_due(false, false))                                  \
+            return fault();                                                                        \
+        return REAL(name)(descriptor, bytes);                                                      \
+    }
+
+TRUNCATE(ftruncate)
+TRUNCATE(ftruncate64)
+
+int fallocate(int descriptor, int mode, off_t offset, off_t bytes)
+{
+    if (meant_descriptor(descriptor) && is_due(false, false))
+        return fault();
+    return REAL(fallocate)(descriptor, mode, offset, bytes);
+}

@@ -1,0 +1,289 @@
+#include "tests/model/tiny.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/random.h"
+
+const char *const tiny_names[TINY_COUNT] = {"llama", "smollm",     "llama3",
+                                            "qwen2", "qwen2-tied", "qwen3"};
+
+#define COMMON                                                                                     \
+    "\"hidden_act\": \"silu\", \"vocab_size\": 211, \"max_position_embeddings\": 128, "            \
+    "\"initializer_range\": 0.15, "
+
+const char *const tiny_configs[TINY_COUNT] = {
+    [TINY_LLAMA] =
+        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", " COMMON
+        "\"hidden_size\": 48, \"intermediate_size\": 104, \"num_hidden_layers\": 2, "
+        "\"num_attention_heads\": 6, \"num_key_value_heads\": 2, \"rms_norm_eps\": 1e-05, "
+        "\"rope_theta\": 10000.0, \"tie_word_embeddings\": false}",
+    [TINY_SMOLLM] =
+        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", " COMMON
+        "\"hidden_size\": 48, \"intermediate_size\": 96, \"num_hidden_layers\": 3, "
+        "\"num_attention_heads\": 3, \"num_key_value_heads\": 1, \"rms_norm_eps\": 1e-05, "
+        "\"rope_theta\": 100000.0, \"rope_scaling\": null, \"tie_word_embeddings\": true}",
+    [TINY_LLAMA3] =
+        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", " COMMON
+        "\"hidden_size\": 32, \"intermediate_size\": 64, \"num_hidden_layers\": 2, "
+        "\"num_attention_heads\": 2, \"num_key_value_heads\": 1, \"head_dim\": 32, "
+        "\"rms_norm_eps\": 1e-05, \"tie_word_embeddings\": true, \"rope_parameters\": "
+        "{\"rope_type\": \"llama3\", \"rope_theta\": 500.0, \"factor\": 8.0, \"low_freq_factor\": "
+        "1.0, \"high_freq_factor\": 4.0, \"original_max_position_embeddings\": 32}}",
+    [TINY_QWEN2] =
+        "{\"architectures\": [\"Qwen2ForCausalLM\"], \"model_type\": \"qwen2\", " COMMON
+        "\"hidden_size\": 40, \"intermediate_size\": 72, \"num_hidden_layers\": 2, "
+        "\"num_attention_heads\": 4, \"num_key_value_heads\": 4, \"rms_norm_eps\": 1e-06, "
+        "\"rope_theta\": 1000000.0, \"use_sliding_window\": false, "
+        "\"tie_word_embeddings\": false}",
+    [TINY_QWEN2_TIED] =
+        "{\"architectures\": [\"Qwen2ForCausalLM\"], \"model_type\": \"qwen2\", " COMMON
+        "\"hidden_size\": 48, \"intermediate_size\": 80, \"num_hidden_layers\": 2, "
+        "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"rms_norm_eps\": 1e-06, "
+        "\"rope_theta\": 1000000.0, \"tie_word_embeddings\": true}",
+    [TINY_QWEN3] = "{\"architectures\": [\"Qwen3ForCausalLM\"], \"model_type\": \"qwen3\", " COMMON
+                   "\"hidden_size\": 40, \"intermediate_size\": 88, \"num_hidden_layers\": 2, "
+                   "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 24, "
+                   "\"rms_norm_eps\": 1e-06, \"attention_bias\": false, \"rope_theta\": 1000000.0, "
+                   "\"tie_word_embeddings\": true}",
+};
+
+ModelShape tiny_shape(TinyFamily family)
+{
+    ModelShape shape;
+    const char *text = tiny_configs[family];
+    if (shape_parse(&shape, text, strlen(text), tiny_names[family]) != 0)
+        die_failed();
+    return shape;
+}
+
+// Normal number `element` of tensor `tensor`.
+static double normal_of(uint64_t seed, int64_t tensor, int64_t element)
+{
+    double normal[2];
+    draw_normal((Draw){.seed = seed,
+                       .purpose = PURPOSE_GENERATE,
+                       .session = (uint32_t)tensor,
+                       .position = (uint32_t)element},
+                normal);
+    return normal[0];
+}
+
+void tiny_randomise(const Parameters *parameters, uint64_t seed, float *values)
+{
+    parameters_randomise(parameters, seed, values);
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        for (int64_t j = 0; j < piece.count && piece.tensor->rows == 0; j++)
+            values[piece.local + j] += (float)(0.2 * normal_of(seed, i, piece.first + j));
+    }
+}
+
+void tiny_perturb(const Parameters *parameters, uint64_t seed, double scale, float *values)
+{
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        for (int64_t j = 0; j < piece.count; j++)
+            values[piece.local + j] += (float)(scale * normal_of(seed, i, piece.first + j));
+    }
+}
+
+void tiny_publish(Tiny *tiny)
+{
+    for (int64_t u = 0; u < tiny->parameters.unit_count; u++)
+        weights_load_unit(tiny->weights, u, tiny->values + tiny->parameters.units[u].local_offset);
+}
+
+void tiny_make(Tiny *tiny, TinyFamily family, const Kernels *kernels, ElementType type,
+               uint64_t seed)
+{
+    *tiny = (Tiny){.group = {.comm = MPI_COMM_SELF, .size = 1}};
+    ModelShape shape = tiny_shape(family);
+    parameters_make(&tiny->parameters, &shape, 0, 1);
+    model_make(&tiny->model, &tiny->parameters, kernels, type, TINY_POSITIONS);
+    tiny->values = allocate((size_t)tiny->parameters.local, sizeof *tiny->values);
+    tiny->weights = weights_make(&tiny->parameters, kernels, type, true);
+    tiny_randomise(&tiny->parameters, seed, tiny->values);
+    tiny_publish(tiny);
+}
+
+void tiny_free(Tiny *tiny)
+{
+    weights_free(tiny->weights);
+    release(tiny->values);
+    model_free(&tiny->model);
+    parameters_free(&tiny->parameters);
+}
+
+// A stream of draws for the shape and content of trees.
+typedef struct {
+    uint64_t seed;
+    uint32_t position;
+} Stream;
+
+static int32_t below(Stream *stream, int64_t bound)
+{
+    Draw draw = {.seed = stream->seed, .purpose = PURPOSE_GENERATE, .step = 1};
+    draw.position = stream->position++;
+    return (int32_t)draw_below(draw, (uint64_t)bound);
+}
+
+static void fill_branch(Branch *branch, int64_t vocabulary, Stream *stream)
+{
+    enum { STEPS = 4096 };
+    for (int32_t i = 0; i < branch->forced + branch->count; i++)
+        branch->tokens[i] = below(stream, vocabulary);
+    for (int32_t i = 0; i < branch->count; i++) {
+        double drift = 4.0 * below(stream, STEPS) / STEPS - 2;
+        branch->logprobs[i] = (float)(drift - 5.35); // log(211)
+        branch->scored[i] = below(stream, 8) > 0;
+    }
+    branch->advantage = (float)(4.0 * below(stream, STEPS) / STEPS - 2);
+    branch->reward = branch->advantage;
+    branch->graded = below(stream, 12) > 0;
+}
+
+static void make_tree(Tree *tree, int64_t session, int64_t vocabulary, Stream *stream)
+{
+    enum { ROUNDS = 3, GROUP = 5, LONGEST = 9, TRUNK = 60 };
+    int32_t trunk[TRUNK], length = 4 + below(stream, TRUNK - 4);
+    for (int32_t i = 0; i < length; i++)
+        trunk[i] = below(stream, vocabulary);
+    tree_make(tree, session, trunk, length, ROUNDS * GROUP);
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        int32_t attach = round + 1 == ROUNDS ? length : 1 + below(stream, length);
+        int32_t forced = round == 1 ? below(stream, 4) : 0;
+        for (int32_t g = 0; g < GROUP; g++) {
+            int32_t count = round == 0 && session % 2 == 0 ? 1 : 1 + below(stream, LONGEST);
+            Branch *branch = tree_add_branch(tree, attach, forced, LONGEST);
+            branch->count = count;
+            branch->sample = (int32_t)session * ROUNDS + round;
+            branch->round = round + 1;
+            branch->repeat = g;
+            fill_branch(branch, vocabulary, stream);
+            // A group shares its context.
+            memcpy(branch->tokens, tree->branches[round * GROUP].tokens,
+                   (size_t)forced * sizeof *branch->tokens);
+        }
+    }
+}
+
+void grove_make(Grove *grove, int64_t count, int64_t vocabulary, uint64_t seed)
+{
+    Stream stream = {.seed = seed};
+    *grove = (Grove){.trees = allocate((size_t)count, sizeof *grove->trees), .count = count};
+    for (int64_t t = 0; t < count; t++)
+        make_tree(&grove->trees[t], t, vocabulary, &stream);
+}
+
+void grove_free(Grove *grove)
+{
+    for (int64_t t = 0; t < grove->count; t++)
+        tree_free(&grove->trees[t]);
+    release(grove->trees);
+    *grove = (Grove){0};
+}
+
+// A new branch like `from`, with another place in its tree.
+static Branch *copy_branch(Tree *tree, const Branch *from, int32_t attach, int32_t forced,
+                           const int32_t *forced_tokens)
+{
+    size_t count = (size_t)from->count;
+    Branch *to = tree_add_branch(tree, attach, forced, from->count);
+    Branch kept = *to;
+    *to = *from;
+    to->attach = attach;
+    to->forced = forced;
+    to->tokens = kept.tokens;
+    to->logprobs = kept.logprobs;
+    to->reference = kept.reference;
+    to->scored = kept.scored;
+    memcpy(to->tokens, forced_tokens, (size_t)forced * sizeof *to->tokens);
+    memcpy(to->tokens + forced, from->tokens + from->forced, count * sizeof *to->tokens);
+    memcpy(to->logprobs, from->logprobs, count * sizeof *to->logprobs);
+    memcpy(to->scored, from->scored, count);
+    return to;
+}
+
+void grove_copy(Grove *to, const Grove *from)
+{
+    *to = (Grove){.trees = allocate((size_t)from->count, sizeof *to->trees), .count = from->count};
+    for (int64_t t = 0; t < from->count; t++) {
+        const Tree *tree = &from->trees[t];
+        tree_make(&to->trees[t], tree->session, tree->trunk, tree->trunk_length,
+                  tree->branch_count);
+        for (int32_t b = 0; b < tree->branch_count; b++)
+            copy_branch(&to->trees[t], &tree->branches[b], tree->branches[b].attach,
+                        tree->branches[b].forced, tree->branches[b].tokens);
+    }
+}
+
+void grove_separate(Grove *to, const Grove *from, bool all_forced)
+{
+    int64_t count = 0;
+    for (int64_t t = 0; t < from->count; t++)
+        count += from->trees[t].branch_count;
+    *to = (Grove){.trees = allocate((size_t)count, sizeof *to->trees)};
+    for (int64_t t = 0; t < from->count; t++) {
+        for (int32_t b = 0; b < from->trees[t].branch_count; b++) {
+            const Branch *branch = &from->trees[t].branches[b];
+            int32_t length = branch->attach + branch->forced;
+            int32_t *context = allocate((size_t)length, sizeof *context);
+            memcpy(context, from->trees[t].trunk, (size_t)branch->attach * sizeof *context);
+            memcpy(context + branch->attach, branch->tokens,
+                   (size_t)branch->forced * sizeof *context);
+            Tree *tree = &to->trees[to->count++];
+            tree_make(tree, from->trees[t].session, context, all_forced ? 0 : length, 1);
+            copy_branch(tree, branch, all_forced ? 0 : length, all_forced ? length : 0, context);
+            release(context);
+        }
+    }
+}
+
+StepSettings tiny_step_settings(void)
+{
+    return (StepSettings){
+        .algorithm = &algorithm_table[ALGORITHM_GRPO],
+        .loss = {.clip_low = 0.2,
+                 .clip_high = 0.25,
+                 .clip_dual = 3,
+                 .kl_coefficient = 0.1,
+                 .kl_estimator = KL_K2,
+                 .aggregation = AGGREGATE_TOKEN_MEAN},
+        .optimizer = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_gradient_norm = 1},
+        .temperature = 0.7,
+    };
+}
+
+void tiny_learner_make(Learner *learner, const Model *model, const Group *group, uint64_t seed,
+                       int64_t micro_batch_tokens, Weights *resident)
+{
+    learner_make(learner, model, group, &collective_mpi,
+                 (LearnerLayout){.micro_batch_tokens = micro_batch_tokens, .resident = resident});
+    tiny_randomise(model->parameters, seed, learner->optimizer.master);
+    learner_freeze_reference(learner);
+    tiny_perturb(model->parameters, seed + 1, 0.02, learner->reference_shards);
+}
+
+double relative_distance(const float *a, const float *b, int64_t count)
+{
+    double difference = 0, length = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double d = (double)a[i] - (double)b[i];
+        difference += d * d;
+        length += (double)b[i] * (double)b[i];
+    }
+    return difference == 0 ? 0 : sqrt(difference / length);
+}
+
+double gradient_distance(const Parameters *parameters, const float *a, const float *b)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        double distance = relative_distance(a + piece.local, b + piece.local, piece.count);
+        largest = distance > largest || isnan(distance) ? distance : largest;
+    }
+    return largest;
+}
