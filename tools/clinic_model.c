@@ -48,7 +48,7 @@ static void append_config(Bytes *text, int vocabulary)
                 "  \"attention_bias\": false,\n"
                 "  \"mlp_bias\": false,\n"
                 "  \"tie_word_embeddings\": true,\n"
-                "  \"initializer_range\": 0.02,\n"
+                "  \"initializer_range\": 0.08,\n"
                 "  \"bos_token_id\": %d,\n"
                 "  \"eos_token_id\": %d,\n"
                 "  \"torch_dtype\": \"float32\"\n"

@@ -60,11 +60,11 @@ static int create_tensor(hid_t file, const char *path, CheckpointTensor *tensor)
 static int create_attribute(hid_t file, const char *path, const CheckpointAttribute *attribute)
 {
     int status = -1;
-    if (attribute->kind == ATTRIBUTE_TEXT) {
-        CHECK(strlen(attribute->text) <= CHECKPOINT_TEXT_MAXIMUM,
-              "attribute '%s' is too long: make it a data set", attribute->name);
+    if (attribute->kind == ATTRIBUTE_TEXT && strlen(attribute->text) > CHECKPOINT_TEXT_MAXIMUM)
+        return fail(EXIT_CANNOT_CREATE, "%s: attribute '%s' has %zu bytes; at most %d are allowed",
+                    path, attribute->name, strlen(attribute->text), CHECKPOINT_TEXT_MAXIMUM);
+    if (attribute->kind == ATTRIBUTE_TEXT)
         status = hdf5_write_text(file, attribute->name, attribute->text);
-    }
     if (attribute->kind == ATTRIBUTE_INTEGER)
         status = hdf5_write_integer(file, attribute->name, attribute->integer);
     if (attribute->kind == ATTRIBUTE_REAL)

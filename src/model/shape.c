@@ -126,8 +126,8 @@ static void parse_sizes(Config *config, ModelShape *shape)
     shape->head_width = (int32_t)integer(config, "head_dim", shape->width / shape->heads, 1, 1024);
     if (shape->heads % shape->kv_heads != 0)
         refuse(config, "num_attention_heads", "is not a multiple of num_key_value_heads");
-    if (shape->head_width % 2 != 0)
-        refuse(config, "head_dim", "is odd");
+    if (shape->head_width < 2 || shape->head_width % 2 != 0)
+        refuse(config, "head_dim", "is not an even number of at least 2");
     shape->tied = flag(config, "tie_word_embeddings", false);
     shape->epsilon = (float)real(config, config->object, "rms_norm_eps", 1e-6);
     shape->initializer_range = real(config, config->object, "initializer_range", 0.02);
@@ -194,32 +194,33 @@ int64_t shape_parameters(const ModelShape *shape)
 }
 
 // Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between blended.
-static double llama3_frequency(const ModelShape *shape, double frequency)
+static float llama3_frequency(const ModelShape *shape, float frequency)
 {
-    double wavelength = 6.283185307179586 / frequency;
-    if (wavelength < shape->rope_original / shape->rope_high)
+    float wavelength = 6.2831855f / frequency;
+    float factor = (float)shape->rope_factor, low = (float)shape->rope_low;
+    if (wavelength < (float)(shape->rope_original / shape->rope_high))
         return frequency;
-    if (wavelength > shape->rope_original / shape->rope_low)
-        return frequency / shape->rope_factor;
-    double smooth = (shape->rope_original / wavelength - shape->rope_low) /
-                    (shape->rope_high - shape->rope_low);
-    return (1 - smooth) * frequency / shape->rope_factor + smooth * frequency;
+    if (wavelength > (float)(shape->rope_original / shape->rope_low))
+        return frequency / factor;
+    float smooth = ((float)shape->rope_original / wavelength - low) /
+                   (float)(shape->rope_high - shape->rope_low);
+    return (1 - smooth) * frequency / factor + smooth * frequency;
 }
 
 void shape_rotary_table(const ModelShape *shape, float *table, int64_t positions)
 {
     int32_t half = shape->head_width / 2;
     for (int32_t i = 0; i < half; i++) {
-        // transformers computes the inverse frequencies and the angles in fp32; so do we.
-        double exponent = 2.0 * i / shape->head_width;
-        double frequency = 1.0 / math_pow(shape->rope_theta, exponent);
+        // transformers rounds to fp32 after every operation, and far positions multiply what that
+        // costs: so do we, for the same angles.
+        float exponent = (float)(2 * i) / (float)shape->head_width;
+        float frequency = 1 / (float)math_pow(shape->rope_theta, (double)exponent);
         if (shape->rope_llama3)
             frequency = llama3_frequency(shape, frequency);
-        float inverse = (float)frequency;
         for (int64_t p = 0; p < positions; p++) {
-            float angle = (float)p * inverse;
-            table[p * shape->head_width + i] = (float)math_cos(angle);
-            table[p * shape->head_width + half + i] = (float)math_sin(angle);
+            float angle = (float)p * frequency;
+            table[p * shape->head_width + i] = (float)math_cos((double)angle);
+            table[p * shape->head_width + half + i] = (float)math_sin((double)angle);
         }
     }
 }

@@ -16,6 +16,7 @@ enum { DESCRIPTORS = 1024 };
 static const char *meant_place;
 static FaultKind armed_kind;
 static int armed_at, operations;
+static const char *hit = "";
 static bool is_meant[DESCRIPTORS], renamed, hit_after_rename;
 
 void faults_arm(const char *place, FaultKind kind, int at)
@@ -25,6 +26,12 @@ void faults_arm(const char *place, FaultKind kind, int at)
     armed_at = at;
     operations = 0;
     renamed = hit_after_rename = false;
+    hit = "";
+}
+
+const char *faults_hit(void)
+{
+    return hit;
 }
 
 bool faults_hit_after_rename(void)
@@ -49,13 +56,14 @@ static bool meant_descriptor(int descriptor)
 }
 
 // Whether this operation, which EINTR and a short count can hit or not, is the one to fail.
-static bool is_due(bool interruptible, bool shortens)
+static bool is_due(const char *function, bool interruptible, bool shortens)
 {
     if ((armed_kind == FAULT_SIGNAL && !interruptible) || (armed_kind == FAULT_SHORT && !shortens))
         return false;
     if (++operations != armed_at)
         return false;
     hit_after_rename = renamed;
+    hit = function;
     return true;
 }
 
@@ -71,7 +79,7 @@ static int fault(void)
 static int open_meant(int (*real)(const char *, int, ...), const char *path, int flags, mode_t mode)
 {
     bool meant = meant_path(path);
-    if (meant && is_due(false, false))
+    if (meant && is_due("open", false, false))
         return fault();
     int descriptor = real(path, flags, mode);
     if (descriptor >= 0 && descriptor < DESCRIPTORS)
@@ -92,7 +100,7 @@ static int open_meant(int (*real)(const char *, int, ...), const char *path, int
 #define TRANSFER(name, buffer)                                                                     \
     ssize_t name(int descriptor, buffer data, size_t bytes, off_t offset)                          \
     {                                                                                              \
-        if (meant_descriptor(descriptor) && is_due(true, bytes > 1)) {                             \
+        if (meant_descriptor(descriptor) && is_due(#name, true, bytes > 1)) {                      \
             if (armed_kind != FAULT_SHORT)                                                         \
                 return fault();                                                                    \
             bytes /= 2;                                                                            \
@@ -109,7 +117,7 @@ TRANSFER(pwrite64, const void *)
 
 ssize_t write(int descriptor, const void *data, size_t bytes)
 {
-    if (meant_descriptor(descriptor) && is_due(true, bytes > 1)) {
+    if (meant_descriptor(descriptor) && is_due("write", true, bytes > 1)) {
         if (armed_kind != FAULT_SHORT)
             return fault();
         bytes /= 2;
@@ -119,14 +127,14 @@ ssize_t write(int descriptor, const void *data, size_t bytes)
 
 int fsync(int descriptor)
 {
-    if (meant_descriptor(descriptor) && is_due(true, false))
+    if (meant_descriptor(descriptor) && is_due("fsync", true, false))
         return fault();
     return REAL(fsync)(descriptor);
 }
 
 int close(int descriptor)
 {
-    bool due = meant_descriptor(descriptor) && is_due(false, false);
+    bool due = meant_descriptor(descriptor) && is_due("close", false, false);
     if (descriptor >= 0 && descriptor < DESCRIPTORS)
         is_meant[descriptor] = false;
     int status = REAL(close)(descriptor); // a close that fails has closed
@@ -135,7 +143,7 @@ int close(int descriptor)
 
 int rename(const char *from, const char *to)
 {
-    if (meant_path(to) && is_due(false, false))
+    if (meant_path(to) && is_due("rename", false, false))
         return fault();
     renamed = renamed || meant_path(to);
     return REAL(rename)(from, to);
@@ -143,7 +151,7 @@ int rename(const char *from, const char *to)
 
 int mkdir(const char *path, mode_t mode)
 {
-    if (meant_path(path) && is_due(false, false))
+    if (meant_path(path) && is_due("mkdir", false, false))
         return fault();
     return REAL(mkdir)(path, mode);
 }
@@ -151,7 +159,7 @@ int mkdir(const char *path, mode_t mode)
 #define TRUNCATE(name)                                                                             \
     int name(int descriptor, off_t bytes)                                                          \
     {                                                                                              \
-        if (meant_descriptor(descriptor) && is_due(false, false))                                  \
+        if (meant_descriptor(descriptor) && is_due(#name, false, false))                           \
             return fault();                                                                        \
         return REAL(name)(descriptor, bytes);                                                      \
     }
@@ -161,7 +169,7 @@ TRUNCATE(ftruncate64)
 
 int fallocate(int descriptor, int mode, off_t offset, off_t bytes)
 {
-    if (meant_descriptor(descriptor) && is_due(false, false))
+    if (meant_descriptor(descriptor) && is_due("fallocate", false, false))
         return fault();
     return REAL(fallocate)(descriptor, mode, offset, bytes);
 }

@@ -19,6 +19,9 @@ typedef enum {
 // From now on the `at`-th operation (from 1) that `kind` can hit fails, once; 0 only counts.
 void faults_arm(const char *place, FaultKind kind, int at);
 
+// The function that failed ("fsync"), or "" when the end came first.
+const char *faults_hit(void);
+
 // Whether the operation that failed came after a rename that was done.
 bool faults_hit_after_rename(void);
 

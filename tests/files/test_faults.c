@@ -105,6 +105,8 @@ static void check_one(Make *make, const Bytes *expected, FaultKind kind, int at)
     }
     if (status != 0 && there && !faults_hit_after_rename())
         fail_msg("fault %d at %d: renamed in spite of it", (int)kind, at);
+    if (status == 0 && (kind == FAULT_NO_SPACE || kind == FAULT_IO))
+        assert_false(strcmp(faults_hit(), "fsync") == 0 || strcmp(faults_hit(), "pwrite") == 0);
     if (kind == FAULT_SIGNAL || kind == FAULT_SHORT)
         assert_int_equal(status, 0);
     if (status != 0)

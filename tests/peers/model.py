@@ -22,13 +22,15 @@ import tempfile
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-                          Qwen3Config, Qwen3ForCausalLM)
+from transformers import (AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from transformers.utils import logging
 
 FAMILIES = ["llama", "smollm", "llama3", "qwen2", "qwen2-tied", "qwen3"]  # tiny_names in tests/model/tiny.c
 VOCABULARY = 211
 
 torch.set_num_threads(2)
+logging.disable_progress_bar()
 
 
 class Comparison:
@@ -92,10 +94,25 @@ def perturb(model, scale):
 
 # Logits.
 
-def compare_logits(comparison, probe, directory, what, lengths):
+def random_tokens(lengths):
     chance = random.Random(3)
+    return [[chance.randrange(VOCABULARY) for _ in range(length)] for length in lengths]
+
+
+SENTENCES = ["What brings you here today?", "I have had a cough for two weeks.", "Does it hurt when you breathe in deeply?",
+             "Only at night, and when I climb stairs.", "Have you had a fever, or lost weight?", "No fever, 37.2 at most.",
+             "Which medicines do you take?", "Lisinopril, 10 mg, since March.", "Any allergies that I should know of?"]
+
+
+def text_tokens(directory, lengths):
+    """Words that a trained model may meet: on random tokens single rows are ill-conditioned."""
+    chance, tokenizer = random.Random(3), AutoTokenizer.from_pretrained(directory)
+    text = " ".join(chance.choice(SENTENCES) for _ in range(max(lengths)))
+    return [tokenizer(text)["input_ids"][:length] for length in lengths]
+
+
+def compare_logits(comparison, probe, directory, what, sequences):
     model = load(directory)
-    sequences = [[chance.randrange(model.config.vocab_size) for _ in range(length)] for length in lengths]
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
         (place / "sequences.json").write_text(json.dumps(sequences))
@@ -181,8 +198,10 @@ def compare_conversion(comparison, convert, directory, what):
         model = load(directory)
         for dtype in ["f32", "bf16"]:
             run(convert, "--dtype", dtype, place / "model.h5", place / dtype)
-            theirs = model if dtype == "f32" else model.to(torch.bfloat16).to(torch.float32)
-            distance = (load(place / dtype)(tokens).logits - theirs(tokens).logits).abs().max().item()
+            if dtype == "bf16":
+                for parameter in model.parameters():
+                    parameter.copy_(parameter.bfloat16().float())
+            distance = (load(place / dtype)(tokens).logits - model(tokens).logits).abs().max().item()
             comparison.see("logits after l2a-convert", f"{what}, {dtype}", distance, 0)
 
 
@@ -262,12 +281,12 @@ def main():
             place = pathlib.Path(folder) / name.replace(", ", "-")
             perturb(model, 0.1).save_pretrained(place)
             perturb(model, 0.02).save_pretrained(place / "reference")
-            compare_logits(comparison, arguments.probe, place, name, [1, 2, 17, 64, 300])
+            compare_logits(comparison, arguments.probe, place, name, random_tokens([1, 2, 17, 64, 300, 1500]))
             compare_step(comparison, arguments.probe, place, place / "reference", name)
             compare_conversion(comparison, arguments.convert, place, name)
     for directory in arguments.models:
         if (directory / "config.json").exists():
-            compare_logits(comparison, arguments.probe, directory, directory.name, [1, 40, 500])
+            compare_logits(comparison, arguments.probe, directory, directory.name, text_tokens(directory, [1, 40, 400]))
         else:
             print("not compared: no model in", directory)
     for kind, distance in comparison.worst.items():

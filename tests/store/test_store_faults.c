@@ -69,6 +69,9 @@ static void check_write(FaultKind kind, int rank, int at)
     int status = write_version(2);
     faults_disarm();
     expect_agreement(status);
+    bool lost = strcmp(faults_hit(), "fsync") == 0 || strcmp(faults_hit(), "pwrite") == 0;
+    if (world.rank == rank && (kind == FAULT_NO_SPACE || kind == FAULT_IO) && lost)
+        assert_int_equal(status, -1);
     if (kind == FAULT_SIGNAL || kind == FAULT_SHORT)
         assert_int_equal(status, 0);
     int64_t version = read_version(), after_rename = faults_hit_after_rename();
