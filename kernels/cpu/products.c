@@ -14,7 +14,7 @@
 #include "kernels/cpu/packed.h"
 
 enum {
-    DEPTH_BLOCK = 384,          // a panel's block: 20 KiB
+    DEPTH_BLOCK = 320,          // a panel's block: 20 KiB
     ROW_BLOCK = 120,            // a's block: 150 KiB
     PANEL_BLOCK = 1024 / PANEL, // panels built at a time
     COPY_PANELS = 12,           // from how many panels on copying a's block pays

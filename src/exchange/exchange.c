@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/fail.h"
 
 Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order)
@@ -84,15 +86,36 @@ void exchange_trees(const World *world, TreeList *mine, TreeList *all)
     bytes_free(&receive);
 }
 
+static void gather_unit(const World *world, const Collective *collective, const Unit *unit,
+                        const float *master, float *staging)
+{
+    const float *shard = master ? master + unit->local_offset : NULL;
+    collective->publish(world, staging, shard, unit->shard.local);
+}
+
 void exchange_weights(const World *world, const Collective *collective,
                       const Parameters *parameters, const float *master, float *staging,
                       Weights *weights)
 {
     for (int64_t u = 0; u < parameters->unit_count; u++) {
-        const Unit *unit = &parameters->units[u];
-        const float *shard = master ? master + unit->local_offset : NULL;
-        collective->publish(world, staging, shard, unit->shard.local);
+        gather_unit(world, collective, &parameters->units[u], master, staging);
         if (weights)
             weights_load_unit(weights, u, staging);
     }
+}
+
+uint64_t exchange_checksum(const World *world, const Collective *collective,
+                           const Parameters *parameters, const float *master, float *staging)
+{
+    XXH3_state_t *state = XXH3_createState();
+    CHECK(state, "no memory for a checksum");
+    XXH3_64bits_reset(state);
+    for (int64_t u = 0; u < parameters->unit_count; u++) {
+        const Unit *unit = &parameters->units[u];
+        gather_unit(world, collective, unit, master, staging);
+        XXH3_64bits_update(state, staging, (size_t)unit->shard.global * sizeof *staging);
+    }
+    uint64_t sum = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return sum;
 }

@@ -34,4 +34,9 @@ void exchange_weights(const World *world, const Collective *collective,
                       const Parameters *parameters, const float *master, float *staging,
                       Weights *weights);
 
+// XXH3 of the masters, unit by unit in fp32: equal numbers mean equal bits, whatever the number of
+// learner ranks. The same on every rank. Collective over world->all.
+uint64_t exchange_checksum(const World *world, const Collective *collective,
+                           const Parameters *parameters, const float *master, float *staging);
+
 #endif

@@ -54,7 +54,7 @@ void training_checkpoint(Training *training, bool is_best);
 // result under RUN/evaluation-NAME.json if `name` is not NULL. Collective.
 void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
 
-// Prints the table of the kept evaluations: start, warm-up, final. 
+// Prints the table of the kept evaluations (start, warm-up, final) and the RESULT line. Collective.
 void training_table(Training *training);
 
 // The line of a step.

@@ -98,6 +98,9 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
 void training_table(Training *training)
 {
     static const char *const names[] = {"start", "warm-up", "final"};
+    Job *job = &training->job;
+    uint64_t weights = exchange_checksum(&job->world, job->collective, &job->parameters,
+                                         training->learner.optimizer.master, job->staging);
     if (!training->record.directory)
         return;
     const char *found[3];
@@ -120,9 +123,10 @@ void training_table(Training *training)
     getrusage(RUSAGE_SELF, &usage);
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
     record_say(&training->record,
-               "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f status=ok",
-               (long long)training->state.step, reward, clock_now() - training->started,
-               (double)usage.ru_maxrss / 1024);
+               "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f "
+               "weights=%016llx status=ok", (long long)training->state.step, reward,
+               clock_now() - training->started, (double)usage.ru_maxrss / 1024,
+               (unsigned long long)weights);
 }
 
 static void say_left(const Training *training, int64_t step, char *text, size_t size)

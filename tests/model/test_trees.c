@@ -63,10 +63,10 @@ static void assert_same_scores(const Grove *a, const Grove *b)
     assert_true(nonzero > 100);
 }
 
-static void compare_scores(Tiny *tiny)
+static void compare_scores(Tiny *tiny, int64_t trees)
 {
     Grove tree, other;
-    grove_make(&tree, TREES, tiny->model.shape->vocabulary, 3);
+    grove_make(&tree, trees, tiny->model.shape->vocabulary, 3);
     score(tiny, &tree, WIDE);
     for (int way = 0; way < 4; way++) {
         if (way < 2)
@@ -85,11 +85,12 @@ static void log_probabilities_of_a_tree_are_those_of_its_sequences_bit_for_bit(v
     (void)state;
     for (int isa = 0; isa < ISAS; isa++) {
         const Kernels *kernels = kernels_cpu_named(isa_names[isa]);
-        for (int family = 0; kernels && family < TINY_COUNT; family++) {
+        bool slow = strcmp(isa_names[isa], "plain") == 0;
+        for (int family = slow ? TINY_QWEN3 : 0; kernels && family < TINY_COUNT; family++) {
             for (int type = TYPE_F32; type <= TYPE_BF16; type++) {
                 Tiny tiny;
                 tiny_make(&tiny, (TinyFamily)family, kernels, (ElementType)type, 5);
-                compare_scores(&tiny);
+                compare_scores(&tiny, slow ? 2 : TREES);
                 tiny_free(&tiny);
             }
         }
@@ -106,7 +107,7 @@ static void log_probabilities_have_the_same_bits_on_every_instruction_set(void *
             continue;
         Tiny tiny;
         tiny_make(&tiny, TINY_QWEN3, kernels, TYPE_F32, 5);
-        grove_make(&grove[isa], TREES, tiny.model.shape->vocabulary, 3);
+        grove_make(&grove[isa], 3, tiny.model.shape->vocabulary, 3);
         score(&tiny, &grove[isa], WIDE);
         assert_same_scores(&grove[0], &grove[isa]);
         if (isa > 0)

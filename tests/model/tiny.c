@@ -241,6 +241,25 @@ void grove_separate(Grove *to, const Grove *from, bool all_forced)
     }
 }
 
+void grove_sprout(Grove *to, const Grove *from, int32_t capacity)
+{
+    *to = (Grove){.trees = allocate((size_t)from->count, sizeof *to->trees), .count = from->count};
+    for (int64_t t = 0; t < from->count; t++) {
+        const Tree *tree = &from->trees[t];
+        tree_make(&to->trees[t], tree->session, tree->trunk, tree->trunk_length,
+                  tree->branch_count);
+        for (int32_t b = 0; b < tree->branch_count; b++) {
+            const Branch *branch = &tree->branches[b];
+            Branch *bud = tree_add_branch(&to->trees[t], branch->attach, branch->forced, capacity);
+            bud->sample = branch->sample;
+            bud->round = branch->round;
+            bud->repeat = branch->repeat;
+            bud->advantage = branch->advantage;
+            memcpy(bud->tokens, branch->tokens, (size_t)branch->forced * sizeof *bud->tokens);
+        }
+    }
+}
+
 StepSettings tiny_step_settings(void)
 {
     return (StepSettings){

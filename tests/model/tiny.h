@@ -63,6 +63,9 @@ void grove_copy(Grove *to, const Grove *from);
 // of a tree without trunk.
 void grove_separate(Grove *to, const Grove *from, bool all_forced);
 
+// The same trees before the rollout: no response yet, room for `capacity` tokens, all in the loss.
+void grove_sprout(Grove *to, const Grove *from, int32_t capacity);
+
 // The loss of the tests: everything that a GRPO step can have, at temperature 0.7.
 StepSettings tiny_step_settings(void);
 

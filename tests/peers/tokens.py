@@ -185,23 +185,28 @@ def compare_chats(see, binary, directory, talks, kind, prompts=(True, False)):
 
 
 def compare_replies(see, binary, directory, talks, kind):
-    """Context, answer: the ids are those of the whole rendering up to the last end token."""
+    """Context, answer: the ids are those of the whole rendering up to the last end token, wherever the
+    rendering goes on from the generation prompt (Qwen3's does not when the answer holds a thought)."""
     from transformers import AutoTokenizer
 
     theirs = AutoTokenizer.from_pretrained(str(directory))
     cases = [(talk[:-1], talk[-1]["content"]) for talk in talks
              if len(talk) > 1 and talk[-1]["role"] == "assistant" and talk[-2]["role"] == "user"]
-    ours = run(binary, directory, [{"messages": context, "replies": [reply]} for context, reply in cases])
-    for (context, reply), line in zip(cases, ours):
-        options = {"enable_thinking": False, "date_string": DATE}
-        text = theirs.apply_chat_template(context + [message("assistant", reply)], tokenize=False, **options)
-        ids = theirs(text.rstrip("\n"), add_special_tokens=False)["input_ids"]
-        see(f"{kind}, ids", (context, reply), line["ids"], ids)
-        before = theirs.apply_chat_template(context, tokenize=False, add_generation_prompt=True, **options)
-        offsets = theirs(text.rstrip("\n"), add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
-        if text.startswith(before) and text.isascii():
-            mask = [int(end > len(before)) for _, end in offsets]
-            see(f"{kind}, mask", (context, reply), line["mask"], mask)
+    lines = [{"messages": context, "replies": [reply]} for context, reply in cases]
+    for thinking in [False, True] if "enable_thinking" in theirs.chat_template else [False]:
+        name = kind + (", thinking" if thinking else "")
+        options = {"tokenize": False, "enable_thinking": thinking, "date_string": DATE}
+        ours = run(binary, directory, lines, "--thinking", "on" if thinking else "off")
+        for (context, reply), line in zip(cases, ours):
+            text = theirs.apply_chat_template(context + [message("assistant", reply)], **options).rstrip("\n")
+            before = theirs.apply_chat_template(context, add_generation_prompt=True, **options)
+            if not text.startswith(before) or (thinking and not text.startswith(before + "<think>")):
+                continue
+            encoded = theirs(text, add_special_tokens=False, return_offsets_mapping=True)
+            see(f"{name}, ids", (context, reply), line["ids"], encoded["input_ids"])
+            if text.isascii():
+                mask = [int(end > len(before)) for _, end in encoded["offset_mapping"]]
+                see(f"{name}, mask", (context, reply), line["mask"], mask)
 
 
 def main():

@@ -196,9 +196,9 @@ static void llama3_trims_and_dates(void **state)
 
 static int64_t count_of(const Tokens *ids, const char *token)
 {
-    int64_t count = 0;
+    int64_t count = 0, id = tokenizer_find(tokenizer, token);
     for (int64_t i = 0; i < ids->count; i++)
-        count += ids->ids[i] == tokenizer_find(tokenizer, token);
+        count += ids->ids[i] == id;
     return count;
 }
 

@@ -1,0 +1,357 @@
+// test_exchange.c - steps of training on any ranks in any roles: the same responses, the same loss
+// and gradient; the same bits wherever the learner ranks are as many.
+
+#include "tests/testing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "engine/engine.h"
+#include "exchange/exchange.h"
+#include "tests/model/tiny.h"
+
+enum { CAPACITY = 10, MICRO_BATCH = 300, ROWS = 64, SLOTS = 1024, STEPS = 2 };
+
+static World everybody; // every rank in every role
+
+// A world of these ranks, each in every role.
+static World world_of(Group group)
+{
+    World world = {.all = group};
+    for (int role = 0; role < ROLE_COUNT; role++) {
+        world.group[role] = group;
+        world.has[role] = true;
+        world.count[role] = group.size;
+    }
+    return world;
+}
+
+static World alone(void)
+{
+    return world_of((Group){.comm = MPI_COMM_SELF, .size = 1});
+}
+
+// What a run leaves on every rank of its world; tensors lie as a single rank holds them.
+typedef struct {
+    TreeList trees; // of the first step
+    double policy, divergence, norm, gap;
+    float *gradient; // owned: of the first step
+    float *weights;  // owned: after all steps
+} Outcome;
+
+static void outcome_free(Outcome *outcome)
+{
+    tree_list_free(&outcome->trees);
+    release(outcome->gradient);
+    release(outcome->weights);
+}
+
+typedef struct {
+    const World *world;
+    Parameters parameters, whole; // sharded; of one rank
+    Model model;
+    Weights *weights; // on rollout ranks
+    Engine engine;
+    Learner learner;
+    float *staging;
+} Run;
+
+static void open_run(Run *run, const World *world, TinyFamily family, ElementType type)
+{
+    ModelShape shape = tiny_shape(family);
+    const Group *learners = &world->group[ROLE_LEARNER];
+    const Kernels *kernels = kernels_cpu();
+    *run = (Run){.world = world};
+    parameters_make(&run->whole, &shape, 0, 1);
+    parameters_make(&run->parameters, &shape, world->has[ROLE_LEARNER] ? learners->rank : 0,
+                    world->count[ROLE_LEARNER]);
+    model_make(&run->model, &run->parameters, kernels, type, TINY_POSITIONS);
+    run->staging = kernels->memory_make((size_t)run->parameters.largest * sizeof(float));
+    if (world->has[ROLE_ROLLOUT]) {
+        run->weights = weights_make(&run->parameters, kernels, type, true);
+        engine_make(&run->engine, &run->model, run->weights, ROWS, SLOTS);
+    }
+    if (world->has[ROLE_LEARNER])
+        tiny_learner_make(&run->learner, &run->model, learners, 5, MICRO_BATCH, run->weights);
+}
+
+static void close_run(Run *run)
+{
+    learner_free(&run->learner);
+    engine_free(&run->engine);
+    weights_free(run->weights);
+    kernels_cpu()->memory_free(run->staging);
+    model_free(&run->model);
+    parameters_free(&run->parameters);
+    parameters_free(&run->whole);
+}
+
+// Sharded values of the learners, whole on every rank; to be released.
+static float *gather(Run *run, const float *shards)
+{
+    float *values = allocate((size_t)run->whole.local, sizeof *values);
+    for (int64_t u = 0; u < run->parameters.unit_count; u++) {
+        const Unit *unit = &run->parameters.units[u];
+        collective_mpi.publish(run->world, run->staging,
+                               shards ? shards + unit->local_offset : NULL, unit->shard.local);
+        for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
+            const TensorPlace *tensor = &run->parameters.tensors[i];
+            memcpy(values + parameters_piece(&run->whole, i).local, run->staging + tensor->offset,
+                   (size_t)tensor->elements * sizeof *values);
+        }
+    }
+    return values;
+}
+
+// Every rollout rank takes every so many trees.
+static void roll_out(Run *run, int64_t trees, uint32_t step, TreeList *all)
+{
+    Grove grove, buds;
+    TreeList mine = {0};
+    Generation generation = {.temperature = 0.7,
+                             .top_p = 1,
+                             .repetition_penalty = 1,
+                             .max_response_tokens = CAPACITY,
+                             .purpose = PURPOSE_POLICY,
+                             .step = step};
+    grove_make(&grove, trees, run->model.shape->vocabulary, 3);
+    grove_sprout(&buds, &grove, CAPACITY);
+    for (int64_t t = 0; t < trees; t++) {
+        const Group *group = &run->world->group[ROLE_ROLLOUT];
+        if (run->world->has[ROLE_ROLLOUT] && t % group->size == group->rank)
+            tree_list_add(&mine, &buds.trees[t], t);
+        else
+            tree_free(&buds.trees[t]);
+    }
+    release(buds.trees);
+    grove_free(&grove);
+    if (mine.count > 0)
+        engine_generate(&run->engine, mine.trees, mine.count, &generation);
+    exchange_trees(run->world, &mine, all);
+    assert_int_equal(mine.count, 0);
+    assert_int_equal(all->count, trees);
+    tree_list_free(&mine);
+}
+
+static void publish(Run *run)
+{
+    exchange_weights(run->world, &collective_mpi, &run->parameters,
+                     run->world->has[ROLE_LEARNER] ? run->learner.optimizer.master : NULL,
+                     run->staging, run->weights);
+}
+
+static void learn(Run *run, TreeList *trees, Outcome *outcome)
+{
+    double values[4] = {0};
+    const World *world = run->world;
+    if (world->has[ROLE_LEARNER]) {
+        Metrics metrics = {0};
+        StepSettings settings = tiny_step_settings();
+        settings.optimizer.learning_rate = 1e-3;
+        settings.optimizer.weight_decay = 0.1;
+        assert_int_equal(
+            learner_step(&run->learner, &settings, trees->trees, trees->count, &metrics), 0);
+        values[0] = metrics_get(&metrics, "actor/pg_loss");
+        values[1] = metrics_get(&metrics, "actor/kl_loss");
+        values[2] = metrics_get(&metrics, "actor/grad_norm");
+        values[3] = metrics_get(&metrics, "mismatch/logprob_gap_max");
+        metrics_free(&metrics);
+    }
+    group_broadcast(&world->all, values, sizeof values, world->first[ROLE_LEARNER]);
+    outcome->gap = values[3] > outcome->gap ? values[3] : outcome->gap;
+    outcome->policy = values[0];
+    outcome->divergence = values[1];
+    outcome->norm = values[2];
+}
+
+// Steps of training; losses and norm in the outcome are of the first.
+static Outcome train(const World *world, TinyFamily family, ElementType type, int64_t trees)
+{
+    Run run;
+    Outcome outcome = {0}, later = {0};
+    open_run(&run, world, family, type);
+    publish(&run);
+    roll_out(&run, trees, 0, &outcome.trees);
+    learn(&run, &outcome.trees, &outcome);
+    outcome.gradient = gather(&run, run.learner.gradient.shards);
+    for (uint32_t step = 1; step < STEPS; step++) {
+        TreeList list = {0};
+        publish(&run);
+        roll_out(&run, trees, step, &list);
+        learn(&run, &list, &later);
+        tree_list_free(&list);
+    }
+    outcome.gap = later.gap > outcome.gap ? later.gap : outcome.gap;
+    outcome.weights = gather(&run, run.learner.optimizer.master);
+    close_run(&run);
+    return outcome;
+}
+
+static void assert_same_responses(const TreeList *a, const TreeList *b)
+{
+    int64_t tokens = 0;
+    assert_int_equal(a->count, b->count);
+    for (int64_t t = 0; t < a->count; t++) {
+        assert_int_equal(a->trees[t].session, t); // in the order of the step
+        assert_int_equal(a->trees[t].branch_count, b->trees[t].branch_count);
+        for (int32_t i = 0; i < a->trees[t].branch_count; i++) {
+            const Branch *left = &a->trees[t].branches[i], *right = &b->trees[t].branches[i];
+            size_t count = (size_t)right->count;
+            assert_int_equal(left->count, right->count);
+            assert_memory_equal(left->tokens, right->tokens,
+                                (count + (size_t)right->forced) * sizeof(int32_t));
+            assert_memory_equal(left->logprobs, right->logprobs, count * sizeof(float));
+            tokens += right->count;
+        }
+    }
+    assert_true(tokens > 0);
+}
+
+static void assert_near(double a, double b)
+{
+    double scale = fabs(b) > 1 ? fabs(b) : 1;
+    if (!(fabs(a - b) <= 1e-5 * scale))
+        fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void assert_equal_but_for_rounding(const Parameters *whole, const Outcome *a,
+                                          const Outcome *b)
+{
+    assert_same_responses(&a->trees, &b->trees);
+    assert_near(a->policy, b->policy);
+    assert_near(a->divergence, b->divergence);
+    assert_near(a->norm, b->norm);
+    double distance = gradient_distance(whole, a->gradient, b->gradient);
+    if (!(distance <= 1e-5))
+        fail_msg("gradients differ by %g", distance);
+}
+
+static void assert_equal_bits(const Parameters *whole, const Outcome *a, const Outcome *b)
+{
+    size_t bytes = (size_t)whole->local * sizeof(float);
+    assert_same_responses(&a->trees, &b->trees);
+    assert_true(a->policy == b->policy && a->divergence == b->divergence && a->norm == b->norm);
+    assert_memory_equal(a->gradient, b->gradient, bytes);
+    assert_memory_equal(a->weights, b->weights, bytes);
+}
+
+static void any_number_of_shared_ranks_computes_the_same_step(void **state)
+{
+    (void)state;
+    static const int64_t trees[] = {5, 1}; // and one tree: ranks without work
+    for (int family = 0; family < TINY_COUNT; family++) {
+        Parameters whole;
+        ModelShape shape = tiny_shape((TinyFamily)family);
+        parameters_make(&whole, &shape, 0, 1);
+        for (int i = 0; i < 2; i++) {
+            World single = alone();
+            Outcome one = train(&single, (TinyFamily)family, TYPE_F32, trees[i]);
+            Outcome all = train(&everybody, (TinyFamily)family, TYPE_F32, trees[i]);
+            assert_true(one.gap == 0 && all.gap == 0);
+            assert_equal_but_for_rounding(&whole, &all, &one);
+            outcome_free(&one);
+            outcome_free(&all);
+        }
+        parameters_free(&whole);
+    }
+}
+
+static void a_step_of_one_layout_has_the_same_bits_every_time(void **state)
+{
+    (void)state;
+    Parameters whole;
+    ModelShape shape = tiny_shape(TINY_QWEN3);
+    parameters_make(&whole, &shape, 0, 1);
+    Outcome once = train(&everybody, TINY_QWEN3, TYPE_BF16, 4);
+    Outcome again = train(&everybody, TINY_QWEN3, TYPE_BF16, 4);
+    assert_equal_bits(&whole, &once, &again);
+    outcome_free(&once);
+    outcome_free(&again);
+    parameters_free(&whole);
+}
+
+// Half the ranks roll out, half learn; as many ranks that do both compute the same.
+static void split_roles_give_the_bits_of_as_many_shared_learners(void **state)
+{
+    (void)state;
+    int half = everybody.all.size / 2;
+    if (half == 0)
+        skip();
+    Group first = group_split(&everybody.all, everybody.all.rank < half ? 0 : 1);
+    World shared = world_of(first), split;
+    WorldPlan plan = {.split = true, .rollout = everybody.all.size - half, .learner = half};
+    assert_int_equal(world_make(&split, plan), 0);
+    for (int family = 0; family < TINY_COUNT; family++) {
+        Parameters whole;
+        ModelShape shape = tiny_shape((TinyFamily)family);
+        parameters_make(&whole, &shape, 0, 1);
+        Outcome a = train(&split, (TinyFamily)family, TYPE_BF16, 4);
+        Outcome b = train(&shared, (TinyFamily)family, TYPE_BF16, 4);
+        assert_true(a.gap == 0 && b.gap == 0);
+        assert_equal_bits(&whole, &a, &b);
+        outcome_free(&a);
+        outcome_free(&b);
+        parameters_free(&whole);
+    }
+    world_free(&split);
+    group_free(&first);
+}
+
+static void rollout_ranks_may_outnumber_the_trees_and_the_learners(void **state)
+{
+    (void)state;
+    int size = everybody.all.size;
+    if (size < 2)
+        skip();
+    World split, single = alone();
+    WorldPlan plan = {.split = true, .rollout = size - 1, .learner = 1};
+    Parameters whole;
+    ModelShape shape = tiny_shape(TINY_SMOLLM);
+    parameters_make(&whole, &shape, 0, 1);
+    assert_int_equal(world_make(&split, plan), 0);
+    Outcome a = train(&split, TINY_SMOLLM, TYPE_F32, 2);
+    Outcome b = train(&single, TINY_SMOLLM, TYPE_F32, 2);
+    assert_equal_bits(&whole, &a, &b);
+    outcome_free(&a);
+    outcome_free(&b);
+    world_free(&split);
+    parameters_free(&whole);
+}
+
+static void published_weights_are_the_masters_of_all_learners(void **state)
+{
+    (void)state;
+    Run run;
+    ModelShape shape = tiny_shape(TINY_LLAMA);
+    Parameters whole;
+    parameters_make(&whole, &shape, 0, 1);
+    float *expected = allocate((size_t)whole.local, sizeof *expected);
+    tiny_randomise(&whole, 5, expected);
+    open_run(&run, &everybody, TINY_LLAMA, TYPE_F32);
+    float *found = gather(&run, run.learner.optimizer.master);
+    assert_memory_equal(found, expected, (size_t)whole.local * sizeof *found);
+    release(found);
+    close_run(&run);
+    release(expected);
+    parameters_free(&whole);
+}
+
+int main(int argc, char **argv)
+{
+    group_start(&argc, &argv);
+    if (world_make(&everybody, (WorldPlan){0}) != 0)
+        die_failed();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_shared_ranks_computes_the_same_step),
+        cmocka_unit_test(a_step_of_one_layout_has_the_same_bits_every_time),
+        cmocka_unit_test(split_roles_give_the_bits_of_as_many_shared_learners),
+        cmocka_unit_test(rollout_ranks_may_outnumber_the_trees_and_the_learners),
+        cmocka_unit_test(published_weights_are_the_masters_of_all_learners),
+    };
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    world_free(&everybody);
+    group_stop();
+    return failures;
+}

@@ -1,0 +1,34 @@
+#!/bin/sh
+# The same bits everywhere: 10 warm-up and 20 GRPO steps of the embedded default on 2 ranks end with
+# the committed checksum of the weights, on every vector width of this machine, with 1 and 2 threads;
+# the plain loop does 1 + 2 steps against a second value. A commit that moves a value says why.
+set -eu
+# shellcheck source=tests/system/clinic.sh
+. "$(dirname "$0")/clinic.sh"
+long=bfaaa0cff1a25b26
+short=4d7c24e592c37b0c
+clinic_data data/clinic --sessions 120 --test 8
+run_bits() {
+    name=$1 warmup=$2 steps=$3
+    clinic_train 2 "$name" --set warmup.epochs=0 --set warmup.steps="$warmup" \
+        --set train.steps="$steps" --set algorithm.kl_coefficient=0.001 --set evaluate.file='' ||
+        die "$name: $(tail -n 5 "$name.log")"
+}
+for width in avx2 avx512; do
+    if ! LEARN2ASK_ISA=$width clinic_train 1 "probe-$width" --set warmup.epochs=0 \
+        --set train.steps=1 --set rollout.group_size=1 --set train.batch_contexts=1; then
+        echo "$width: skipped, this machine lacks it"
+        continue
+    fi
+    for threads in 1 2; do
+        # Two ranks of two threads share two cores here: a thread that waits must not spin.
+        OMP_WAIT_POLICY=passive OMP_NUM_THREADS=$threads LEARN2ASK_ISA=$width \
+            run_bits "long-$width-$threads" 10 20
+        expect_equal "10 + 20 steps, $width, $threads threads" \
+            "$(clinic_weights "long-$width-$threads")" "$long"
+    done
+    LEARN2ASK_ISA=$width run_bits "short-$width" 1 2
+    expect_equal "1 + 2 steps, $width" "$(clinic_weights "short-$width")" "$short"
+done
+LEARN2ASK_ISA=plain run_bits short-plain 1 2
+expect_equal "1 + 2 steps, plain" "$(clinic_weights short-plain)" "$short"

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Killed with -9 at a random moment and started again, a run ends with the bits and the journal of an
+# undisturbed one; another number of ranks may go on with it; a damaged newest checkpoint is named
+# and the one before it used; evaluating in the loop leaves the training bits as they are.
+set -eu
+# shellcheck source=tests/system/clinic.sh
+. "$(dirname "$0")/clinic.sh"
+clinic_data data/clinic --sessions 60 --test 6
+settings="--set warmup.epochs=0 --set warmup.steps=12 --set train.steps=12 --set checkpoint.every=4
+    --set train.batch_contexts=16 --set rollout.group_size=4 --set algorithm.kl_coefficient=0.01"
+train() {
+    # shellcheck disable=SC2086 # one word a setting
+    clinic_train "$@" $settings
+}
+train 2 whole --set evaluate.file='' || die "$(tail -n 5 whole.log)"
+whole=$(clinic_weights whole)
+trials=${1:+${2:-4}}
+trial=1
+while [ "$trial" -le "$trials" ]; do
+    run=killed-$trial
+    starts=0
+    # The moments are spread over the run by the trial's number and the machine's clock.
+    until [ -n "$(clinic_weights $run 2>/dev/null || true)" ]; do
+        starts=$((starts + 1))
+        [ $starts -lt 30 ] || die "trial $trial: no end after $starts starts"
+        train 2 $run --set evaluate.file='' &
+        job=$!
+        if [ $starts -le 2 ]; then
+            sleep "$((1 + (trial + starts) % 3)).$(date +%N | cut -c1-2)"
+            pkill -9 -P $job 2>/dev/null || true
+            pkill -9 -f "run.directory=$run " 2>/dev/null || true
+        fi
+        wait $job || true
+    done
+    expect_equal "trial $trial, killed and started $starts times" "$(clinic_weights $run)" "$whole"
+    [ "$(clinic_journal $run)" = "$(clinic_journal whole)" ] || die "trial $trial: another journal"
+    trial=$((trial + 1))
+done
+train 2 watched --set evaluate.every=3 || die "$(tail -n 5 watched.log)"
+expect_equal 'evaluated every 3 steps' "$(clinic_weights watched)" "$whole"
+
+cp -r whole damaged
+newest=damaged/step-000024.h5
+size=$(stat -c %s "$newest")
+printf 'X' | dd of="$newest" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+train 2 damaged --set evaluate.file='' || die "$(tail -n 5 damaged.log)"
+grep -q 'step-000024.h5' damaged.log || die "the damaged checkpoint is not named: $(cat damaged.log)"
+expect_equal 'from the checkpoint before a damaged one' "$(clinic_weights damaged)" "$whole"
+
+cp -r whole more
+rm more/step-000024.h5 more/LATEST
+train 4 more --set evaluate.file='' || die "$(tail -n 5 more.log)"
+grep -q 'resumed' more.log || die 'four ranks did not resume what two began'
+echo "four ranks went on with a run of two: $(clinic_weights more)"
