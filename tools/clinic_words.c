@@ -25,8 +25,6 @@ const Part clinic_symptoms[CLINIC_PARTS] = {
      {{"weight", {"light", "crushing"}},
       {"posture", {"standing", "lying"}},
       {"tempo", {"rising", "falling"}}}},
-    {"stiffness", {{"hour", {"early", "late"}}, {"loosening", {"easy", "hard"}}}},
-    {"tingling", {{"pattern", {"patchy", "even"}}, {"touch", {"rough", "smooth"}}}},
 };
 
 const Part clinic_sites[CLINIC_PARTS] = {
@@ -56,8 +54,6 @@ const Part clinic_sites[CLINIC_PARTS] = {
      {{"joint", {"clicking", "locking"}},
       {"walking", {"shaky", "brisk"}},
       {"kneecap", {"shifting", "fixed"}}}},
-    {"back", {{"bending", {"limited", "free"}}, {"sleep", {"broken", "sound"}}}},
-    {"foot", {{"toe", {"curled", "straight"}}, {"shoe", {"pinching", "worn"}}}},
 };
 
 int clinic_attribute_count(const Part *part)

@@ -49,10 +49,9 @@ typedef struct {
     } data;
     struct {
         Placement placement;
-        int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
+        int64_t learner_ranks, rollout_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks
         int64_t micro_batch_tokens;
-        double deadline; // seconds a collective may take
     } parallel;
     struct {
         int64_t group_size;

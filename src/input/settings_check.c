@@ -86,8 +86,8 @@ static void check_parallel(Checker *checker)
         refuse(checker, "parallel", "learner_ranks", "placement = split needs at least 1");
     if (split && settings->parallel.rollout_ranks == 0)
         refuse(checker, "parallel", "rollout_ranks", "placement = split needs at least 1");
-    static const char *const keys[] = {"learner_ranks", "rollout_ranks", "grader_ranks"};
-    for (int i = 0; i < 3; i++)
+    static const char *const keys[] = {"learner_ranks", "rollout_ranks"};
+    for (int i = 0; i < 2; i++)
         expect_effect(checker, split, "parallel", keys[i], "placement = shared");
 }
 

@@ -94,16 +94,15 @@ int group_agree(const Group *group, int status)
     MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, group->comm);
     if (first == INT_MAX)
         return 0;
-    struct {
-        int code;
-        char text[1024];
-    } failure = {0};
-    if (group->rank == first) {
-        failure.code = (int)fail_code();
-        strncpy(failure.text, fail_message(), sizeof failure.text - 1);
-    }
-    group_broadcast(group, &failure, sizeof failure, first);
-    return fail((ExitCode)failure.code, "%s", failure.text);
+    int code = (int)fail_code();
+    Bytes text = {0};
+    if (group->rank == first)
+        bytes_append_text(&text, fail_message());
+    group_broadcast(group, &code, sizeof code, first);
+    group_broadcast_bytes(group, &text, first);
+    fail((ExitCode)code, "%s", text.data);
+    bytes_free(&text);
+    return -1;
 }
 
 void group_barrier(const Group *group)

@@ -84,7 +84,6 @@ int job_open(Job *job, const Settings *settings, bool split)
     *job = (Job){.settings = settings, .collective = &collective_mpi};
     WorldPlan plan = {.split = split,
                       .rollout = (int)settings->parallel.rollout_ranks,
-                      .grader = (int)settings->parallel.grader_ranks,
                       .learner = (int)settings->parallel.learner_ranks};
     if (world_make(&job->world, plan) != 0)
         return -1;
@@ -101,6 +100,12 @@ int job_build(Job *job, JobSizes sizes)
                     "contexts and responses reach %lld tokens, the model has %lld positions: "
                     "lower [data] max_prompt_tokens or [rollout] max_response_tokens",
                     (long long)sizes.positions, (long long)job->shape.positions);
+    if (sizes.positions > settings->parallel.micro_batch_tokens)
+        return fail(EXIT_BAD_SETTINGS,
+                    "a context with its response may have %lld tokens, which do not fit into "
+                    "[parallel] micro_batch_tokens = %lld: raise it to %lld or more",
+                    (long long)sizes.positions, (long long)settings->parallel.micro_batch_tokens,
+                    (long long)sizes.positions);
     const World *world = &job->world;
     int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
     parameters_make(&job->parameters, &job->shape, rank, world->count[ROLE_LEARNER]);

@@ -36,7 +36,7 @@ static void an_empty_file_gives_the_published_defaults(void **state)
     assert_int_equal(s.checkpoint.every, 50);
     assert_int_equal(s.checkpoint.keep_last, 2);
     assert_int_equal(s.parallel.micro_batch_tokens, 4096);
-    assert_true(s.parallel.deadline == 600 && s.data.keep_sessions);
+    assert_true(s.data.keep_sessions);
     assert_string_equal(s.run.directory, "");
     settings_free(&s);
 }
@@ -286,7 +286,7 @@ static void printed_settings_read_back_exactly(void **state)
     assert_true(second.optimizer.epsilon == 1.5e-30);
     assert_int_equal(second.model.compute, COMPUTE_BF16);
     assert_non_null(strstr(printed.data, "\nlearning_rate = 0.1\n"));
-    assert_non_null(strstr(printed.data, "\ndeadline = 600\n"));
+    assert_non_null(strstr(printed.data, "\nmicro_batch_tokens = 4096\n"));
     assert_non_null(strstr(printed.data, "\nlearning_rate = 1e-5\n")); // of [warmup]
     settings_free(&first);
     settings_free(&second);

@@ -2,6 +2,7 @@
 
 #include "tests/testing.h"
 
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -221,6 +222,28 @@ static void windowed_weights_give_the_bits_of_resident_ones(void **state)
     }
 }
 
+static void threads_do_not_show_in_the_bits_of_a_gradient(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    int threads = omp_get_max_threads();
+    tiny_make(&tiny, TINY_QWEN3, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, TREES, tiny.model.shape->vocabulary, 3);
+    omp_set_num_threads(1);
+    Outcome one = step(&tiny, &grove, WIDE, AGGREGATE_TOKEN_MEAN);
+    omp_set_num_threads(3);
+    Outcome three = step(&tiny, &grove, WIDE, AGGREGATE_TOKEN_MEAN);
+    omp_set_num_threads(threads);
+    assert_true(one.policy == three.policy);
+    assert_memory_equal(one.gradient, three.gradient,
+                        (size_t)tiny.parameters.local * sizeof(float));
+    release(one.gradient);
+    release(three.gradient);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
 int main(int argc, char **argv)
 {
     group_start(&argc, &argv);
@@ -229,6 +252,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(log_probabilities_have_the_same_bits_on_every_instruction_set),
         cmocka_unit_test(gradients_of_a_tree_are_those_of_its_sequences),
         cmocka_unit_test(every_aggregation_is_the_same_for_trees_and_sequences),
+        cmocka_unit_test(threads_do_not_show_in_the_bits_of_a_gradient),
         cmocka_unit_test(windowed_weights_give_the_bits_of_resident_ones),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

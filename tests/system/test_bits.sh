@@ -8,10 +8,12 @@ set -eu
 long=bfaaa0cff1a25b26
 short=4d7c24e592c37b0c
 clinic_data data/clinic --sessions 120 --test 8
+tiny='--set warmup.batch_contexts=4 --set train.batch_contexts=4 --set rollout.group_size=2'
 run_bits() {
     name=$1 warmup=$2 steps=$3
+    shift 3
     clinic_train 2 "$name" --set warmup.epochs=0 --set warmup.steps="$warmup" \
-        --set train.steps="$steps" --set algorithm.kl_coefficient=0.001 --set evaluate.file='' ||
+        --set train.steps="$steps" --set algorithm.kl_coefficient=0.001 --set evaluate.file='' "$@" ||
         die "$name: $(tail -n 5 "$name.log")"
 }
 for width in avx2 avx512; do
@@ -27,8 +29,10 @@ for width in avx2 avx512; do
         expect_equal "10 + 20 steps, $width, $threads threads" \
             "$(clinic_weights "long-$width-$threads")" "$long"
     done
-    LEARN2ASK_ISA=$width run_bits "short-$width" 1 2
+    # shellcheck disable=SC2086 # one word a setting
+    LEARN2ASK_ISA=$width run_bits "short-$width" 1 2 $tiny
     expect_equal "1 + 2 steps, $width" "$(clinic_weights "short-$width")" "$short"
 done
-LEARN2ASK_ISA=plain run_bits short-plain 1 2
+# shellcheck disable=SC2086
+LEARN2ASK_ISA=plain run_bits short-plain 1 2 $tiny
 expect_equal "1 + 2 steps, plain" "$(clinic_weights short-plain)" "$short"
