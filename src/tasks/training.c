@@ -195,6 +195,7 @@ int training_open(Training *training, const Settings *settings)
 void training_close(Training *training)
 {
     record_close(&training->record);
+    metrics_free(&training->times);
     run_directory_close(training->run);
     learner_free(&training->learner);
     state_owner_free(&training->owner);

@@ -24,6 +24,7 @@ typedef struct {
     RunDirectory *run;        // owned, on learner ranks
     RunState state;
     Record record;            // on the rank that speaks
+    Metrics times;            // seconds by phase, of this start of the program
     double started;
     int64_t first_step;       // of this start of the program
 } Training;
@@ -57,8 +58,8 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
 // Prints the table of the kept evaluations (start, warm-up, final) and the RESULT line. Collective.
 void training_table(Training *training);
 
-// The line of a step.
-void training_say_step(const Training *training, int64_t step, const Metrics *metrics);
+// The line of a step; its phases are added to the times.
+void training_say_step(Training *training, int64_t step, const Metrics *metrics);
 
 // Whether somebody wants the run to stop: a signal, or a file STOP in its directory. Collective.
 bool training_stop_wanted(Training *training);

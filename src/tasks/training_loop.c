@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -95,6 +96,36 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
     }
 }
 
+static void add_times(Metrics *times, const Metrics *metrics)
+{
+    for (int64_t i = 0; i < metrics->count; i++) {
+        const Metric *metric = &metrics->list[i];
+        double before = metrics_get(times, metric->name);
+        if (strncmp(metric->name, "timing_s/", 9) == 0)
+            metrics_set(times, metric->name, metric->value + (isnan(before) ? 0 : before));
+    }
+}
+
+// Phases of the step loop; gen and update_actor hold the indented ones below them.
+static void say_times(const Training *training)
+{
+    static const char *const phases[] = {
+        "gen",     "  gen_prefill", "  gen_decode", "  reward",    "update_actor", "  reference",
+        "  forward", "  vocabulary",  "  backward",   "  optimizer", "publish",      "evaluate",
+    };
+    double wall = clock_now() - training->started;
+    record_say(&training->record, "%-16s %10s %7s", "phase", "seconds", "share");
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "timing_s/%s", phases[i] + strspn(phases[i], " "));
+        double seconds = metrics_get(&training->times, name);
+        if (!isnan(seconds))
+            record_say(&training->record, "%-16s %10.2f %6.1f %%", phases[i], seconds,
+                       100 * seconds / wall);
+    }
+    record_say(&training->record, "%-16s %10.2f\n", "wall", wall);
+}
+
 void training_table(Training *training)
 {
     static const char *const names[] = {"start", "warm-up", "final"};
@@ -119,6 +150,7 @@ void training_table(Training *training)
         record_say(&training->record, "\n%s", text.data);
         bytes_free(&text);
     }
+    say_times(training);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
@@ -138,9 +170,10 @@ static void say_left(const Training *training, int64_t step, char *text, size_t 
              (long long)(left / 60 % 60), (long long)(left % 60));
 }
 
-void training_say_step(const Training *training, int64_t step, const Metrics *metrics)
+void training_say_step(Training *training, int64_t step, const Metrics *metrics)
 {
     char left[32];
+    add_times(&training->times, metrics);
     say_left(training, step, left, sizeof left);
     if (!training->stages[training_stage(training, step)].step.algorithm->samples) {
         record_say(&training->record,

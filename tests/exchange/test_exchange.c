@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "engine/engine.h"
 #include "exchange/exchange.h"
+#include "learner/scorer.h"
 #include "tests/model/tiny.h"
 
 enum { CAPACITY = 10, MICRO_BATCH = 300, ROWS = 64, SLOTS = 1024, STEPS = 2 };
@@ -338,6 +339,31 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
     parameters_free(&whole);
 }
 
+static void scores_do_not_depend_on_ranks_and_micro_batches(void **state)
+{
+    (void)state;
+    static const int64_t micro_batches[] = {130, 300, 4096};
+    const Group self = {.comm = MPI_COMM_SELF, .size = 1};
+    double sums[6], tokens[6];
+    int found = 0;
+    Tiny tiny;
+    Grove grove;
+    tiny_make(&tiny, TINY_LLAMA, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 5, tiny.model.shape->vocabulary, 3);
+    for (int i = 0; i < 3; i++) {
+        for (int together = 0; together < 2; together++, found++) {
+            Scorer scorer;
+            scorer_make(&scorer, &tiny.model, tiny.weights, together ? &everybody.all : &self,
+                        micro_batches[i]);
+            scorer_run(&scorer, grove.trees, grove.count, 1, &sums[found], &tokens[found]);
+            scorer_free(&scorer);
+            assert_true(sums[found] > 0 && sums[found] == sums[0] && tokens[found] == tokens[0]);
+        }
+    }
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
 int main(int argc, char **argv)
 {
     group_start(&argc, &argv);
@@ -348,6 +374,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_step_of_one_layout_has_the_same_bits_every_time),
         cmocka_unit_test(split_roles_give_the_bits_of_as_many_shared_learners),
         cmocka_unit_test(rollout_ranks_may_outnumber_the_trees_and_the_learners),
+        cmocka_unit_test(scores_do_not_depend_on_ranks_and_micro_batches),
         cmocka_unit_test(published_weights_are_the_masters_of_all_learners),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,8 @@
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
-long=bfaaa0cff1a25b26
-short=4d7c24e592c37b0c
+long=LONG_VALUE
+short=SHORT_VALUE
 clinic_data data/clinic --sessions 120 --test 8
 tiny='--set warmup.batch_contexts=4 --set train.batch_contexts=4 --set rollout.group_size=2'
 run_bits() {

@@ -1,0 +1,220 @@
+// test_learner.c - whole steps: losses fall, references stay, memory is what was said; the scorer.
+
+#include "tests/testing.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "learner/scorer.h"
+#include "tests/model/tiny.h"
+
+enum { MICRO_BATCH = 300 };
+
+static double take_step(Learner *learner, const StepSettings *settings, Grove *grove,
+                        const char *metric)
+{
+    Metrics metrics = {0};
+    assert_int_equal(learner_step(learner, settings, grove->trees, grove->count, &metrics), 0);
+    double value = metrics_get(&metrics, metric);
+    metrics_free(&metrics);
+    return value;
+}
+
+static void sft_learns_what_it_is_shown(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    settings.algorithm = &algorithm_table[ALGORITHM_SFT];
+    settings.temperature = 1;
+    settings.optimizer.learning_rate = 0.01;
+    tiny_make(&tiny, TINY_LLAMA, kernels_cpu(), TYPE_BF16, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    double first = take_step(&learner, &settings, &grove, "actor/pg_loss"), last = first;
+    for (int step = 0; step < 40; step++)
+        last = take_step(&learner, &settings, &grove, "actor/pg_loss");
+    assert_true(first > 4 && last < 0.5 * first);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void good_responses_become_more_probable_and_bad_ones_less(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    settings.loss.kl_coefficient = 0;
+    tiny_make(&tiny, TINY_QWEN2, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    double first = take_step(&learner, &settings, &grove, "actor/pg_loss"), last = first;
+    for (int step = 0; step < 10; step++)
+        last = take_step(&learner, &settings, &grove, "actor/pg_loss");
+    assert_true(last < first - 0.1);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void a_frozen_reference_stays_while_the_policy_moves(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    learner_make(&learner, &tiny.model, &tiny.group, &collective_mpi,
+                 (LearnerLayout){.micro_batch_tokens = MICRO_BATCH});
+    tiny_randomise(&tiny.parameters, 5, learner.optimizer.master);
+    learner_freeze_reference(&learner);
+    assert_true(take_step(&learner, &settings, &grove, "actor/kl") == 0);
+    assert_true(take_step(&learner, &settings, &grove, "actor/kl") > 0);
+    assert_memory_equal(learner.reference_shards, tiny.values,
+                        (size_t)tiny.parameters.local * sizeof(float));
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void without_a_coefficient_there_is_no_divergence(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 1, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    assert_true(take_step(&learner, &settings, &grove, "actor/kl_loss") > 0);
+    settings.loss.kl_coefficient = 0;
+    assert_true(take_step(&learner, &settings, &grove, "actor/kl_loss") == 0);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void a_step_that_nothing_scores_moves_no_weight(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    for (int64_t t = 0; t < grove.count; t++)
+        for (int32_t b = 0; b < grove.trees[t].branch_count; b++)
+            grove.trees[t].branches[b].graded = 0;
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    assert_true(take_step(&learner, &settings, &grove, "actor/grad_norm") == 0);
+    assert_memory_equal(learner.optimizer.master, tiny.values,
+                        (size_t)tiny.parameters.local * sizeof(float));
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void a_loss_that_is_not_finite_fails_and_changes_nothing(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    Metrics metrics = {0};
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 1, tiny.model.shape->vocabulary, 3);
+    grove.trees[0].branches[0].graded = 1;
+    grove.trees[0].branches[0].advantage = NAN;
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    assert_int_equal(learner_step(&learner, &settings, grove.trees, grove.count, &metrics), -1);
+    assert_memory_equal(learner.optimizer.master, tiny.values,
+                        (size_t)tiny.parameters.local * sizeof(float));
+    metrics_free(&metrics);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void the_scorer_finds_the_loss_of_sft(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    Scorer scorer;
+    StepSettings settings = tiny_step_settings();
+    double sum, tokens;
+    settings.algorithm = &algorithm_table[ALGORITHM_SFT];
+    settings.temperature = 1;
+    tiny_make(&tiny, TINY_QWEN3, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 3, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    double loss = take_step(&learner, &settings, &grove, "actor/pg_loss");
+    scorer_make(&scorer, &tiny.model, tiny.weights, &tiny.group, MICRO_BATCH);
+    scorer_run(&scorer, grove.trees, grove.count, 1, &sum, &tokens);
+    assert_true(tokens > 50 && fabs(sum / tokens / loss - 1) < 1e-7);
+    scorer_free(&scorer);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void the_work_of_a_step_is_reported(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    tiny_make(&tiny, TINY_LLAMA, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 3, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, 4096, NULL);
+    double rows = 0, scored = 0;
+    for (int64_t t = 0; t < grove.count; t++) {
+        rows += (double)tree_rows(&grove.trees[t]);
+        for (int32_t b = 0; b < grove.trees[t].branch_count; b++) {
+            const Branch *branch = &grove.trees[t].branches[b];
+            for (int32_t i = 0; i < branch->count; i++)
+                scored += branch->graded && branch->scored[i];
+        }
+    }
+    assert_true(take_step(&learner, &settings, &grove, "learner/rows") == rows);
+    assert_true(take_step(&learner, &settings, &grove, "learner/trunk_repeats") == 0);
+    assert_true(take_step(&learner, &settings, &grove, "learner/micro_batches") == 1);
+    assert_true(take_step(&learner, &settings, &grove, "actor/tokens") == scored);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+int main(int argc, char **argv)
+{
+    group_start(&argc, &argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sft_learns_what_it_is_shown),
+        cmocka_unit_test(good_responses_become_more_probable_and_bad_ones_less),
+        cmocka_unit_test(a_frozen_reference_stays_while_the_policy_moves),
+        cmocka_unit_test(without_a_coefficient_there_is_no_divergence),
+        cmocka_unit_test(a_step_that_nothing_scores_moves_no_weight),
+        cmocka_unit_test(a_loss_that_is_not_finite_fails_and_changes_nothing),
+        cmocka_unit_test(the_scorer_finds_the_loss_of_sft),
+        cmocka_unit_test(the_work_of_a_step_is_reported),
+    };
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    group_stop();
+    return failures;
+}
