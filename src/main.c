@@ -60,8 +60,7 @@ static int run_task(Task task, const Settings *settings)
     return tasks[task](settings);
 }
 
-static int read_settings(const Options *options, Settings *settings, Bytes *faults,
-                         Bytes *warnings)
+static int read_settings(const Options *options, Settings *settings, Bytes *faults, Bytes *warnings)
 {
     if (settings_read(settings, options->input, options->overrides, options->override_count,
                       faults) != 0)

@@ -10,16 +10,16 @@
 // Exit codes of all programs (sysexits, plus 75 and 76 as batch scripts read them).
 typedef enum {
     EXIT_DONE = 0,
-    EXIT_USAGE = 64,         // command line
-    EXIT_BAD_DATA = 65,      // a file that is there but cannot be used
-    EXIT_NO_INPUT = 66,      // a file that is missing or cannot be opened
-    EXIT_UNAVAILABLE = 69,   // no GPU, lost peer
-    EXIT_BUG = 70,           // a broken precondition
+    EXIT_USAGE = 64,       // command line
+    EXIT_BAD_DATA = 65,    // a file that is there but cannot be used
+    EXIT_NO_INPUT = 66,    // a file that is missing or cannot be opened
+    EXIT_UNAVAILABLE = 69, // no GPU, lost peer
+    EXIT_BUG = 70,         // a broken precondition
     EXIT_NO_MEMORY = 71,
     EXIT_CANNOT_CREATE = 73,
     EXIT_CANNOT_WRITE = 74,
-    EXIT_AGAIN = 75,         // stopped in good order: submit again
-    EXIT_NO_PROGRESS = 76,   // nothing gained since the last start
+    EXIT_AGAIN = 75,       // stopped in good order: submit again
+    EXIT_NO_PROGRESS = 76, // nothing gained since the last start
     EXIT_BAD_SETTINGS = 78,
 } ExitCode;
 

@@ -7,9 +7,9 @@
 #define L2A_BASE_MATHEMATICS_H
 
 double math_exp(double x);
-double math_log(double x);             // x > 0
-double math_pow(double x, double y);   // x > 0
-double math_sin(double x);             // |x| < 1e6
+double math_log(double x);           // x > 0
+double math_pow(double x, double y); // x > 0
+double math_sin(double x);           // |x| < 1e6
 double math_cos(double x);
 
 #endif

@@ -18,8 +18,8 @@ static void make_caches(Engine *engine)
 {
     const Model *model = engine->model;
     const ModelShape *shape = model->shape;
-    size_t bytes = model->kernels->cache_bytes(engine->slots, shape->kv_heads, shape->head_width,
-                                               model->type);
+    size_t bytes =
+        model->kernels->cache_bytes(engine->slots, shape->kv_heads, shape->head_width, model->type);
     engine->caches = allocate((size_t)shape->layers, sizeof *engine->caches);
     engine->cache_memory = model->kernels->memory_make(2 * (size_t)shape->layers * bytes);
     for (int64_t l = 0; l < shape->layers; l++) {
@@ -73,11 +73,11 @@ typedef struct {
     Engine *engine;
     const Generation *generation;
     Wave wave;
-    Live **waiting;    // branches whose next token the coming forward pass decides
-    int32_t *rows;     // the row each waits for
+    Live **waiting; // branches whose next token the coming forward pass decides
+    int32_t *rows;  // the row each waits for
     int64_t waiting_count;
     size_t waiting_capacity, row_capacity;
-    Bytes seen;        // scratch: distinct tokens of the rows of a chunk
+    Bytes seen; // scratch: distinct tokens of the rows of a chunk
 } Run;
 
 static bool is_end(const Generation *generation, int32_t token)
@@ -211,7 +211,7 @@ static void wait_for_row(Run *run, Live *live, int64_t row)
 // A stretch of rows of one sequence.
 typedef struct {
     const int32_t *tokens;
-    int64_t count, position;           // tokens; position of the first
+    int64_t count, position;            // tokens; position of the first
     int64_t shared, shared_length, own; // as in Span
 } Stretch;
 
@@ -260,9 +260,8 @@ static void prefill(Run *run)
     Live *live = run->wave.live;
     for (int64_t p = 0; p < run->wave.part_count; p++) {
         const Part *part = &run->wave.parts[p];
-        Stretch trunk = {.tokens = part->tree->trunk,
-                         .count = part_trunk(part),
-                         .own = live->trunk_slot};
+        Stretch trunk = {
+            .tokens = part->tree->trunk, .count = part_trunk(part), .own = live->trunk_slot};
         add_stretch(run, trunk, part, live);
         for (int32_t b = 0; b < part->count; b++, live++) {
             Stretch forced = {.tokens = live->branch->tokens,

@@ -15,7 +15,7 @@ typedef struct {
     double top_p, repetition_penalty;
     int32_t top_k;
     int32_t max_response_tokens;
-    bool forced_length; // never end early
+    bool forced_length;        // never end early
     const int32_t *end_tokens; // borrowed
     int64_t end_token_count;
     // Draws: session, round, repeat and position come from the branch.
@@ -37,18 +37,17 @@ typedef struct {
     Cache *caches;      // owned [layers]
     void *cache_memory; // owned, device
     int64_t slots;
-    float *raw;         // owned, device: logits before the penalty; NULL until needed
+    float *raw;                     // owned, device: logits before the penalty; NULL until needed
     double *uniform_host, *uniform; // [SCORED_CHUNK]; device
     int32_t *sampled;               // device [SCORED_CHUNK]
     float *logprobs;                // device [SCORED_CHUNK]
     int32_t *rows;                  // device [SCORED_CHUNK]
     Target *targets;                // device [SCORED_CHUNK]
-    EngineCounts counts; // since the caller last cleared them
+    EngineCounts counts;            // since the caller last cleared them
 } Engine;
 
 // `rows`: rows of a forward pass; `slots`: cached positions.
-void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t rows,
-                 int64_t slots);
+void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t rows, int64_t slots);
 void engine_free(Engine *engine);
 size_t engine_bytes(const Model *model, int64_t rows, int64_t slots);
 

@@ -1,4 +1,5 @@
-// seen.h - the distinct tokens a branch has in its context and response, for the repetition penalty.
+// seen.h - the distinct tokens a branch has in its context and response, for the repetition
+// penalty.
 
 #ifndef L2A_ENGINE_SEEN_H
 #define L2A_ENGINE_SEEN_H

@@ -11,7 +11,7 @@ typedef struct {
     Tree *tree;     // borrowed
     Branch *branch; // borrowed
     int64_t trunk_slot, slot;
-    Seen seen;      // filled when there is a penalty
+    Seen seen; // filled when there is a penalty
 } Live;
 
 typedef struct {

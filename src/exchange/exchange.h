@@ -22,9 +22,9 @@ Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order);
 void tree_list_clear(TreeList *list);
 void tree_list_free(TreeList *list);
 
-// Every rank's finished trees on every rank, in the order of the step: `mine` is emptied into `all`.
-// Token ids are small (a few MB a step); the learner ranks then agree on who computes what without
-// another word. Collective over world->all.
+// Every rank's finished trees on every rank, in the order of the step: `mine` is emptied into
+// `all`. Token ids are small (a few MB a step); the learner ranks then agree on who computes what
+// without another word. Collective over world->all.
 void exchange_trees(const World *world, TreeList *mine, TreeList *all);
 
 // The learners' masters, unit by unit, cast and packed into the rollout ranks' weights (NULL on

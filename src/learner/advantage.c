@@ -35,9 +35,8 @@ static void set_group(Tree *tree, int32_t first, int32_t end, Spread spread, boo
     double divisor = spread.count < 2 ? 1.0 : spread.deviation + EPSILON;
     for (int32_t b = first; b < end; b++) {
         Branch *branch = &tree->branches[b];
-        branch->advantage = branch->graded
-                                ? (float)(((double)branch->reward - spread.mean) / divisor)
-                                : 0;
+        branch->advantage =
+            branch->graded ? (float)(((double)branch->reward - spread.mean) / divisor) : 0;
         if (drop)
             branch->graded = 0;
     }

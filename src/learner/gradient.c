@@ -10,10 +10,8 @@ static int64_t window_unit(const Parameters *parameters, int window)
 void gradient_make(Gradient *gradient, const Parameters *parameters, const Kernels *kernels,
                    const Collective *collective, const Group *group)
 {
-    *gradient = (Gradient){.parameters = parameters,
-                           .kernels = kernels,
-                           .collective = collective,
-                           .group = group};
+    *gradient = (Gradient){
+        .parameters = parameters, .kernels = kernels, .collective = collective, .group = group};
     gradient->shards = kernels->memory_make((size_t)parameters->local * sizeof(float));
     if (group->size == 1)
         return;
@@ -77,10 +75,9 @@ static void end_unit(void *context, int64_t u)
     int w = window_of(gradient, u);
     if (gradient->group->size == 1)
         return;
-    gradient->collective->reduce_scatter(gradient->group, gradient->kernels,
-                                         gradient->shards + unit->local_offset,
-                                         gradient->windows[w], unit->shard.local,
-                                         gradient->scratch);
+    gradient->collective->reduce_scatter(
+        gradient->group, gradient->kernels, gradient->shards + unit->local_offset,
+        gradient->windows[w], unit->shard.local, gradient->scratch);
     gradient->open[w] = false;
 }
 

@@ -19,7 +19,7 @@ typedef struct {
     float *shards;                    // owned, device [parameters->local]
     float *windows[GRADIENT_WINDOWS]; // owned, device; NULL with one rank
     bool open[GRADIENT_WINDOWS];
-    float *scratch;                   // owned, device
+    float *scratch; // owned, device
 } Gradient;
 
 void gradient_make(Gradient *gradient, const Parameters *parameters, const Kernels *kernels,

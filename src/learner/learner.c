@@ -10,18 +10,16 @@ static void gather_policy_unit(void *context, int64_t u, float *flat)
 {
     Learner *learner = context;
     const Unit *unit = &learner->model->parameters->units[u];
-    learner->collective->all_gather(&learner->group, flat,
-                                    learner->optimizer.master + unit->local_offset,
-                                    unit->shard.local);
+    learner->collective->all_gather(
+        &learner->group, flat, learner->optimizer.master + unit->local_offset, unit->shard.local);
 }
 
 static void gather_reference_unit(void *context, int64_t u, float *flat)
 {
     Learner *learner = context;
     const Unit *unit = &learner->model->parameters->units[u];
-    learner->collective->all_gather(&learner->group, flat,
-                                    learner->reference_shards + unit->local_offset,
-                                    unit->shard.local);
+    learner->collective->all_gather(
+        &learner->group, flat, learner->reference_shards + unit->local_offset, unit->shard.local);
 }
 
 void learner_make(Learner *learner, const Model *model, const Group *group,
@@ -122,8 +120,7 @@ static void run_micro_batch(Learner *learner, const StepSettings *settings, Loss
     float temperature = (float)settings->temperature;
     GradientSink sink = gradient_sink(&learner->gradient);
     double since = clock_now();
-    if (learner->reference && settings->algorithm->reference &&
-        settings->loss.kl_coefficient > 0) {
+    if (learner->reference && settings->algorithm->reference && settings->loss.kl_coefficient > 0) {
         model_forward(model, learner->reference, &learner->batch, workspace, NULL);
         model_vocabulary(model, learner->reference, &learner->batch, workspace, temperature,
                          loss_store_reference, NULL, NULL);

@@ -1,8 +1,8 @@
 // learner.h - trees in, one update of the sharded weights out.
 //
 // Masters, moments and gradients are shards of the learner group. A step gathers a unit, computes,
-// and reduce-scatters its gradient; under `shared` placement the rollout engine's packed weights are
-// read instead of gathering (they are the same values). The frozen reference is sharded as the
+// and reduce-scatters its gradient; under `shared` placement the rollout engine's packed weights
+// are read instead of gathering (they are the same values). The frozen reference is sharded as the
 // masters are.
 
 #ifndef L2A_LEARNER_LEARNER_H
@@ -22,7 +22,7 @@ typedef struct {
     Gradient gradient;
     Workspace workspace;
     Batch batch;
-    Weights *weights;        // packed policy: borrowed, or owned when it is a window
+    Weights *weights; // packed policy: borrowed, or owned when it is a window
     bool owns_weights;
     float *reference_shards; // owned, device; NULL until learner_freeze_reference
     Weights *reference;      // owned window

@@ -21,13 +21,13 @@ typedef struct {
 
 // Sums over the tokens of a rank, added over ranks at the end of the step.
 typedef struct {
-    double policy, kl;       // weighted as the loss is
-    double tokens;           // scored tokens met
+    double policy, kl; // weighted as the loss is
+    double tokens;     // scored tokens met
     double clipped, clipped_dual;
-    double drift;            // sum of lp_old - lp
+    double drift;                          // sum of lp_old - lp
     double gap_sum, gap_square, ratio_sum; // |lp - lp_old|, its square, exp(lp - lp_old)
-    double gap_maximum;      // the only member that is not a sum
-    double kl_tokens;        // unweighted sum of the estimator
+    double gap_maximum;                    // the only member that is not a sum
+    double kl_tokens;                      // unweighted sum of the estimator
 } LossSums;
 
 typedef struct {
@@ -41,8 +41,8 @@ typedef double (*TokenLoss)(const LossSettings *settings, const TokenInput *toke
 typedef struct {
     const char *name;
     TokenLoss token_loss;
-    bool samples;    // rolls out (or else learns from the expert's words)
-    bool reference;  // uses a frozen reference when kl_coefficient > 0
+    bool samples;   // rolls out (or else learns from the expert's words)
+    bool reference; // uses a frozen reference when kl_coefficient > 0
 } AlgorithmRow;
 
 extern const AlgorithmRow algorithm_table[]; // by Algorithm

@@ -36,8 +36,7 @@ static bool fits(const Part *part, PlanLayout layout)
     return part_rows(part) <= layout.rows && part_slots(part) <= layout.slots;
 }
 
-static void split_tree(Placement *placement, Tree *tree, const ModelShape *shape,
-                       PlanLayout layout)
+static void split_tree(Placement *placement, Tree *tree, const ModelShape *shape, PlanLayout layout)
 {
     for (int32_t first = 0; first < tree->branch_count;) {
         Part part = {.tree = tree, .first = first, .count = 1};

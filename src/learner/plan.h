@@ -1,7 +1,7 @@
 // plan.h - which rank computes which part of which tree, in which micro-batch.
 //
-// A pure function of the trees and the layout: every rank computes the whole plan, so nothing has to
-// be communicated, and work is balanced by counted, never by timed cost.
+// A pure function of the trees and the layout: every rank computes the whole plan, so nothing has
+// to be communicated, and work is balanced by counted, never by timed cost.
 
 #ifndef L2A_LEARNER_PLAN_H
 #define L2A_LEARNER_PLAN_H
@@ -15,18 +15,17 @@ typedef struct {
 } PlanLayout;
 
 typedef struct {
-    Part *parts;      // owned: this rank's, in the order of trees
+    Part *parts; // owned: this rank's, in the order of trees
     int64_t part_count;
-    int64_t *starts;  // owned [count + 1]: first part of each micro-batch
-    int64_t count;    // micro-batches, the same on every rank (the last ones may be empty)
-    int64_t rows;     // rows of all ranks together
+    int64_t *starts;       // owned [count + 1]: first part of each micro-batch
+    int64_t count;         // micro-batches, the same on every rank (the last ones may be empty)
+    int64_t rows;          // rows of all ranks together
     int64_t trunk_repeats; // rows of trunks computed again because a tree was split
 } Plan;
 
 // Trees larger than a micro-batch are split by branches. A branch that does not fit with its trunk
 // is a broken precondition (`check` refuses such settings).
-void plan_make(Plan *plan, Tree *trees, int64_t count, const ModelShape *shape,
-               PlanLayout layout);
+void plan_make(Plan *plan, Tree *trees, int64_t count, const ModelShape *shape, PlanLayout layout);
 void plan_free(Plan *plan);
 
 // Packs micro-batch `index` of this rank (empty where the rank has fewer than others).

@@ -1,20 +1,6 @@
 #include <math.h>
 
-#include "model/model.h"
-
-typedef struct {
-    const Model *model;
-    const Kernels *kernels;
-    const ModelShape *shape;
-    const Batch *batch;
-    Workspace *workspace;
-    int64_t rows;
-} Pass;
-
-static Tensor view(const Pass *pass, float *data, int64_t width)
-{
-    return tensor_of(data, pass->rows, width);
-}
+#include "model/pass.h"
 
 // Where the gradients of a layer's tensors lie in the flat unit.
 typedef struct {
@@ -103,19 +89,18 @@ static void attention_gradients(const Pass *pass, LayerState *state, Cache cache
     Tensor dv_slots = tensor_of(workspace->dv_slots, pass->batch->slots, key);
     kernels->fill_zero(NULL, dk_slots.data, bytes);
     kernels->fill_zero(NULL, dv_slots.data, bytes);
-    kernels->attention_backward(NULL, view(pass, workspace->dq, query), dk_slots, dv_slots,
-                                view(pass, workspace->dattended, query),
-                                view(pass, state->attended, query),
-                                view(pass, state->statistics, 2 * shape->heads),
-                                view(pass, state->q, query), cache, pass->batch->spans,
-                                pass->batch->span_count, 1.0f / sqrtf((float)shape->head_width));
+    kernels->attention_backward(
+        NULL, view(pass, workspace->dq, query), dk_slots, dv_slots,
+        view(pass, workspace->dattended, query), view(pass, state->attended, query),
+        view(pass, state->statistics, 2 * shape->heads), view(pass, state->q, query), cache,
+        pass->batch->spans, pass->batch->span_count, 1.0f / sqrtf((float)shape->head_width));
     kernels->rows_gather(NULL, view(pass, workspace->dk, key), dk_slots, workspace->slot_of_row);
     kernels->rows_gather(NULL, view(pass, workspace->dv, key), dv_slots, workspace->slot_of_row);
 }
 
 // dx holds the gradient of the stream after attention; leaves that of the stream before the layer.
-static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState *state,
-                            Cache cache, const LayerGradients *g)
+static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache,
+                            const LayerGradients *g)
 {
     const Kernels *kernels = pass->kernels;
     const ModelShape *shape = pass->shape;
@@ -147,11 +132,10 @@ static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState 
     kernels->rmsnorm_backward(NULL, dx, g->input_norm, dnorm, x, w->input_norm, shape->epsilon);
 }
 
-void model_backward(const Model *model, Weights *weights, const Batch *batch,
-                    Workspace *workspace, const GradientSink *sink)
+void model_backward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
+                    const GradientSink *sink)
 {
-    Pass pass = {.model = model, .kernels = model->kernels, .shape = model->shape, .batch = batch,
-                 .workspace = workspace, .rows = batch->rows};
+    Pass pass = pass_of(model, batch, workspace);
     for (int64_t l = model->shape->layers - 1; l >= 0; l--) {
         const LayerWeights *w = weights_layer(weights, l);
         float *unit = sink->begin(sink->context, l + 1);
@@ -162,7 +146,7 @@ void model_backward(const Model *model, Weights *weights, const Batch *batch,
     }
     float *embedding = sink->begin(sink->context, 0);
     Tensor gradient = tensor_of(embedding, model->shape->vocabulary, model->shape->width);
-    model->kernels->embedding_backward(NULL, gradient, view(&pass, workspace->dx, model->shape->width),
-                                       workspace->tokens);
+    model->kernels->embedding_backward(
+        NULL, gradient, view(&pass, workspace->dx, model->shape->width), workspace->tokens);
     sink->end(sink->context, 0);
 }

@@ -13,7 +13,7 @@
 #include "model/tree.h"
 
 typedef struct {
-    Tree *tree; // borrowed
+    Tree *tree;           // borrowed
     int32_t first, count; // branches [first, first + count)
 } Part;
 
@@ -32,13 +32,13 @@ typedef struct {
     int64_t rows, slots;
     int64_t row_capacity, slot_capacity;
     int32_t *tokens, *positions, *slot_of_row; // owned [row_capacity]
-    Span *spans;        // owned
+    Span *spans;                               // owned
     int64_t span_count;
     size_t span_capacity;
     int32_t *scored_rows; // owned [row_capacity]: rows that meet the vocabulary, ascending
     int64_t scored_count;
-    Target *targets;      // owned: by scored row; `row` counts from the start of its chunk
-    TargetPlace *places;  // owned, parallel to targets
+    Target *targets;     // owned: by scored row; `row` counts from the start of its chunk
+    TargetPlace *places; // owned, parallel to targets
     int64_t target_count;
     size_t target_capacity, place_capacity;
     int64_t *chunk_targets; // owned: first target of each chunk of SCORED_CHUNK scored rows
@@ -58,9 +58,10 @@ int32_t part_trunk(const Part *part); // trunk tokens its branches see
 bool batch_has_room(const Batch *batch, const Part *part);
 void batch_add(Batch *batch, const Part *part);
 
-// Adds `count` rows of one sequence, the first at `position`; span.first_row and rows are filled in.
-// For decoding and prefill, where the caller places sequences in slots itself.
-void batch_add_rows(Batch *batch, const int32_t *tokens, int64_t count, int64_t position, Span span);
+// Adds `count` rows of one sequence, the first at `position`; span.first_row and rows are filled
+// in. For decoding and prefill, where the caller places sequences in slots itself.
+void batch_add_rows(Batch *batch, const int32_t *tokens, int64_t count, int64_t position,
+                    Span span);
 
 // After the last part: orders the targets by scored row.
 void batch_finish(Batch *batch);

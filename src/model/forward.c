@@ -1,22 +1,7 @@
 #include <math.h>
 
 #include "base/fail.h"
-#include "model/model.h"
-
-// What the steps of a layer share.
-typedef struct {
-    const Model *model;
-    const Kernels *kernels;
-    const ModelShape *shape;
-    const Batch *batch;
-    Workspace *workspace;
-    int64_t rows;
-} Pass;
-
-static Tensor view(const Pass *pass, float *data, int64_t width)
-{
-    return tensor_of(data, pass->rows, width);
-}
+#include "model/pass.h"
 
 // Query or key heads: norm (Qwen3), then rotation, in place.
 static void prepare_heads(const Pass *pass, float *data, float *raw, int32_t heads,
@@ -79,8 +64,7 @@ static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *st
 static void copy_stream(const Pass *pass, float *to, const float *from)
 {
     if (to != from)
-        pass->kernels->copy(NULL, to, from,
-                            (size_t)(pass->rows * pass->shape->width) * sizeof *to);
+        pass->kernels->copy(NULL, to, from, (size_t)(pass->rows * pass->shape->width) * sizeof *to);
 }
 
 static void copy_rows_in(const Pass *pass)
@@ -98,7 +82,7 @@ static void copy_rows_in(const Pass *pass)
 void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
                    const Cache *caches)
 {
-    Pass pass = {model, model->kernels, model->shape, batch, workspace, batch->rows};
+    Pass pass = pass_of(model, batch, workspace);
     const Kernels *kernels = model->kernels;
     int64_t width = model->shape->width, layers = model->shape->layers;
     copy_rows_in(&pass);
@@ -123,8 +107,8 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
     }
 }
 
-Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace,
-                    const int32_t *rows, int64_t count)
+Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, const int32_t *rows,
+                    int64_t count)
 {
     const Kernels *kernels = model->kernels;
     int64_t width = model->shape->width;

@@ -26,21 +26,21 @@ void model_free(Model *model);
 
 // Activations of one layer, [row_capacity, ...] each; device.
 typedef struct {
-    float *x;          // residual stream before the layer [width]
+    float *x;             // residual stream before the layer [width]
     float *q_raw, *k_raw; // before the query and key norm (Qwen3 only)
-    float *q;          // rotated queries [heads * head_width]
-    float *attended;   // attention's output [heads * head_width]
-    float *statistics; // [2 * heads]
-    float *middle;     // residual stream after attention [width]
-    float *gate, *up;  // [feed_forward]
+    float *q;             // rotated queries [heads * head_width]
+    float *attended;      // attention's output [heads * head_width]
+    float *statistics;    // [2 * heads]
+    float *middle;        // residual stream after attention [width]
+    float *gate, *up;     // [feed_forward]
 } LayerState;
 
 typedef struct {
     int64_t rows, slots; // capacities
     bool training;
-    LayerState *layers;  // owned; one shared by all layers when not training
-    Cache *caches;       // owned [layers]; training and scoring only, see workspace_make
-    void *memory;        // owned, device: everything below and above
+    LayerState *layers; // owned; one shared by all layers when not training
+    Cache *caches;      // owned [layers]; training and scoring only, see workspace_make
+    void *memory;       // owned, device: everything below and above
     int32_t *tokens, *positions, *slot_of_row, *scored_rows; // device [rows]
     float *x;            // residual stream after the last layer [rows, width]
     float *norm, *delta; // [rows, width]
@@ -48,18 +48,18 @@ typedef struct {
     float *hidden;       // [rows, feed_forward]
     // vocabulary chunk
     float *gathered, *normed, *dnormed; // [SCORED_CHUNK, width]
-    float *logits;       // [SCORED_CHUNK, vocabulary]
-    float *lse;          // [SCORED_CHUNK]
-    Target *targets;     // device
-    float *logprobs, *coefficients; // device, parallel to targets
+    float *logits;                      // [SCORED_CHUNK, vocabulary]
+    float *lse;                         // [SCORED_CHUNK]
+    Target *targets;                    // device
+    float *logprobs, *coefficients;     // device, parallel to targets
     int64_t target_capacity;
     // backward
-    float *dx, *dnorm;   // [rows, width]
-    float *dq;           // [rows, heads * head_width]
-    float *dk, *dv;      // [rows, kv_heads * head_width]
+    float *dx, *dnorm;          // [rows, width]
+    float *dq;                  // [rows, heads * head_width]
+    float *dk, *dv;             // [rows, kv_heads * head_width]
     float *dk_slots, *dv_slots; // [slots, kv_heads * head_width]
-    float *dattended;    // [rows, heads * head_width]; then scratch of the head norms
-    float *dhidden;      // [rows, feed_forward]
+    float *dattended;           // [rows, heads * head_width]; then scratch of the head norms
+    float *dhidden;             // [rows, feed_forward]
 } Workspace;
 
 typedef enum {
@@ -80,8 +80,8 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
 
 // logits [count, vocabulary] (in workspace->logits) of `count` <= SCORED_CHUNK rows of
 // workspace->x, whose indices start at `rows` (device). Also leaves the gathered and normed rows.
-Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace,
-                    const int32_t *rows, int64_t count);
+Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, const int32_t *rows,
+                    int64_t count);
 
 // Where unit gradients go. begin gives the flat gradient of a unit to add to; end says it is
 // complete for this batch. Units come in the order output, layers downwards, embedding (a tied
@@ -105,7 +105,7 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
                       const GradientSink *sink);
 
 // Gradients of all layers and the embedding. Collective over the groups of weights and sink.
-void model_backward(const Model *model, Weights *weights, const Batch *batch,
-                    Workspace *workspace, const GradientSink *sink);
+void model_backward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
+                    const GradientSink *sink);
 
 #endif

@@ -144,8 +144,8 @@ int parameters_load(const Parameters *parameters, const char *path, float *value
     bool spare_head = parameters->shape.tied && safetensors_find(set, "lm_head.weight") >= 0;
     int64_t extra = safetensors_count(set) - parameters->tensor_count - (spare_head ? 1 : 0);
     if (status == 0 && extra != 0)
-        status = fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes",
-                      (long long)extra);
+        status =
+            fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes", (long long)extra);
     safetensors_close(set);
     return status == 0 ? 0 : fail_context("%s", path);
 }
@@ -161,9 +161,9 @@ void parameters_randomise(const Parameters *parameters, uint64_t seed, float *va
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
         bool matrix = piece.tensor->rows > 0;
-        double scale = range / (writes_residual(piece.tensor)
-                                    ? sqrt(2.0 * (double)parameters->shape.layers)
-                                    : 1.0);
+        double scale =
+            range /
+            (writes_residual(piece.tensor) ? sqrt(2.0 * (double)parameters->shape.layers) : 1.0);
         float constant = strstr(piece.tensor->name, "norm") ? 1.0f : 0.0f;
 #pragma omp parallel for schedule(static) if (matrix)
         for (int64_t j = 0; j < piece.count; j++) {

@@ -33,15 +33,15 @@ typedef struct {
     int64_t unit_count;
     TensorPlace *tensors; // owned, in the order of units and offsets
     int64_t tensor_count;
-    int64_t local;       // elements this rank holds
-    int64_t largest;     // padded elements of the largest unit
+    int64_t local;   // elements this rank holds
+    int64_t largest; // padded elements of the largest unit
 } Parameters;
 
 // A stretch of one tensor that lies in this rank's shards.
 typedef struct {
     const TensorPlace *tensor;
-    int64_t first;  // element of the tensor
-    int64_t local;  // index in the flat arrays
+    int64_t first; // element of the tensor
+    int64_t local; // index in the flat arrays
     int64_t count;
 } Piece;
 

@@ -70,7 +70,8 @@ static void parse_family(Config *config, ModelShape *shape)
         return;
     }
     snprintf(shape->architecture, sizeof shape->architecture, "%s", name);
-    bool qwen2 = strcmp(name, "Qwen2ForCausalLM") == 0, qwen3 = strcmp(name, "Qwen3ForCausalLM") == 0;
+    bool qwen2 = strcmp(name, "Qwen2ForCausalLM") == 0,
+         qwen3 = strcmp(name, "Qwen3ForCausalLM") == 0;
     shape->qkv_bias = qwen2;
     shape->qk_norm = qwen3;
     if (!qwen2 && !qwen3 && strcmp(name, "LlamaForCausalLM") != 0) {
@@ -96,8 +97,8 @@ static void parse_rotary(Config *config, ModelShape *shape)
     const json_t *scaling = json_object_get(config->object, "rope_parameters");
     if (!json_is_object(scaling))
         scaling = json_object_get(config->object, "rope_scaling");
-    shape->rope_theta = real(config, scaling, "rope_theta",
-                             real(config, config->object, "rope_theta", 10000.0));
+    shape->rope_theta =
+        real(config, scaling, "rope_theta", real(config, config->object, "rope_theta", 10000.0));
     const char *type = text(scaling, "rope_type", text(scaling, "type", "default"));
     if (strcmp(type, "llama3") == 0) {
         shape->rope_llama3 = true;
@@ -108,7 +109,8 @@ static void parse_rotary(Config *config, ModelShape *shape)
         if (shape->rope_high <= shape->rope_low)
             refuse(config, "high_freq_factor", "must exceed low_freq_factor");
     } else if (strcmp(type, "default") != 0) {
-        refuse(config, "rope_scaling", "is of a type that is not supported (default and llama3 are)");
+        refuse(config, "rope_scaling",
+               "is of a type that is not supported (default and llama3 are)");
     }
 }
 

@@ -14,24 +14,24 @@
 
 typedef struct {
     int32_t attach, forced, count;
-    int32_t *tokens;      // owned [forced + count]
-    float *logprobs;      // owned [count]: of the sampler (lp_old); SFT: zeros
-    float *reference;     // owned [count]: of the frozen reference; filled by the learner
-    uint8_t *scored;      // owned [count]: 1 where the token takes part in the loss
-    int32_t sample;       // index of the sample in its sample set
-    int32_t repeat;       // which of the group's responses
-    int32_t round;        // of the sample, from 1
-    int32_t finished;     // ended by an end token, not by the length limit
+    int32_t *tokens;  // owned [forced + count]
+    float *logprobs;  // owned [count]: of the sampler (lp_old); SFT: zeros
+    float *reference; // owned [count]: of the frozen reference; filled by the learner
+    uint8_t *scored;  // owned [count]: 1 where the token takes part in the loss
+    int32_t sample;   // index of the sample in its sample set
+    int32_t repeat;   // which of the group's responses
+    int32_t round;    // of the sample, from 1
+    int32_t finished; // ended by an end token, not by the length limit
     float decision, content, format, reward, advantage;
-    int32_t graded;       // takes part in loss and group statistics
+    int32_t graded; // takes part in loss and group statistics
 } Branch;
 
 typedef struct {
-    int64_t session;      // ordinal of the session in its sample set
+    int64_t session; // ordinal of the session in its sample set
     int32_t trunk_length;
-    int32_t *trunk;       // owned
+    int32_t *trunk; // owned
     int32_t branch_count;
-    Branch *branches;     // owned
+    Branch *branches; // owned
 } Tree;
 
 // A branch of zeroed arrays. `tree->branches` must have room (tree_make reserved it).

@@ -24,8 +24,8 @@ typedef struct {
     Weights *weights;
     Workspace *workspace;
     float temperature;
-    float *dnorm_weight;   // gradient of the final norm; NULL: scoring
-    float *dmatrix;        // gradient of the output matrix
+    float *dnorm_weight; // gradient of the final norm; NULL: scoring
+    float *dmatrix;      // gradient of the output matrix
 } Stage;
 
 static void chunk_backward(const Stage *stage, const int32_t *rows, int64_t count,
@@ -59,8 +59,8 @@ static void begin_gradients(Stage *stage, const GradientSink *sink, int64_t rows
     stage->dmatrix = parameters->shape.tied
                          ? sink->begin(sink->context, 0)
                          : output + parameters->tensors[parameters->tensor_count - 1].offset;
-    stage->model->kernels->fill_zero(
-        NULL, stage->workspace->dx, (size_t)(rows * parameters->shape.width) * sizeof(float));
+    stage->model->kernels->fill_zero(NULL, stage->workspace->dx,
+                                     (size_t)(rows * parameters->shape.width) * sizeof(float));
 }
 
 void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
@@ -68,8 +68,8 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
                       const GradientSink *sink)
 {
     const Kernels *kernels = model->kernels;
-    Stage stage = {.model = model, .weights = weights, .workspace = workspace,
-                   .temperature = temperature};
+    Stage stage = {
+        .model = model, .weights = weights, .workspace = workspace, .temperature = temperature};
     size_t targets = (size_t)batch->target_count;
     reserve_targets(workspace, kernels, batch->target_count);
     kernels->copy_in(NULL, workspace->targets, batch->targets, targets * sizeof(Target));

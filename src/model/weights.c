@@ -15,12 +15,12 @@ struct Weights {
     const Kernels *kernels;       // borrowed
     ElementType type;
     bool resident;
-    Slot *slots;      // owned; resident: one a unit; windowed: embedding, a layer, the output
+    Slot *slots; // owned; resident: one a unit; windowed: embedding, a layer, the output
     int64_t slot_count;
-    size_t *offsets;  // owned, bytes, of each tensor in its unit's slot
+    size_t *offsets; // owned, bytes, of each tensor in its unit's slot
     UnitSource source;
-    void *context;    // borrowed
-    float *staging;   // owned, device; windowed only: one unit in fp32
+    void *context;  // borrowed
+    float *staging; // owned, device; windowed only: one unit in fp32
     LayerWeights layer;
 };
 
@@ -57,8 +57,8 @@ Weights *weights_make(const Parameters *parameters, const Kernels *kernels, Elem
                       bool resident)
 {
     Weights *weights = allocate(1, sizeof *weights);
-    *weights = (Weights){
-        .parameters = parameters, .kernels = kernels, .type = type, .resident = resident};
+    *weights =
+        (Weights){.parameters = parameters, .kernels = kernels, .type = type, .resident = resident};
     weights->slot_count = resident ? parameters->unit_count : WINDOW_SLOTS;
     weights->slots = allocate((size_t)weights->slot_count, sizeof(Slot));
     weights->offsets = allocate((size_t)parameters->tensor_count, sizeof(size_t));
@@ -72,7 +72,8 @@ Weights *weights_make(const Parameters *parameters, const Kernels *kernels, Elem
     }
     for (int64_t s = 0; s < weights->slot_count; s++) {
         int64_t unit = resident || s < SLOT_OUTPUT ? s : parameters->unit_count - 1;
-        weights->slots[s].memory = kernels->memory_make(unit_bytes(parameters, kernels, unit, type));
+        weights->slots[s].memory =
+            kernels->memory_make(unit_bytes(parameters, kernels, unit, type));
         weights->slots[s].held = -1;
     }
     if (!resident)

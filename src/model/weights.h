@@ -13,9 +13,9 @@
 
 typedef struct {
     Matrix q, k, v, o, gate, up, down;
-    const float *input_norm, *post_norm;      // [width]
-    const float *q_bias, *k_bias, *v_bias;    // NULL where the family has none
-    const float *q_norm, *k_norm;             // [head_width] or NULL
+    const float *input_norm, *post_norm;   // [width]
+    const float *q_bias, *k_bias, *v_bias; // NULL where the family has none
+    const float *q_norm, *k_norm;          // [head_width] or NULL
 } LayerWeights;
 
 typedef struct Weights Weights;

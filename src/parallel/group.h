@@ -1,7 +1,8 @@
 // group.h - a named set of ranks and the collective calls on host memory.
 //
 // MPI is walled into this module. Every communicator has one error handler, installed once, that
-// ends the program; so these calls have no status to check. All calls are collective over the group.
+// ends the program; so these calls have no status to check. All calls are collective over the
+// group.
 
 #ifndef L2A_PARALLEL_GROUP_H
 #define L2A_PARALLEL_GROUP_H

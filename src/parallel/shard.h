@@ -1,7 +1,8 @@
 // shard.h - which part of a global array a rank holds.
 //
 // Equal, contiguous shares: `local` is the same on every rank, so `padded` (= local * size) may
-// exceed `global`; the tail past `global` is zero. Shares are multiples of SHARD_ALIGNMENT elements.
+// exceed `global`; the tail past `global` is zero. Shares are multiples of SHARD_ALIGNMENT
+// elements.
 
 #ifndef L2A_PARALLEL_SHARD_H
 #define L2A_PARALLEL_SHARD_H

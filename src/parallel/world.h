@@ -14,11 +14,11 @@
 typedef enum { ROLE_ROLLOUT, ROLE_GRADER, ROLE_LEARNER, ROLE_COUNT } Role;
 
 typedef struct {
-    Group all;                // every rank of the job
-    Group group[ROLE_COUNT];  // size 0 where this rank has not the role
-    bool has[ROLE_COUNT];     // whether this rank has the role
-    int count[ROLE_COUNT];    // ranks of each role
-    int first[ROLE_COUNT];    // world rank of each role's leader
+    Group all;               // every rank of the job
+    Group group[ROLE_COUNT]; // size 0 where this rank has not the role
+    bool has[ROLE_COUNT];    // whether this rank has the role
+    int count[ROLE_COUNT];   // ranks of each role
+    int first[ROLE_COUNT];   // world rank of each role's leader
 } World;
 
 typedef struct {

@@ -38,7 +38,8 @@ static void open_all(Checked *checked)
                                   .system_prompt = settings->data.system_prompt,
                                   .skip_bad = settings->data.skip_bad,
                                   .max_prompt_tokens = settings->data.max_prompt_tokens};
-        checked->trains = good(checked, dataset_open(&checked->dataset, checked->job.chat, options));
+        checked->trains =
+            good(checked, dataset_open(&checked->dataset, checked->job.chat, options));
         if (checked->trains)
             stages_make(checked->stages, &checked->dataset, settings);
     }
@@ -61,10 +62,12 @@ static void print_data(const char *label, const Dataset *dataset)
 {
     Bytes text = {0};
     samples_describe(&dataset->set, &text);
-    printf("%-11s%s\n%-11s%lld usable contexts of %.1f tokens on average, longest %lld; %lld exceed "
-           "max_prompt_tokens\n", label, text.data, "", (long long)dataset->usable,
-           (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
-           (long long)dataset->longest, (long long)dataset->too_long);
+    printf(
+        "%-11s%s\n%-11s%lld usable contexts of %.1f tokens on average, longest %lld; %lld exceed "
+        "max_prompt_tokens\n",
+        label, text.data, "", (long long)dataset->usable,
+        (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
+        (long long)dataset->longest, (long long)dataset->too_long);
     bytes_free(&text);
 }
 
@@ -72,11 +75,11 @@ static void print_model(const Checked *checked)
 {
     const ModelShape *shape = &checked->job.shape;
     printf("model      %s: %s, %.2f M parameters, %lld layers of %lld, %d and %d heads of %d, "
-           "vocabulary %lld%s, chat %s\n", checked->settings->model.path, shape->architecture,
-           (double)shape_parameters(shape) / 1e6, (long long)shape->layers,
-           (long long)shape->width, shape->heads, shape->kv_heads, shape->head_width,
-           (long long)shape->vocabulary, shape->tied ? ", tied" : "",
-           chat_name(checked->job.chat));
+           "vocabulary %lld%s, chat %s\n",
+           checked->settings->model.path, shape->architecture,
+           (double)shape_parameters(shape) / 1e6, (long long)shape->layers, (long long)shape->width,
+           shape->heads, shape->kv_heads, shape->head_width, (long long)shape->vocabulary,
+           shape->tied ? ", tied" : "", chat_name(checked->job.chat));
 }
 
 static void print_steps(const Checked *checked)

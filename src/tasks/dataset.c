@@ -33,12 +33,12 @@ ChatMessage *dataset_messages(const Dataset *dataset, const Sample *sample, int6
     *count = first + sample->message_count;
     ChatMessage *messages = allocate((size_t)*count, sizeof *messages);
     if (first)
-        messages[0] = (ChatMessage){"system", dataset->system_prompt,
-                                    strlen(dataset->system_prompt)};
+        messages[0] =
+            (ChatMessage){"system", dataset->system_prompt, strlen(dataset->system_prompt)};
     for (int64_t i = 0; i < sample->message_count; i++) {
         const Message *message = &sample->messages[i];
-        messages[first + i] = (ChatMessage){message->role, message->content,
-                                            strlen(message->content)};
+        messages[first + i] =
+            (ChatMessage){message->role, message->content, strlen(message->content)};
     }
     return messages;
 }
@@ -56,9 +56,8 @@ static int tokenise(Dataset *dataset, const Chat *chat, int64_t index, int64_t l
         tokens_free(&tokens);
         return fail_context("sample %s", sample->cid);
     }
-    *context = (ContextTokens){.ids = tokens.ids,
-                               .count = (int32_t)tokens.count,
-                               .usable = tokens.count <= limit};
+    *context = (ContextTokens){
+        .ids = tokens.ids, .count = (int32_t)tokens.count, .usable = tokens.count <= limit};
     if (!context->usable) {
         dataset->too_long++;
         return 0;

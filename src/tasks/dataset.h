@@ -12,16 +12,16 @@
 typedef struct {
     int32_t *ids; // owned: the rendering with generation prompt
     int32_t count;
-    bool usable;  // not too long
+    bool usable; // not too long
 } ContextTokens;
 
 typedef struct {
     SampleSet set;
     ContextTokens *contexts; // owned, by sample
     int64_t usable, too_long;
-    int64_t longest;         // usable context, in tokens
-    int64_t tokens;          // of all usable contexts
-    char *system_prompt;     // owned; NULL: none
+    int64_t longest;     // usable context, in tokens
+    int64_t tokens;      // of all usable contexts
+    char *system_prompt; // owned; NULL: none
 } Dataset;
 
 typedef struct {

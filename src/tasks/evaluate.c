@@ -68,8 +68,8 @@ static void print_head(const Evaluation *evaluation, const Job *job)
            (long long)dataset->set.session_count, (long long)dataset->usable,
            (long long)dataset->too_long, settings->evaluate.temperature, settings->evaluate.top_p,
            (long long)settings->evaluate.top_k, settings->evaluate.repetition_penalty,
-           (long long)settings->evaluate.max_response_tokens,
-           (long long)settings->evaluate.samples, (long long)settings->run.seed);
+           (long long)settings->evaluate.max_response_tokens, (long long)settings->evaluate.samples,
+           (long long)settings->run.seed);
 }
 
 static int run_evaluation(Job *job, Evaluation *evaluation)
@@ -101,8 +101,9 @@ int task_evaluate(const Settings *settings)
     if (status == 0)
         status = group_agree(&job.world.all, evaluation_open(&evaluation, &job));
     if (status == 0)
-        status = group_agree(&job.world.all, job_build(&job, sizes_of(settings, NULL, &evaluation,
-                                                                       job.world.count[ROLE_ROLLOUT])));
+        status = group_agree(
+            &job.world.all,
+            job_build(&job, sizes_of(settings, NULL, &evaluation, job.world.count[ROLE_ROLLOUT])));
     if (status == 0)
         status = run_evaluation(&job, &evaluation);
     evaluation_close(&evaluation);

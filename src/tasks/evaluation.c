@@ -37,9 +37,9 @@ int evaluation_open(Evaluation *evaluation, const Job *job)
         return -1;
     if (open_judge(evaluation, job) != 0)
         return -1;
-    schedule_make(&evaluation->schedule, &evaluation->dataset,
-                  (ScheduleOptions){.keep_sessions = true,
-                                    .batch_contexts = evaluation->dataset.usable});
+    schedule_make(
+        &evaluation->schedule, &evaluation->dataset,
+        (ScheduleOptions){.keep_sessions = true, .batch_contexts = evaluation->dataset.usable});
     schedule_all(&evaluation->schedule, settings->evaluate.contexts);
     return 0;
 }
@@ -105,8 +105,8 @@ static void score_trees(const Evaluation *evaluation, const Job *job, const Tree
                 .session = trees->trees[t].session,
                 .truth = evaluation->dataset.set.samples[branch->sample].truth,
                 .stops = reward_stops(text.data, text.length),
-                .grade = {(double)branch->decision, (double)branch->content,
-                          (double)branch->format, (double)branch->reward, branch->graded != 0}};
+                .grade = {(double)branch->decision, (double)branch->content, (double)branch->format,
+                          (double)branch->reward, branch->graded != 0}};
             tokens += branch->count;
         }
     }
@@ -123,9 +123,9 @@ static void score_expert(Evaluation *evaluation, Job *job, EvaluationResult *res
     double sums[2] = {0};
     if (job->world.has[ROLE_ROLLOUT]) {
         for (int64_t p = 0; p < evaluation->schedule.part_count; p++) {
-            Tree tree = session_tree_of_expert(&evaluation->dataset, job->chat,
-                                               evaluation->schedule.parts[p],
-                                               (int32_t)job->settings->evaluate.max_response_tokens);
+            Tree tree = session_tree_of_expert(
+                &evaluation->dataset, job->chat, evaluation->schedule.parts[p],
+                (int32_t)job->settings->evaluate.max_response_tokens);
             tree_list_add(&expert, &tree, p);
         }
         scorer_run(&job->scorer, expert.trees, expert.count, 1, &sums[0], &sums[1]);

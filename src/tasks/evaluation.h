@@ -11,7 +11,7 @@
 // An evaluation file with its judge, opened once.
 typedef struct {
     Dataset dataset;
-    RuleJudge *judge;  // owned
+    RuleJudge *judge; // owned
     BestConstant constant;
     double constant_content; // its mean content score on the evaluated file
     SessionSchedule schedule;
@@ -33,8 +33,8 @@ void evaluation_close(Evaluation *evaluation);
 int64_t evaluation_positions(const Evaluation *evaluation, const Settings *settings);
 int64_t evaluation_slots(const Evaluation *evaluation, const Settings *settings);
 
-// Evaluates the weights that the engines hold, with the draws of `step`. `trees` (may be NULL) takes
-// the graded trees. The same result on every rank. Collective over world->all.
+// Evaluates the weights that the engines hold, with the draws of `step`. `trees` (may be NULL)
+// takes the graded trees. The same result on every rank. Collective over world->all.
 void evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationResult *result,
                     TreeList *trees);
 

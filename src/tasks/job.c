@@ -68,8 +68,8 @@ int job_open_text(Job *job)
     job->tokenizer = tokenizer_open(job->directory);
     if (!job->tokenizer)
         return -1;
-    job->chat = chat_open(job->tokenizer, job->directory, settings->model.chat,
-                          settings->model.thinking);
+    job->chat =
+        chat_open(job->tokenizer, job->directory, settings->model.chat, settings->model.thinking);
     if (!job->chat)
         return -1;
     if (tokenizer_size(job->tokenizer) > job->shape.vocabulary)

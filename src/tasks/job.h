@@ -14,14 +14,14 @@ typedef struct {
     World world;
     const Kernels *kernels;
     const Collective *collective;
-    char *directory;  // owned: where config.json and the tokenizer are
-    char *checkpoint; // owned: where the weights are, NULL: in `directory`
+    char *directory;      // owned: where config.json and the tokenizer are
+    char *checkpoint;     // owned: where the weights are, NULL: in `directory`
     Tokenizer *tokenizer; // owned
     Chat *chat;           // owned
     ModelShape shape;
     Parameters parameters; // sharded over the learner ranks
     Model model;
-    float *staging;   // owned: one unit in fp32
+    float *staging; // owned: one unit in fp32
     // Ranks with the rollout role:
     Weights *weights; // owned; NULL on other ranks
     Engine engine;

@@ -72,22 +72,26 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
     const ModelShape *shape = &job->shape;
     record_say(record, "learn2ask %s (%s), compiled by %s", version_text, version_git,
                version_compiler);
-    record_say(record, "ranks      %d: %d rollout, %d learner, placement %s; %d threads a rank, "
-                       "kernels %s", world->all.size, world->count[ROLE_ROLLOUT],
-               world->count[ROLE_LEARNER],
+    record_say(record,
+               "ranks      %d: %d rollout, %d learner, placement %s; %d threads a rank, "
+               "kernels %s",
+               world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_LEARNER],
                job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
                omp_get_max_threads(), job->kernels->name);
-    record_say(record, "model      %s: %s, %lld layers of %lld, vocabulary %lld, %.1f M parameters, "
-                       "compute %s, chat %s", job->settings->model.path, shape->architecture,
-               (long long)shape->layers, (long long)shape->width, (long long)shape->vocabulary,
-               (double)shape_parameters(shape) / 1e6,
-               job->model.type == TYPE_BF16 ? "bf16" : "f32", chat_name(job->chat));
+    record_say(record,
+               "model      %s: %s, %lld layers of %lld, vocabulary %lld, %.1f M parameters, "
+               "compute %s, chat %s",
+               job->settings->model.path, shape->architecture, (long long)shape->layers,
+               (long long)shape->width, (long long)shape->vocabulary,
+               (double)shape_parameters(shape) / 1e6, job->model.type == TYPE_BF16 ? "bf16" : "f32",
+               chat_name(job->chat));
     Bytes counts = {0};
     samples_describe(&dataset->set, &counts);
     record_say(record, "data       %s: %s", job->settings->data.train, counts.data);
-    record_say(record, "contexts   %lld usable, %lld tokens, longest %lld; %lld exceed "
-                       "max_prompt_tokens and are left out", (long long)dataset->usable,
-               (long long)dataset->tokens, (long long)dataset->longest,
+    record_say(record,
+               "contexts   %lld usable, %lld tokens, longest %lld; %lld exceed "
+               "max_prompt_tokens and are left out",
+               (long long)dataset->usable, (long long)dataset->tokens, (long long)dataset->longest,
                (long long)dataset->too_long);
     bytes_free(&counts);
 }

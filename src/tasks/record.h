@@ -13,7 +13,7 @@
 #include "tasks/dataset.h"
 
 typedef struct {
-    char *directory;  // owned; NULL: silent
+    char *directory; // owned; NULL: silent
     FILE *log;
     Journal *metrics, *samples; // owned
 } Record;

@@ -21,8 +21,8 @@ typedef struct {
     double decode_rows, prefill_rows;                      // of all ranks
 } RolloutTimes;
 
-// Rolls out the parts, grades, and leaves all trees of the step in `all` on every rank, in the order
-// of the parts. Collective over world->all.
+// Rolls out the parts, grades, and leaves all trees of the step in `all` on every rank, in the
+// order of the parts. Collective over world->all.
 void rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
                  TreeList *all, RolloutTimes *times);
 

@@ -24,7 +24,8 @@ void schedule_free(SessionSchedule *schedule)
     *schedule = (SessionSchedule){0};
 }
 
-static int64_t append_usable(SessionSchedule *schedule, int64_t count, int64_t first, int64_t length)
+static int64_t append_usable(SessionSchedule *schedule, int64_t count, int64_t first,
+                             int64_t length)
 {
     for (int64_t i = first; i < first + length; i++)
         if (schedule->dataset->contexts[i].usable)

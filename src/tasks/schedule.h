@@ -1,7 +1,7 @@
 // schedule.h - which contexts make up which step.
 //
-// Whole sessions in an order shuffled by seed and epoch, until a batch has its number of contexts; a
-// session that does not fit is cut, its rest opens the next batch; an epoch's last batch may be
+// Whole sessions in an order shuffled by seed and epoch, until a batch has its number of contexts;
+// a session that does not fit is cut, its rest opens the next batch; an epoch's last batch may be
 // short. Contexts of a session stay together because they share their trunk.
 
 #ifndef L2A_TASKS_SCHEDULE_H
@@ -18,13 +18,13 @@ typedef struct {
 typedef struct {
     const Dataset *dataset; // borrowed
     uint64_t seed;
-    uint32_t stage;         // shuffles of different stages differ
+    uint32_t stage; // shuffles of different stages differ
     bool keep_sessions;
     int64_t batch_contexts;
     int64_t steps_per_epoch;
-    int64_t epoch;       // whose order is held; -1: none
-    int64_t *order;      // owned: usable samples in the epoch's order
-    SessionPart *parts;  // owned: of the step last asked for
+    int64_t epoch;      // whose order is held; -1: none
+    int64_t *order;     // owned: usable samples in the epoch's order
+    SessionPart *parts; // owned: of the step last asked for
     int64_t part_count;
 } SessionSchedule;
 

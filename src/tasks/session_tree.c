@@ -59,8 +59,8 @@ static ChatMessage *expert_messages(const Sample *sample)
 static void add_expert_branch(Tree *tree, const Tokens *tokens, const Tokens *mask, int64_t first,
                               int32_t max_response_tokens)
 {
-    int64_t common = tokens_common_prefix(tokens->ids, tokens->count, tree->trunk,
-                                          tree->trunk_length);
+    int64_t common =
+        tokens_common_prefix(tokens->ids, tokens->count, tree->trunk, tree->trunk_length);
     // The trunk may go on with the same words; the branch computes them as its own all the same.
     int32_t attach = (int32_t)(common < first ? common : first);
     int64_t count = tokens->count - first;

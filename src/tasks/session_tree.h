@@ -21,8 +21,8 @@ Tree session_tree_for_rollout(const Dataset *dataset, SessionPart part, int32_t 
 Tree session_tree_of_expert(const Dataset *dataset, const Chat *chat, SessionPart part,
                             int32_t max_response_tokens);
 
-// What a batch of trees costs, for the log: `independent` rows of separate sequences, `trie` nodes of
-// the contexts' token trie with the response rows, `rows` computed, `forced` tokens.
+// What a batch of trees costs, for the log: `independent` rows of separate sequences, `trie` nodes
+// of the contexts' token trie with the response rows, `rows` computed, `forced` tokens.
 typedef struct {
     int64_t independent, trie, rows, forced;
 } TreeCosts;

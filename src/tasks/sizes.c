@@ -1,7 +1,7 @@
 #include "tasks/sizes.h"
 
 enum {
-    SLOTS_LIMIT = 32768,     // cached positions a rank, where the settings leave it open
+    SLOTS_LIMIT = 32768,      // cached positions a rank, where the settings leave it open
     PROGRAM_BYTES = 40 << 20, // code, libraries, tokenizer and sample set of ordinary size
 };
 
@@ -27,8 +27,8 @@ JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation 
     JobSizes sizes = {0};
     int64_t slots = 0;
     if (stages) {
-        sizes.positions = stages[STAGE_MAIN].schedule.dataset->longest +
-                          settings->rollout.max_response_tokens;
+        sizes.positions =
+            stages[STAGE_MAIN].schedule.dataset->longest + settings->rollout.max_response_tokens;
         slots = slots_of_steps(stages, settings);
     }
     if (evaluation) {
@@ -37,8 +37,8 @@ JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation 
         sizes.positions = positions > sizes.positions ? positions : sizes.positions;
         slots = more > slots ? more : slots;
     }
-    int64_t limit = settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens
-                                                       : SLOTS_LIMIT;
+    int64_t limit =
+        settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens : SLOTS_LIMIT;
     int64_t share = slots / rollouts + slots / (4 * rollouts);
     int64_t least = 2 * slots_aligned(sizes.positions) + 4 * SLOT_ALIGNMENT;
     sizes.slots = share < limit ? share : limit;

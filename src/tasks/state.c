@@ -9,8 +9,14 @@
 #include "files/directory.h"
 
 static const char *const side_files[] = {
-    "config.json",          "generation_config.json",  "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "chat_template.jinja", "vocab.json",     "merges.txt",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
 };
 
 enum {
@@ -25,7 +31,8 @@ static int read_side_file(const char *directory, const char *name, Bytes *bytes)
     FILE *file = fopen(path.data, "rb");
     bytes_free(&path);
     if (!file)
-        return errno == ENOENT ? 0 : fail(EXIT_NO_INPUT, "%s/%s: %s", directory, name, strerror(errno));
+        return errno == ENOENT ? 0
+                               : fail(EXIT_NO_INPUT, "%s/%s: %s", directory, name, strerror(errno));
     char part[65536];
     size_t read;
     while ((read = fread(part, 1, sizeof part, file)) > 0 && bytes->length < SIDE_FILE_LIMIT)
@@ -64,8 +71,8 @@ static int write_files(const StateOwner *owner, const char *directory)
     for (int64_t i = 0; i < owner->file_count && status == 0; i++) {
         Bytes path = {0};
         bytes_print(&path, "%s/%s", directory, owner->files[i].name);
-        status = atomic_write_file(path.data, owner->files[i].bytes.data,
-                                   owner->files[i].bytes.length);
+        status =
+            atomic_write_file(path.data, owner->files[i].bytes.data, owner->files[i].bytes.length);
         bytes_free(&path);
     }
     return status;

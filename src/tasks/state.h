@@ -13,7 +13,7 @@ typedef struct {
     int64_t step;    // updates done, all stages
     int64_t updates; // of the stage's optimiser
     int64_t journal_bytes, samples_bytes;
-    double best;     // of keep_best; -infinity: none yet
+    double best;                   // of keep_best; -infinity: none yet
     int64_t best_step, since_best; // evaluations since
 } RunState;
 
@@ -29,7 +29,7 @@ typedef struct {
     Optimizer *optimizer;         // borrowed
     SideFile *files;              // owned, the same on every rank
     int64_t file_count;
-    char *settings;               // owned: the effective .ini
+    char *settings; // owned: the effective .ini
 } StateOwner;
 
 // Reads the side files of a model directory (those that are there).

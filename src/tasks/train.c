@@ -38,9 +38,9 @@ static RolloutPlan rollout_plan(const Training *training, int64_t step)
 static void expert_trees(Training *training, const SessionSchedule *schedule, TreeList *trees)
 {
     for (int64_t p = 0; p < schedule->part_count; p++) {
-        Tree tree = session_tree_of_expert(&training->dataset, training->job.chat,
-                                           schedule->parts[p],
-                                           (int32_t)training->settings->rollout.max_response_tokens);
+        Tree tree =
+            session_tree_of_expert(&training->dataset, training->job.chat, schedule->parts[p],
+                                   (int32_t)training->settings->rollout.max_response_tokens);
         tree_list_add(trees, &tree, p);
     }
 }

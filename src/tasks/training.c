@@ -35,7 +35,8 @@ int training_enter_main(Training *training)
 static int restore_reference(Training *training)
 {
     Learner *learner = &training->learner;
-    if (!stages_need_reference(training->stages) || training->state.step <= training->stages[STAGE_WARMUP].steps)
+    if (!stages_need_reference(training->stages) ||
+        training->state.step <= training->stages[STAGE_WARMUP].steps)
         return 0;
     learner_reserve_reference(learner);
     if (training->stages[STAGE_WARMUP].steps == 0)
@@ -88,8 +89,8 @@ static int write_settings(Training *training)
     if (training->learner.group.rank != 0)
         return 0;
     char *path = training_path(training, "run.ini");
-    int status = atomic_write_file(path, training->owner.settings,
-                                   strlen(training->owner.settings));
+    int status =
+        atomic_write_file(path, training->owner.settings, strlen(training->owner.settings));
     release(path);
     return status;
 }
@@ -100,10 +101,10 @@ static int open_learner(Training *training)
     if (!job->world.has[ROLE_LEARNER])
         return 0;
     const Group *group = &job->world.group[ROLE_LEARNER];
-    learner_make(&training->learner, &job->model, group, job->collective,
-                 (LearnerLayout){
-                     .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
-                     .resident = job->weights});
+    learner_make(
+        &training->learner, &job->model, group, job->collective,
+        (LearnerLayout){.micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
+                        .resident = job->weights});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
     training->owner.parameters = &job->parameters;
@@ -142,7 +143,8 @@ static void say_start(Training *training)
 {
     const Record *record = &training->record;
     record_header(record, &training->job, &training->dataset);
-    record_say(record, "stages     %lld warm-up steps of %lld contexts, %lld %s steps of %lld contexts",
+    record_say(record,
+               "stages     %lld warm-up steps of %lld contexts, %lld %s steps of %lld contexts",
                (long long)training->stages[STAGE_WARMUP].steps,
                (long long)training->stages[STAGE_WARMUP].schedule.batch_contexts,
                (long long)training->stages[STAGE_MAIN].steps,
@@ -175,9 +177,9 @@ int training_open(Training *training, const Settings *settings)
         return -1;
     if (group_agree(&job->world.all, open_data(training)) != 0)
         return -1;
-    JobSizes sizes = sizes_of(settings, training->stages,
-                              training->evaluates ? &training->evaluation : NULL,
-                              job->world.count[ROLE_ROLLOUT]);
+    JobSizes sizes =
+        sizes_of(settings, training->stages, training->evaluates ? &training->evaluation : NULL,
+                 job->world.count[ROLE_ROLLOUT]);
     if (group_agree(&job->world.all, job_build(job, sizes)) != 0)
         return -1;
     if (group_agree(&job->world.all, open_learner(training)) != 0)

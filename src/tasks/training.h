@@ -13,20 +13,20 @@
 typedef struct {
     const Settings *settings; // borrowed
     Job job;
-    Learner learner;          // on learner ranks
+    Learner learner; // on learner ranks
     Dataset dataset;
-    RuleJudge *judge;         // owned
+    RuleJudge *judge; // owned
     bool evaluates;
     Evaluation evaluation;
     StagePlan stages[STAGE_COUNT];
     int64_t total_steps;
-    StateOwner owner;         // on learner ranks
-    RunDirectory *run;        // owned, on learner ranks
+    StateOwner owner;  // on learner ranks
+    RunDirectory *run; // owned, on learner ranks
     RunState state;
-    Record record;            // on the rank that speaks
-    Metrics times;            // seconds by phase, of this start of the program
+    Record record; // on the rank that speaks
+    Metrics times; // seconds by phase, of this start of the program
     double started;
-    int64_t first_step;       // of this start of the program
+    int64_t first_step; // of this start of the program
 } Training;
 
 // Opens everything and resumes where the run stopped. Collective.

@@ -55,8 +55,8 @@ void training_checkpoint(Training *training, bool is_best)
     double since = clock_now();
     if (state_save(&training->owner, training->run, &training->state, is_best, policy) != 0) {
         if (training->learner.group.rank == 0)
-            warn("no checkpoint at step %lld: %s; the run goes on",
-                 (long long)training->state.step, fail_message());
+            warn("no checkpoint at step %lld: %s; the run goes on", (long long)training->state.step,
+                 fail_message());
         return;
     }
     record_say(&training->record, "checkpoint step %lld, %.1f s", (long long)training->state.step,
@@ -77,8 +77,9 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
     const ScoreValue *reward = &result.scores.values[SCORE_TOTAL_REWARD];
     record_say(&training->record,
                "evaluation at step %lld: reward %.3f [%.3f, %.3f] over %lld responses, expert loss "
-               "%.3f, %.1f s", (long long)training->state.step, reward->value, reward->low,
-               reward->high, (long long)reward->n, result.expert_loss, result.seconds);
+               "%.3f, %.1f s",
+               (long long)training->state.step, reward->value, reward->low, reward->high,
+               (long long)reward->n, result.expert_loss, result.seconds);
     if (name && world_speaks(&training->job.world)) {
         Bytes file = {0};
         bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, name);
@@ -110,7 +111,7 @@ static void add_times(Metrics *times, const Metrics *metrics)
 static void say_times(const Training *training)
 {
     static const char *const phases[] = {
-        "gen",     "  gen_prefill", "  gen_decode", "  reward",    "update_actor", "  reference",
+        "gen",       "  gen_prefill", "  gen_decode", "  reward",    "update_actor", "  reference",
         "  forward", "  vocabulary",  "  backward",   "  optimizer", "publish",      "evaluate",
     };
     double wall = clock_now() - training->started;
@@ -156,9 +157,9 @@ void training_table(Training *training)
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
     record_say(&training->record,
                "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f "
-               "weights=%016llx status=ok", (long long)training->state.step, reward,
-               clock_now() - training->started, (double)usage.ru_maxrss / 1024,
-               (unsigned long long)weights);
+               "weights=%016llx status=ok",
+               (long long)training->state.step, reward, clock_now() - training->started,
+               (double)usage.ru_maxrss / 1024, (unsigned long long)weights);
 }
 
 static void say_left(const Training *training, int64_t step, char *text, size_t size)
@@ -176,12 +177,11 @@ void training_say_step(Training *training, int64_t step, const Metrics *metrics)
     add_times(&training->times, metrics);
     say_left(training, step, left, sizeof left);
     if (!training->stages[training_stage(training, step)].step.algorithm->samples) {
-        record_say(&training->record,
-                   "step %lld/%lld sft loss %.4f grad %.3g lr %.2g %.2f s left %s",
-                   (long long)(step + 1), (long long)training->total_steps,
-                   metrics_get(metrics, "actor/pg_loss"), metrics_get(metrics, "actor/grad_norm"),
-                   metrics_get(metrics, "actor/lr"), metrics_get(metrics, "perf/time_per_step"),
-                   left);
+        record_say(
+            &training->record, "step %lld/%lld sft loss %.4f grad %.3g lr %.2g %.2f s left %s",
+            (long long)(step + 1), (long long)training->total_steps,
+            metrics_get(metrics, "actor/pg_loss"), metrics_get(metrics, "actor/grad_norm"),
+            metrics_get(metrics, "actor/lr"), metrics_get(metrics, "perf/time_per_step"), left);
         return;
     }
     double seconds = metrics_get(metrics, "perf/time_per_step");

@@ -1,0 +1,28 @@
+// pass.h - what the steps of a layer share, forward and backward; inside `model` only.
+
+#ifndef L2A_MODEL_PASS_H
+#define L2A_MODEL_PASS_H
+
+#include "model/model.h"
+
+typedef struct {
+    const Model *model;      // borrowed, all of them
+    const Kernels *kernels;  // = model->kernels
+    const ModelShape *shape; // = model->shape
+    const Batch *batch;
+    Workspace *workspace;
+    int64_t rows; // of the batch
+} Pass;
+
+static inline Pass pass_of(const Model *model, const Batch *batch, Workspace *workspace)
+{
+    return (Pass){model, model->kernels, model->shape, batch, workspace, batch->rows};
+}
+
+// An activation [rows of the batch, width].
+static inline Tensor view(const Pass *pass, float *data, int64_t width)
+{
+    return tensor_of(data, pass->rows, width);
+}
+
+#endif
