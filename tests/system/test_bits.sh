@@ -5,8 +5,8 @@
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
-long=eae0f128b67ab3ef
-short=e31eaf2765d01524
+long=0858d43b957e6dd3
+short=d7bb324faad74fcd
 clinic_data data/clinic --sessions 120 --test 8
 tiny='--set warmup.batch_contexts=4 --set train.batch_contexts=4 --set rollout.group_size=2'
 run_bits() {
