@@ -243,6 +243,24 @@ static void draws_follow_the_softmax(void **state)
     release(logits);
 }
 
+// Two equal tokens: half of the mass is not exceeded by the first of them.
+static void a_share_must_be_exceeded_not_reached(void **state)
+{
+    (void)state;
+    for (int k = 0; k < ISA_COUNT * 2; k++) {
+        const Kernels *kernels = kernels_cpu_named(ISA_NAMES[k / 2]);
+        if (!kernels)
+            continue;
+        float z[3] = {2, 2, -200}, lse, logprob;
+        double uniform = 0.5;
+        int32_t token;
+        kernels->logsumexp(NULL, &lse, tensor_of(z, 1, 3), 1.0f);
+        kernels->sample(NULL, &token, &logprob, tensor_of(z, 1, 3), &lse, &uniform,
+                        (Sampling){.temperature = 1, .top_p = 1, .top_k = k % 2 ? 2 : 0});
+        assert_int_equal(token, 1);
+    }
+}
+
 static jmp_buf ended;
 
 static void end(int code)
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(top_k_leaves_the_k_most_probable),
         cmocka_unit_test(top_p_counts_within_the_top_k),
         cmocka_unit_test(temperature_0_takes_the_most_probable_token),
+        cmocka_unit_test(a_share_must_be_exceeded_not_reached),
         cmocka_unit_test(draws_follow_the_softmax),
         cmocka_unit_test(logits_that_are_not_numbers_end_the_program),
     };
