@@ -86,27 +86,17 @@ int chat_render(const Chat *chat, const ChatMessage *messages, int64_t count,
     return status;
 }
 
-// The mask of tokens that end at `ends` (offsets from `start`): 1 where one covers a scored byte of
-// the stretches from `first` on.
+// The mask of tokens that end at `ends` (offsets from `start`), in the stretches from `first` on.
+// Within a text between control tokens what the model says stands last: a token that covers any
+// byte of it ends in it.
 static void mask_tokens(const Rendering *rendering, size_t first, size_t start, const Tokens *ends,
                         Tokens *mask)
 {
-    size_t at = first, previous = start;
+    const Stretch *stretch = &rendering->stretches[first];
     for (int64_t i = 0; i < ends->count; i++) {
-        size_t end = start + (size_t)ends->ids[i];
-        // Normalisation may make several tokens of one character: all of them are that character.
-        size_t from = previous < end ? previous : end - 1;
-        while (at > first && rendering->stretches[at - 1].end > from)
-            at--;
-        while (rendering->stretches[at].end <= from)
-            at++;
-        bool scored = false;
-        for (size_t j = at; from < end; j++) {
-            scored = scored || rendering->stretches[j].scored;
-            from = rendering->stretches[j].end;
-        }
-        tokens_append(mask, scored);
-        previous = end;
+        while (stretch->end < start + (size_t)ends->ids[i])
+            stretch++;
+        tokens_append(mask, stretch->scored);
     }
 }
 

@@ -83,7 +83,6 @@ static void chatml_has_a_block_for_each_message_and_trims_nothing(void **state)
                      "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n");
     assert_rendering(chat, messages + 1, 1, false,
                      "<|im_start|>user\n I have a fever \n<|im_end|>\n");
-    assert_string_equal(chat_name(chat), "chatml");
     chat_close(chat);
 }
 
@@ -325,8 +324,7 @@ static void generation_ends_at_the_chats_and_the_models_tokens(void **state)
     (void)state;
     Chat *chat = forced("chatml", false);
     const Tokens *ends = chat_end_tokens(chat);
-    assert_int_equal(ends->count, 1);
-    assert_int_equal(ends->ids[0], tokenizer_find(tokenizer, "<|im_end|>"));
+    assert_true(ends->count == 1 && ends->ids[0] == tokenizer_find(tokenizer, "<|im_end|>"));
     chat_close(chat);
 }
 
@@ -359,7 +357,6 @@ static void a_tokenizer_without_the_control_tokens_is_refused(void **state)
     Tokenizer *bare = small_open(root);
     json_decref(root);
     char *directory = small_directory();
-    assert_non_null(bare);
     assert_null(chat_open(bare, directory, "chatml", false));
     assert_non_null(strstr(fail_message(), "the tokenizer lacks '<|im_start|>'"));
     small_remove(directory);

@@ -198,6 +198,34 @@ static void control_text_never_becomes_a_control_token(void **state)
     tokenizer_close(tokenizer);
 }
 
+// Two more tokens: one that begins with another, and a control token with another inside.
+static void the_longest_added_token_is_taken_and_controls_are_passed_over_whole(void **state)
+{
+    (void)state;
+    json_t *root = small_read("tokenizer.json"), *added = json_object_get(root, "added_tokens");
+    json_array_append_new(added, json_pack("{s:i,s:s}", "id", 631, "content", "<think>er"));
+    json_array_append_new(
+        added, json_pack("{s:i,s:s,s:b}", "id", 632, "content", "<|a<think>|>", "special", 1));
+    Tokenizer *tokenizer = small_open(root);
+    json_decref(root);
+    assert_non_null(tokenizer);
+    Tokens ids = {0};
+    tokenizer_encode(tokenizer, "<think>er<think>", 16, &ids);
+    assert_int_equal(ids.count, 2);
+    assert_int_equal(ids.ids[0], 631);
+    assert_int_equal(ids.ids[1], tokenizer_find(tokenizer, "<think>"));
+    tokens_clear(&ids);
+    tokenizer_encode(tokenizer, "<|a<think>|>", 12, &ids);
+    for (int64_t i = 0; i < ids.count; i++)
+        assert_true(ids.ids[i] < 620);
+    tokens_clear(&ids);
+    tokenizer_encode_special(tokenizer, "<|a<think>|>", 12, &ids);
+    assert_int_equal(ids.count, 1);
+    assert_int_equal(ids.ids[0], 632);
+    tokens_free(&ids);
+    tokenizer_close(tokenizer);
+}
+
 static void special_tokens_can_be_left_out_of_the_text(void **state)
 {
     (void)state;
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(spans_end_where_their_tokens_do),
         cmocka_unit_test(spans_of_normalised_text_are_those_of_the_text),
         cmocka_unit_test(control_text_never_becomes_a_control_token),
+        cmocka_unit_test(the_longest_added_token_is_taken_and_controls_are_passed_over_whole),
         cmocka_unit_test(special_tokens_can_be_left_out_of_the_text),
         cmocka_unit_test(tokens_are_found_by_their_text),
         cmocka_unit_test(threads_may_share_a_tokenizer),
