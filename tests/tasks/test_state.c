@@ -1,0 +1,259 @@
+// test_state.c - a run's state to a checkpoint and back, on any number of ranks.
+
+#include "tests/testing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "tasks/state.h"
+#include "tests/model/tiny.h"
+
+static Group world;
+static char place[64]; // of the test's files, the same on every rank
+
+typedef struct {
+    Group group;
+    Parameters parameters;
+    Optimizer optimizer;
+    StateOwner owner;
+} Holder;
+
+static void holder_make(Holder *holder, Group group, TinyFamily family)
+{
+    ModelShape shape = tiny_shape(family);
+    holder->group = group;
+    parameters_make(&holder->parameters, &shape, group.rank, group.size);
+    optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu());
+    char model[96];
+    snprintf(model, sizeof model, "%s/model", place);
+    if (state_owner_make(&holder->owner, model) != 0)
+        die_failed();
+    holder->owner.group = &holder->group;
+    holder->owner.parameters = &holder->parameters;
+    holder->owner.optimizer = &holder->optimizer;
+    holder->owner.settings = duplicate("[run]\nseed = 3\n");
+}
+
+static void holder_fill(Holder *holder)
+{
+    tiny_randomise(&holder->parameters, 1, holder->optimizer.master);
+    tiny_perturb(&holder->parameters, 2, 1, holder->optimizer.m);
+    tiny_perturb(&holder->parameters, 3, 1, holder->optimizer.v);
+}
+
+static void holder_free(Holder *holder)
+{
+    state_owner_free(&holder->owner);
+    optimizer_free(&holder->optimizer, kernels_cpu());
+    parameters_free(&holder->parameters);
+}
+
+static void assert_same_tensors(const Holder *a, const Holder *b)
+{
+    for (int64_t i = 0; i < a->parameters.tensor_count; i++) {
+        Piece piece = parameters_piece(&a->parameters, i);
+        size_t bytes = (size_t)piece.count * sizeof(float);
+        assert_memory_equal(a->optimizer.master + piece.local, b->optimizer.master + piece.local,
+                            bytes);
+        assert_memory_equal(a->optimizer.m + piece.local, b->optimizer.m + piece.local, bytes);
+        assert_memory_equal(a->optimizer.v + piece.local, b->optimizer.v + piece.local, bytes);
+    }
+}
+
+static const RunState STATE = {.step = 12,
+                               .updates = 5,
+                               .journal_bytes = 1234,
+                               .samples_bytes = 5678901234,
+                               .best = 0.1,
+                               .best_step = 10,
+                               .since_best = 2};
+
+static char *run_path(const char *name)
+{
+    Bytes path = {0};
+    bytes_print(&path, "%s/%s", place, name);
+    return path.data;
+}
+
+static void a_state_comes_back_as_it_was(void **state)
+{
+    (void)state;
+    Holder saved, loaded;
+    holder_make(&saved, world, TINY_QWEN2);
+    holder_make(&loaded, world, TINY_QWEN2);
+    holder_fill(&saved);
+    char *path = run_path("run");
+    RunDirectory *run = run_directory_open(&world, path);
+    assert_non_null(run);
+    assert_int_equal(state_save(&saved.owner, run, &STATE, false, (KeepPolicy){.keep_last = 2}), 0);
+    Checkpoint *checkpoint = NULL;
+    int64_t step = -1;
+    RunState found = {0};
+    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
+    assert_non_null(checkpoint);
+    assert_int_equal(step, 12);
+    assert_int_equal(state_load(&loaded.owner, checkpoint, &found), 0);
+    assert_memory_equal(&found, &STATE, sizeof found);
+    assert_int_equal(loaded.optimizer.updates, 5);
+    assert_same_tensors(&loaded, &saved);
+    const char *settings;
+    assert_int_equal(checkpoint_text(checkpoint, "settings", &settings), 0);
+    assert_string_equal(settings, "[run]\nseed = 3\n");
+    assert_non_null(checkpoint_tensor(checkpoint, "/files/config.json"));
+    assert_null(checkpoint_tensor(checkpoint, "/files/vocab.json")); // the model has none
+    checkpoint_close(checkpoint);
+    run_directory_close(run);
+    release(path);
+    holder_free(&saved);
+    holder_free(&loaded);
+}
+
+static void weights_come_back_on_one_rank_and_on_all(void **state)
+{
+    (void)state;
+    Holder saved, one;
+    Group self = {.comm = MPI_COMM_SELF, .size = 1};
+    char *path = run_path("reference.h5");
+    holder_make(&saved, world, TINY_QWEN3);
+    holder_make(&one, self, TINY_QWEN3);
+    holder_fill(&saved);
+    tiny_randomise(&one.parameters, 1, one.optimizer.m); // what is expected
+    assert_int_equal(state_save_weights(&saved.owner, path, saved.optimizer.master), 0);
+    assert_int_equal(state_load_weights(&world, path, &saved.parameters, saved.optimizer.v), 0);
+    assert_int_equal(state_load_weights(&self, path, &one.parameters, one.optimizer.master), 0);
+    for (int64_t i = 0; i < one.parameters.tensor_count; i++) {
+        Piece all = parameters_piece(&one.parameters, i);
+        Piece mine = parameters_piece(&saved.parameters, i);
+        assert_memory_equal(one.optimizer.master + all.local, one.optimizer.m + all.local,
+                            (size_t)all.count * sizeof(float));
+        assert_memory_equal(saved.optimizer.v + mine.local, saved.optimizer.master + mine.local,
+                            (size_t)mine.count * sizeof(float));
+    }
+    group_barrier(&world);
+    release(path);
+    holder_free(&saved);
+    holder_free(&one);
+}
+
+static void a_checkpoint_of_another_model_is_refused(void **state)
+{
+    (void)state;
+    Holder other;
+    char *path = run_path("reference.h5"); // of the test before
+    holder_make(&other, world, TINY_LLAMA);
+    assert_int_equal(state_load_weights(&world, path, &other.parameters, other.optimizer.master),
+                     -1);
+    assert_int_equal(fail_code(), EXIT_BAD_DATA);
+    assert_non_null(strstr(fail_message(), "reference.h5"));
+    release(path);
+    holder_free(&other);
+}
+
+static void no_best_yet_survives_too(void **state)
+{
+    (void)state;
+    Holder holder;
+    RunState without = STATE, found = {0};
+    without.best = -INFINITY;
+    holder_make(&holder, world, TINY_LLAMA);
+    char *path = run_path("fresh");
+    RunDirectory *run = run_directory_open(&world, path);
+    Checkpoint *checkpoint = NULL;
+    int64_t step = 7;
+    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
+    assert_null(checkpoint); // a fresh run has none
+    assert_int_equal(step, -1);
+    assert_int_equal(state_save(&holder.owner, run, &without, true, (KeepPolicy){0}), 0);
+    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
+    assert_int_equal(state_load(&holder.owner, checkpoint, &found), 0);
+    assert_true(found.best == -INFINITY);
+    checkpoint_close(checkpoint);
+    run_directory_close(run);
+    release(path);
+    holder_free(&holder);
+}
+
+static void side_files_are_copied_byte_for_byte(void **state)
+{
+    (void)state;
+    Holder holder;
+    holder_make(&holder, world, TINY_LLAMA);
+    char *path = run_path("copied");
+    assert_int_equal(holder.owner.file_count, 2);
+    assert_int_equal(state_copy_files(&holder.owner, path), 0);
+    ModelShape shape, expected = tiny_shape(TINY_LLAMA);
+    assert_int_equal(shape_read(&shape, path, NULL), 0);
+    assert_memory_equal(&shape, &expected, sizeof shape);
+    release(path);
+    holder_free(&holder);
+}
+
+static void the_size_on_disk_is_known_beforehand(void **state)
+{
+    (void)state;
+    Holder holder;
+    holder_make(&holder, world, TINY_LLAMA);
+    char *path = run_path("sized.h5");
+    int64_t bytes = state_bytes(&holder.owner);
+    int64_t tensors = 3 * shape_parameters(&holder.parameters.shape) * (int64_t)sizeof(float);
+    if (world.rank == 0)
+        assert_true(bytes >= tensors && bytes < tensors + (1 << 20));
+    release(path);
+    holder_free(&holder);
+}
+
+static void write_model(void)
+{
+    Bytes command = {0};
+    char model[96], file[128];
+    snprintf(model, sizeof model, "%s/model", place);
+    bytes_print(&command, "mkdir -p %s", model);
+    CHECK(system(command.data) == 0, "%s", command.data);
+    bytes_free(&command);
+    static const char *const names[] = {"config.json", "tokenizer.json"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s", model, names[i]);
+        FILE *out = fopen(file, "wb");
+        CHECK(out, "%s", file);
+        fputs(i == 0 ? tiny_configs[TINY_LLAMA] : "{}", out);
+        fclose(out);
+    }
+}
+
+static void remove_all(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", place);
+    CHECK(system(command) == 0, "%s", command);
+}
+
+int main(int argc, char **argv)
+{
+    group_start(&argc, &argv);
+    world = group_world();
+    strcpy(place, "/tmp/learn2ask_test_XXXXXX");
+    if (world.rank == 0) {
+        CHECK(mkdtemp(place), "no temporary directory");
+        write_model();
+    }
+    group_broadcast(&world, place, sizeof place, 0);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_comes_back_as_it_was),
+        cmocka_unit_test(weights_come_back_on_one_rank_and_on_all),
+        cmocka_unit_test(a_checkpoint_of_another_model_is_refused),
+        cmocka_unit_test(no_best_yet_survives_too),
+        cmocka_unit_test(side_files_are_copied_byte_for_byte),
+        cmocka_unit_test(the_size_on_disk_is_known_beforehand),
+    };
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    group_barrier(&world);
+    if (world.rank == 0)
+        remove_all();
+    group_free(&world);
+    group_stop();
+    return failures;
+}
