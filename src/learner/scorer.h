@@ -19,8 +19,9 @@ void scorer_make(Scorer *scorer, const Model *model, Weights *weights, const Gro
                  int64_t micro_batch_tokens);
 void scorer_free(Scorer *scorer);
 
-// Sum of -log p (each to the nearest 2^-24) over the scored tokens of all trees (the same list on
-// every rank), and their number; the same bits on any number of ranks. Collective over the group.
+// Sum of -log p over the scored tokens of all trees (the same list on every rank), and their
+// number; the same on every rank. Log-probabilities are differences of fp32 numbers near 1 to 100:
+// their sum in double is exact, in any order. Collective over the group.
 void scorer_run(Scorer *scorer, Tree *trees, int64_t count, double temperature, double *sum,
                 double *tokens);
 

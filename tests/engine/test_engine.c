@@ -461,6 +461,35 @@ static void prefill_and_decode_rows_are_counted(void **state)
     tiny_free(&tiny);
 }
 
+static void a_tree_that_fits_into_the_caches_is_not_cut(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove buds;
+    Engine engine;
+    Generation generation = generation_of(1);
+    tiny_make(&tiny, TINY_LLAMA, kernels_cpu(), TYPE_F32, 5);
+    make_buds(&buds, TREES, tiny.model.shape->vocabulary);
+    int64_t rows = 0, slots = 0;
+    for (int64_t t = 0; t < buds.count; t++) {
+        const Tree *tree = &buds.trees[t];
+        int64_t needed = slots_aligned(tree->trunk_length);
+        for (int32_t b = 0; b < tree->branch_count; b++)
+            needed += slots_aligned(tree->branches[b].forced + CAPACITY);
+        slots = needed > slots ? needed : slots;
+    }
+    engine_make(&engine, &tiny.model, tiny.weights, ROWS, slots + 64);
+    engine_generate(&engine, buds.trees, buds.count, &generation);
+    for (int64_t t = 0; t < buds.count; t++)
+        rows += tree_rows(&buds.trees[t]);
+    // No trunk was computed twice, though the trees took turns.
+    assert_int_equal(engine.counts.prefill_rows + engine.counts.decode_rows, rows);
+    assert_true(engine.counts.decode_steps > CAPACITY - 1);
+    engine_free(&engine);
+    grove_free(&buds);
+    tiny_free(&tiny);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +502,7 @@ int main(void)
         cmocka_unit_test(the_repetition_penalty_falls_once_on_every_distinct_token),
         cmocka_unit_test(a_response_ends_with_its_end_token_or_at_the_limit),
         cmocka_unit_test(draws_differ_by_step_seed_repeat_and_session),
+        cmocka_unit_test(a_tree_that_fits_into_the_caches_is_not_cut),
         cmocka_unit_test(prefill_and_decode_rows_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -321,6 +321,27 @@ static void rollout_ranks_may_outnumber_the_trees_and_the_learners(void **state)
     parameters_free(&whole);
 }
 
+static void the_largest_gap_is_told_to_all_ranks(void **state)
+{
+    (void)state;
+    Run run;
+    open_run(&run, &everybody, TINY_LLAMA, TYPE_F32);
+    publish(&run);
+    for (int64_t moved = 0; moved < 4; moved++) { // on whichever rank learns from this tree
+        TreeList list = {0};
+        roll_out(&run, 4, 0, &list);
+        list.trees[moved].branches[0].logprobs[0] -= 0.5f;
+        Metrics metrics = {0};
+        StepSettings settings = tiny_step_settings();
+        assert_int_equal(learner_step(&run.learner, &settings, list.trees, list.count, &metrics),
+                         0);
+        assert_near(metrics_get(&metrics, "mismatch/logprob_gap_max"), 0.5);
+        metrics_free(&metrics);
+        tree_list_free(&list);
+    }
+    close_run(&run);
+}
+
 static void published_weights_are_the_masters_of_all_learners(void **state)
 {
     (void)state;
@@ -339,6 +360,24 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
     parameters_free(&whole);
 }
 
+// A model that is sure of what it says, and what it says: log-probabilities of every size.
+static void sure_model_make(Tiny *tiny, Grove *said)
+{
+    Grove grove;
+    Engine engine;
+    Generation generation = {.top_p = 1, .repetition_penalty = 1, .max_response_tokens = CAPACITY};
+    tiny_make(tiny, TINY_LLAMA, kernels_cpu(), TYPE_F32, 5);
+    for (int64_t i = 0; i < tiny->parameters.local; i++)
+        tiny->values[i] *= 5;
+    tiny_publish(tiny);
+    grove_make(&grove, 5, tiny->model.shape->vocabulary, 3);
+    grove_sprout(said, &grove, CAPACITY);
+    engine_make(&engine, &tiny->model, tiny->weights, ROWS, SLOTS);
+    engine_generate(&engine, said->trees, said->count, &generation);
+    engine_free(&engine);
+    grove_free(&grove);
+}
+
 static void scores_do_not_depend_on_ranks_and_micro_batches(void **state)
 {
     (void)state;
@@ -348,8 +387,7 @@ static void scores_do_not_depend_on_ranks_and_micro_batches(void **state)
     int found = 0;
     Tiny tiny;
     Grove grove;
-    tiny_make(&tiny, TINY_LLAMA, kernels_cpu(), TYPE_F32, 5);
-    grove_make(&grove, 5, tiny.model.shape->vocabulary, 3);
+    sure_model_make(&tiny, &grove);
     for (int i = 0; i < 3; i++) {
         for (int together = 0; together < 2; together++, found++) {
             Scorer scorer;
@@ -375,6 +413,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(split_roles_give_the_bits_of_as_many_shared_learners),
         cmocka_unit_test(rollout_ranks_may_outnumber_the_trees_and_the_learners),
         cmocka_unit_test(scores_do_not_depend_on_ranks_and_micro_batches),
+        cmocka_unit_test(the_largest_gap_is_told_to_all_ranks),
         cmocka_unit_test(published_weights_are_the_masters_of_all_learners),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,25 @@ static void a_frozen_reference_stays_while_the_policy_moves(void **state)
     assert_true(take_step(&learner, &settings, &grove, "actor/kl") > 0);
     assert_memory_equal(learner.reference_shards, tiny.values,
                         (size_t)tiny.parameters.local * sizeof(float));
+    learner_freeze_reference(&learner); // anew: what its window holds is out of date
+    assert_true(take_step(&learner, &settings, &grove, "actor/kl") == 0);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void a_step_leaves_nothing_in_the_gradient_of_the_next(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    StepSettings settings = tiny_step_settings();
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    double norm = take_step(&learner, &settings, &grove, "actor/grad_norm");
+    assert_true(norm > 0 && take_step(&learner, &settings, &grove, "actor/grad_norm") == norm);
     learner_free(&learner);
     grove_free(&grove);
     tiny_free(&tiny);
@@ -208,6 +227,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(sft_learns_what_it_is_shown),
         cmocka_unit_test(good_responses_become_more_probable_and_bad_ones_less),
         cmocka_unit_test(a_frozen_reference_stays_while_the_policy_moves),
+        cmocka_unit_test(a_step_leaves_nothing_in_the_gradient_of_the_next),
         cmocka_unit_test(without_a_coefficient_there_is_no_divergence),
         cmocka_unit_test(a_step_that_nothing_scores_moves_no_weight),
         cmocka_unit_test(a_loss_that_is_not_finite_fails_and_changes_nothing),

@@ -9,6 +9,11 @@
 
 enum { TREES = 7 };
 
+static bool comes_before(const Part *a, const Part *b)
+{
+    return a->tree < b->tree || (a->tree == b->tree && a->first < b->first);
+}
+
 // Plans of all ranks; returns how often branch b of tree t is computed in `met`.
 static void count_branches(Grove *grove, const ModelShape *shape, int64_t rows, int size,
                            int met[TREES][16])
@@ -29,6 +34,8 @@ static void count_branches(Grove *grove, const ModelShape *shape, int64_t rows, 
             plan_load(&plan, b, &batch);
             assert_true(batch.rows <= rows && batch.slots <= slots);
             found += batch.rows;
+            for (int64_t p = plan.starts[b]; p < plan.starts[b + 1]; p++)
+                assert_true(p == 0 || comes_before(&plan.parts[p - 1], &plan.parts[p]));
             for (int64_t p = plan.starts[b]; p < plan.starts[b + 1]; p++)
                 for (int32_t i = 0; i < plan.parts[p].count; i++)
                     met[plan.parts[p].tree - grove->trees][plan.parts[p].first + i]++;

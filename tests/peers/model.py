@@ -174,9 +174,8 @@ def compare_step(comparison, probe, directory, other, what):
         gradients = load_file(place)
     policy, divergence, clipped, dual, total = losses(model, reference, step)
     (policy + step["kl_coefficient"] * divergence).backward()
-    for name, theirs in [("pg_loss", policy), ("kl_loss", divergence), ("pg_clipfrac", clipped / total),
+    for name, theirs in [("pg_loss", policy.item()), ("kl_loss", divergence.item()), ("pg_clipfrac", clipped / total),
                          ("pg_clipfrac_lower", dual / total)]:
-        theirs = float(theirs)
         distance = abs(ours["actor/" + name] - theirs) / max(abs(theirs), 1)
         comparison.see("losses", f"{what}, {name}", distance, 1e-5)
     assert clipped > 5 and dual > 5 and total > clipped + dual + 5, (clipped, dual, total)

@@ -201,6 +201,24 @@ static void all_contexts_come_in_the_order_of_the_file(void **state)
     free_dataset(&dataset);
 }
 
+static void a_session_whose_contexts_part_is_several_trees(void **state)
+{
+    (void)state;
+    Dataset dataset = make_dataset();
+    SessionSchedule schedule = make(&dataset, 7, 0, true, 16);
+    schedule_all(&schedule, 0);
+    int64_t parts = schedule.part_count;
+    // Session 2 has four samples; the last two are about something else.
+    SessionGroup *group = &dataset.set.groups[2];
+    assert_int_equal(group->sample_count, 4);
+    for (int64_t i = 2; i < 4; i++)
+        dataset.set.samples[group->first_sample + i].messages = conversations[0];
+    schedule_all(&schedule, 0);
+    assert_int_equal(schedule.part_count, parts + 1);
+    schedule_free(&schedule);
+    free_dataset(&dataset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +227,7 @@ int main(void)
         cmocka_unit_test(single_contexts_are_trees_of_their_own),
         cmocka_unit_test(a_step_depends_on_nothing_but_seed_stage_and_number),
         cmocka_unit_test(epochs_seeds_and_stages_have_orders_of_their_own),
+        cmocka_unit_test(a_session_whose_contexts_part_is_several_trees),
         cmocka_unit_test(all_contexts_come_in_the_order_of_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
