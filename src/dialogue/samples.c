@@ -140,6 +140,7 @@ static void keep(Builder *builder, json_t *record, const Labels *labels)
     set->counts.kept++;
     set->counts.kept_continue += sample.truth == TRUTH_CONTINUE;
     set->counts.kept_stop += sample.truth == TRUTH_STOP;
+    set->counts.speechless += sample.expert_count == 0;
 }
 
 static bool is_new(Builder *builder, const json_t *record)
@@ -306,4 +307,7 @@ void samples_describe(const SampleSet *set, Bytes *text)
                 (long long)counts->kept_stop, (long long)set->session_count,
                 (long long)counts->dropped_empty, (long long)counts->dropped_failed,
                 (long long)counts->bad);
+    if (counts->speechless > 0)
+        bytes_print(text, "; %lld do not tell what the expert said next",
+                    (long long)counts->speechless);
 }

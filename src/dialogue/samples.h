@@ -47,6 +47,7 @@ typedef struct {
 // What the lines of a file became; bad lines never become samples.
 typedef struct {
     int64_t kept, kept_continue, kept_stop;
+    int64_t speechless;     // of kept_continue: nothing tells what the expert said next
     int64_t dropped_empty;  // continue with an empty info_set
     int64_t dropped_failed; // extraction failed: info_set is null
     int64_t bad;

@@ -40,8 +40,10 @@ static void open_all(Checked *checked)
                                   .max_prompt_tokens = settings->data.max_prompt_tokens};
         checked->trains =
             good(checked, dataset_open(&checked->dataset, checked->job.chat, options));
-        if (checked->trains)
+        if (checked->trains) {
             stages_make(checked->stages, &checked->dataset, settings);
+            good(checked, stages_check(checked->stages, &checked->dataset, settings->data.train));
+        }
     }
     if (settings->evaluate.file[0])
         checked->evaluates = good(checked, evaluation_open(&checked->evaluation, &checked->job));

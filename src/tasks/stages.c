@@ -1,5 +1,7 @@
 #include "tasks/stages.h"
 
+#include "base/fail.h"
+
 static OptimizerSettings optimizer_settings(const Settings *settings, Stage stage)
 {
     OptimizerSettings optimizer = {
@@ -67,6 +69,21 @@ void stages_free(StagePlan stages[STAGE_COUNT])
 {
     for (int stage = 0; stage < STAGE_COUNT; stage++)
         schedule_free(&stages[stage].schedule);
+}
+
+int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, const char *path)
+{
+    const SampleCounts *counts = &dataset->set.counts;
+    if (counts->kept_continue == 0 || counts->speechless < counts->kept_continue)
+        return 0;
+    for (int stage = 0; stage < STAGE_COUNT; stage++)
+        if (stages[stage].steps > 0 && !stages[stage].step.algorithm->samples)
+            return fail(EXIT_BAD_DATA,
+                        "%s: no sample with decision_truth \"continue\" has a remaining_chat that "
+                        "tells what the expert said next, so sft would only learn to stop; give it "
+                        "the file that [prepare] processed writes, or leave the warm-up out",
+                        path);
+    return 0;
 }
 
 bool stages_need_reference(const StagePlan stages[STAGE_COUNT])

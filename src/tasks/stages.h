@@ -20,6 +20,10 @@ typedef struct {
 void stages_make(StagePlan stages[STAGE_COUNT], const Dataset *dataset, const Settings *settings);
 void stages_free(StagePlan stages[STAGE_COUNT]);
 
+// Refuses a stage of sft that would learn nothing but when to stop, since no other sample of the
+// data set (read from `path`) tells what the expert said.
+int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, const char *path);
+
 // Whether the main stage compares with a frozen reference.
 bool stages_need_reference(const StagePlan stages[STAGE_COUNT]);
 

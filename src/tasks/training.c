@@ -62,6 +62,8 @@ static int open_data(Training *training)
     if (training->evaluates && evaluation_open(&training->evaluation, &training->job) != 0)
         return -1;
     stages_make(training->stages, &training->dataset, settings);
+    if (stages_check(training->stages, &training->dataset, settings->data.train) != 0)
+        return -1;
     training->total_steps =
         training->stages[STAGE_WARMUP].steps + training->stages[STAGE_MAIN].steps;
     return 0;

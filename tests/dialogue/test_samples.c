@@ -105,7 +105,8 @@ static void only_continue_without_facts_and_failures_are_dropped(void **state)
     samples_describe(&set, &counts);
     assert_string_equal(counts.data,
                         "2 samples (1 continue, 1 stop) of 1 sessions; dropped 1 without facts, 1 "
-                        "whose extraction failed, 0 bad lines");
+                        "whose extraction failed, 0 bad lines; 1 do not tell what the expert said "
+                        "next");
     bytes_free(&counts);
     samples_free(&set);
     assert_int_equal(read_text(text, (SampleOptions){.keep_empty = true}, &set), 0);

@@ -1,0 +1,49 @@
+// test_stages.c - which stages a data set can serve.
+
+#include "tests/testing.h"
+
+#include <string.h>
+
+#include "base/fail.h"
+#include "tasks/stages.h"
+
+static const AlgorithmRow sampler = {.samples = true}, expert = {.samples = false};
+
+typedef struct {
+    int64_t warmup_steps;
+    const AlgorithmRow *main;
+    SampleCounts counts;
+    int status;
+} Case;
+
+static void sft_needs_the_words_of_experts(void **state)
+{
+    (void)state;
+    static const SampleCounts told = {.kept_continue = 3, .speechless = 2},
+                              untold = {.kept_continue = 3, .kept_stop = 1, .speechless = 3},
+                              stops = {.kept_stop = 2};
+    static const Case cases[] = {
+        {1, &sampler, untold, -1}, {0, &expert, untold, -1}, {0, &sampler, untold, 0},
+        {1, &sampler, told, 0},    {0, &expert, told, 0},    {1, &expert, stops, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        StagePlan stages[STAGE_COUNT] = {
+            [STAGE_WARMUP] = {.steps = cases[i].warmup_steps, .step.algorithm = &expert},
+            [STAGE_MAIN] = {.steps = 1, .step.algorithm = cases[i].main},
+        };
+        Dataset dataset = {.set.counts = cases[i].counts};
+        assert_int_equal(stages_check(stages, &dataset, "rounds.jsonl"), cases[i].status);
+        if (cases[i].status != 0) {
+            assert_int_equal(fail_code(), EXIT_BAD_DATA);
+            assert_non_null(strstr(fail_message(), "rounds.jsonl: no sample"));
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sft_needs_the_words_of_experts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
