@@ -15,10 +15,11 @@ cmake --build build
 [ -d models/smollm2-135m-instruct ] || tools/smollm2.sh
 mkdir -p data/mts_dialog
 for part in train test; do
-    [ -f data/mts_dialog/$part.jsonl ] || build/learn2ask prepare inputs/smollm2-mts.ini \
+    [ -f data/mts_dialog/${part}_rounds.jsonl ] || build/learn2ask prepare inputs/smollm2-mts.ini \
         --set prepare.input="$source/${part}_origin.jsonl" \
         --set prepare.info_sets="$source/${part}_processed.jsonl" \
-        --set prepare.output=data/mts_dialog/$part.jsonl
+        --set prepare.output=data/mts_dialog/$part.jsonl \
+        --set prepare.processed=data/mts_dialog/${part}_rounds.jsonl
 done
 mpirun -n 2 build/learn2ask train inputs/smollm2-mts.ini "$@" </dev/null
 jobs/curves.sh runs/smollm2-mts
