@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/fail.h"
 
@@ -51,6 +52,13 @@ void grow(void **array, size_t *capacity, size_t needed, size_t size)
 void release(void *memory)
 {
     free(memory);
+}
+
+size_t memory_peak(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (size_t)usage.ru_maxrss * 1024;
 }
 
 char *duplicate(const char *text)

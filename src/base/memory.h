@@ -22,6 +22,9 @@ void grow(void **array, size_t *capacity, size_t needed, size_t size);
 
 void release(void *memory);
 
+// The most memory this process has held resident so far, in bytes.
+size_t memory_peak(void);
+
 // A copy of a string, to be released.
 char *duplicate(const char *text);
 

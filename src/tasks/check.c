@@ -13,6 +13,7 @@ typedef struct {
     Dataset dataset;
     StagePlan stages[STAGE_COUNT];
     Evaluation evaluation;
+    size_t loaded; // memory_peak once all was read
     int faults;
 } Checked;
 
@@ -47,6 +48,7 @@ static void open_all(Checked *checked)
     }
     if (settings->evaluate.file[0])
         checked->evaluates = good(checked, evaluation_open(&checked->evaluation, &checked->job));
+    checked->loaded = memory_peak();
 }
 
 static void close_all(Checked *checked)
@@ -112,6 +114,7 @@ static void print_memory(Checked *checked, const char *who, bool rollout, bool l
         .learner = learner,
         .learners = learners,
         .reference = stages_need_reference(checked->stages),
+        .loaded = checked->loaded,
     };
     MemoryParts parts = sizes_memory(&question);
     printf("memory     %s: %.0f MiB a rank\n", who, (double)parts.total / 0x1p20);

@@ -1,8 +1,8 @@
 #include "tasks/sizes.h"
 
 enum {
-    SLOTS_LIMIT = 32768,      // cached positions a rank, where the settings leave it open
-    PROGRAM_BYTES = 40 << 20, // code, libraries, tokenizer and sample set of ordinary size
+    SLOTS_LIMIT = 32768,  // cached positions a rank, where the settings leave it open
+    MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
 };
 
 static int64_t slots_of_steps(StagePlan *stages, const Settings *settings)
@@ -67,7 +67,8 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
                    .positions = question->sizes.positions};
     int64_t rows = settings->parallel.micro_batch_tokens;
     MemoryParts parts = {0};
-    add(&parts, "program and data", PROGRAM_BYTES);
+    add(&parts, "program, text and data", question->loaded);
+    add(&parts, "MPI", MPI_BYTES);
     add(&parts, "one unit in fp32", (size_t)parameters.largest * sizeof(float));
     if (question->rollout) {
         add(&parts, "packed policy weights",

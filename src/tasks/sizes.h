@@ -12,7 +12,7 @@
 JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation *evaluation,
                   int rollouts);
 
-enum { MEMORY_PARTS = 8 };
+enum { MEMORY_PARTS = 9 };
 
 typedef struct {
     const char *names[MEMORY_PARTS];
@@ -28,6 +28,7 @@ typedef struct {
     bool rollout, learner; // roles of the rank
     int learners;
     bool reference;
+    size_t loaded; // resident once the text side and the data sets were read
 } MemoryQuestion;
 
 // Memory of a rank, part by part.

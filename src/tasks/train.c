@@ -91,6 +91,7 @@ static int train_step(Training *training, int64_t step, Metrics *metrics)
     metrics_set(metrics, "timing_s/update_actor", published - updating);
     metrics_set(metrics, "timing_s/publish", clock_now() - published);
     metrics_set(metrics, "perf/time_per_step", clock_now() - since);
+    metrics_set(metrics, "perf/peak_rank_mib", (double)memory_peak() / 0x1p20);
     if (plan->step.algorithm->samples)
         record_samples(&training->record, &training->job, &training->dataset, &trees, step + 1);
     tree_list_free(&trees);

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -133,6 +132,7 @@ void training_table(Training *training)
     Job *job = &training->job;
     uint64_t weights = exchange_checksum(&job->world, job->collective, &job->parameters,
                                          training->learner.optimizer.master, job->staging);
+    double peak = group_maximum(&job->world.all, (double)memory_peak());
     if (!training->record.directory)
         return;
     const char *found[3];
@@ -152,14 +152,12 @@ void training_table(Training *training)
         bytes_free(&text);
     }
     say_times(training);
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
     record_say(&training->record,
                "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f "
                "weights=%016llx status=ok",
                (long long)training->state.step, reward, clock_now() - training->started,
-               (double)usage.ru_maxrss / 1024, (unsigned long long)weights);
+               peak / 0x1p20, (unsigned long long)weights);
 }
 
 static void say_left(const Training *training, int64_t step, char *text, size_t size)
