@@ -162,8 +162,14 @@ static void report(const StepSettings *settings, const LossSums *sums, double no
     metrics_set(metrics, "mismatch/ratio_mean", sums->ratio_sum / tokens);
 }
 
-static void report_work(const Plan *plan, const Phases *phases, Metrics *metrics)
+static void report_work(const Learner *learner, const Plan *plan, double scored_rows,
+                        const Phases *phases, Metrics *metrics)
 {
+    const ModelShape *shape = learner->model->shape;
+    group_sum(&learner->group, &scored_rows, 1);
+    double products = plan->products + scored_rows * (double)(shape->width * shape->vocabulary);
+    metrics_set(metrics, "perf/gflop_forward", 2e-9 * products);
+    metrics_set(metrics, "learner/scored_rows", scored_rows);
     metrics_set(metrics, "learner/rows", (double)plan->rows);
     metrics_set(metrics, "learner/trunk_repeats", (double)plan->trunk_repeats);
     metrics_set(metrics, "learner/micro_batches", (double)plan->count);
@@ -179,11 +185,13 @@ int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, in
 {
     LossContext context = {.algorithm = settings->algorithm, .settings = settings->loss};
     Phases phases = {0};
+    double scored_rows = 0;
     loss_count(&context, trees, count);
     Plan plan = plan_of(learner, trees, count);
     gradient_clear(&learner->gradient);
     for (int64_t b = 0; b < plan.count; b++) {
         plan_load(&plan, b, &learner->batch);
+        scored_rows += (double)learner->batch.scored_count;
         run_micro_batch(learner, settings, &context, &phases);
     }
     double since = clock_now();
@@ -194,7 +202,7 @@ int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, in
     phases.optimizer = lap(&since);
     sum_over_ranks(learner, &context.sums);
     report(settings, &context.sums, norm, rate, metrics);
-    report_work(&plan, &phases, metrics);
+    report_work(learner, &plan, scored_rows, &phases, metrics);
     plan_free(&plan);
     if (!isfinite(norm))
         return fail(EXIT_BUG, "the gradient's norm is not finite");

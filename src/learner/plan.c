@@ -126,8 +126,11 @@ void plan_make(Plan *plan, Tree *trees, int64_t count, const ModelShape *shape, 
 {
     *plan = (Plan){0};
     Placement placement = {0};
-    for (int64_t t = 0; t < count; t++)
+    for (int64_t t = 0; t < count; t++) {
+        Part whole = {.tree = &trees[t], .count = trees[t].branch_count};
+        plan->products += part_cost(&whole, shape);
         split_tree(&placement, &trees[t], shape, layout);
+    }
     assign(&placement, layout.size);
     plan->parts = allocate((size_t)placement.count, sizeof *plan->parts);
     plan->starts = allocate((size_t)placement.count + 1, sizeof *plan->starts);

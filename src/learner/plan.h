@@ -20,6 +20,7 @@ typedef struct {
     int64_t *starts;       // owned [count + 1]: first part of each micro-batch
     int64_t count;         // micro-batches, the same on every rank (the last ones may be empty)
     int64_t rows;          // rows of all ranks together
+    double products;       // multiply-adds of one pass through the layers, each trunk once
     int64_t trunk_repeats; // rows of trunks computed again because a tree was split
 } Plan;
 

@@ -65,8 +65,7 @@ static void sampled_trees(Training *training, const SessionSchedule *schedule, i
     metrics_set(metrics, "rollout/decode_rows", times.decode_rows);
 }
 
-// One step: sessions, responses, rewards, advantages, gradient, update, publication.
-static int train_step(Training *training, int64_t step, Metrics *metrics)
+int train_step(Training *training, int64_t step, Metrics *metrics)
 {
     Stage stage = training_stage(training, step);
     StagePlan *plan = &training->stages[stage];

@@ -41,6 +41,10 @@ char *training_path(const Training *training, const char *name);
 
 Stage training_stage(const Training *training, int64_t step);
 
+// One step (train.c): sessions, responses, rewards, advantages, gradient, update, publication.
+// Fills the metrics but for the evaluation's. Collective.
+int train_step(Training *training, int64_t step, Metrics *metrics);
+
 // The packed weights of all rollout ranks become those of the learner.
 void training_publish(Training *training);
 

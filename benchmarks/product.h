@@ -1,0 +1,53 @@
+// product.h - products of a layer, ours and oneDNN's, for benchmarks.
+//
+// Weights come in copies larger than the last-level cache together, as a model's layers are; ours
+// are packed and oneDNN's reordered to the form it asks for, outside the time.
+
+#ifndef L2A_BENCHMARKS_PRODUCT_H
+#define L2A_BENCHMARKS_PRODUCT_H
+
+#include <dnnl.h>
+
+#include "kernels/kernels.h"
+
+enum { MOST_COPIES = 64 };
+
+typedef enum { NT, NN, TN, INNER } Kind; // INNER: product_nt as oneDNN's inner product
+
+typedef struct {
+    Kind kind;
+    ElementType type;
+    int64_t m, n, k;       // of the layer: W [n, k], m rows
+    int copies;            // of the weights
+    float *x, *y;          // owned [m, k], [m, n]
+    float *c;              // owned: written
+    float *w[MOST_COPIES]; // owned [n, k]
+    Matrix packed[MOST_COPIES];
+} Layer;
+
+typedef struct {
+    dnnl_primitive_t primitive;
+    dnnl_memory_t source, target, weights[MOST_COPIES];
+} Peer;
+
+// A layer of random numbers. `kind` is one of NT, NN, TN.
+Layer layer_make(Kind kind, ElementType type, int64_t m, int64_t n, int64_t k);
+void layer_free(Layer *layer);
+
+// Our product with the turn's copy of the weights.
+void layer_run(const Layer *layer, int turn);
+
+// The same product as oneDNN computes it, as a matmul or (NT) as an inner product.
+Peer peer_make(const Layer *layer, Kind kind);
+void peer_free(Peer *peer, const Layer *layer);
+void peer_run(const Peer *peer, const Layer *layer, int turn);
+
+// The machine's matrix rate in GFLOP/s as this process's threads reach it: the product of 2,048
+// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways).
+typedef struct {
+    double ours, peer;
+} MatrixRate;
+
+MatrixRate matrix_rate(void);
+
+#endif
