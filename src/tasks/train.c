@@ -104,13 +104,21 @@ static bool due(int64_t every, int64_t step)
     return every > 0 && step % every == 0;
 }
 
+// Whether evaluations still find something better, as far as the settings ask.
+static bool patient(const Training *training)
+{
+    int64_t patience = training->settings->checkpoint.patience;
+    return patience == 0 || training->state.since_best < patience;
+}
+
 int task_train(const Settings *settings)
 {
     Training training;
     int status = training_open(&training, settings);
     bool stopped = false;
     Metrics metrics = {0};
-    for (int64_t step = training.state.step; status == 0 && step < training.total_steps; step++) {
+    for (int64_t step = training.state.step;
+         status == 0 && !stopped && patient(&training) && step < training.total_steps; step++) {
         bool better = false, last = step + 1 == training.total_steps;
         bool boundary = step + 1 == training.stages[STAGE_WARMUP].steps;
         metrics_clear(&metrics);
@@ -120,21 +128,21 @@ int task_train(const Settings *settings)
             status = train_step(&training, step, &metrics);
         if (status != 0)
             break;
-        if (last || boundary)
-            training_evaluate(&training, last ? "final" : "warm-up", &metrics, &better);
-        else if (due(settings->evaluate.every, step + 1))
-            training_evaluate(&training, NULL, &metrics, &better);
+        if (last || boundary || due(settings->evaluate.every, step + 1))
+            training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
+                              &better);
         training_say_step(&training, step, &metrics);
         record_metrics(&training.record, &metrics);
-        bool patient = settings->checkpoint.patience == 0 ||
-                       training.state.since_best < settings->checkpoint.patience;
         stopped = training_stop_wanted(&training) && !last;
-        if (last || boundary || better || stopped || !patient ||
+        if (last || boundary || better || stopped || !patient(&training) ||
             due(settings->checkpoint.every, step + 1))
             training_checkpoint(&training, better);
-        if (stopped || !patient)
-            break;
     }
+    if (status == 0 && !patient(&training))
+        record_say(&training.record,
+                   "stopped early: the last %lld evaluations were no better than "
+                   "that of step %lld",
+                   (long long)training.state.since_best, (long long)training.state.best_step);
     if (status == 0 && !stopped)
         training_table(&training);
     metrics_free(&metrics);

@@ -56,7 +56,7 @@ int training_enter_main(Training *training);
 void training_checkpoint(Training *training, bool is_best);
 
 // Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
-// result under RUN/evaluation-NAME.json if `name` is not NULL. Collective.
+// result under RUN/evaluation-NAME.json, in the place of an earlier one. Collective.
 void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
 
 // Prints the table of the kept evaluations (start, warm-up, final) and the RESULT line. Collective.

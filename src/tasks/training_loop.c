@@ -79,7 +79,7 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
                "%.3f, %.1f s",
                (long long)training->state.step, reward->value, reward->low, reward->high,
                (long long)reward->n, result.expert_loss, result.seconds);
-    if (name && world_speaks(&training->job.world)) {
+    if (world_speaks(&training->job.world)) {
         Bytes file = {0};
         bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, name);
         if (evaluation_file_write(file.data, &result) != 0)
