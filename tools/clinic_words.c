@@ -25,6 +25,14 @@ const Part clinic_symptoms[CLINIC_PARTS] = {
      {{"weight", {"light", "crushing"}},
       {"posture", {"standing", "lying"}},
       {"tempo", {"rising", "falling"}}}},
+    {"tingling",
+     {{"spread", {"patchy", "whole"}},
+      {"season", {"summer", "winter"}},
+      {"fingers", {"single", "several"}}}},
+    {"stiffness",
+     {{"stretch", {"painful", "pleasant"}},
+      {"bend", {"partial", "full"}},
+      {"bath", {"soothing", "useless"}}}},
 };
 
 const Part clinic_sites[CLINIC_PARTS] = {
@@ -54,6 +62,14 @@ const Part clinic_sites[CLINIC_PARTS] = {
      {{"joint", {"clicking", "locking"}},
       {"walking", {"shaky", "brisk"}},
       {"kneecap", {"shifting", "fixed"}}}},
+    {"nose",
+     {{"smell", {"faint", "lost"}},
+      {"drip", {"runny", "blocked"}},
+      {"sneeze", {"rare", "frequent"}}}},
+    {"hip",
+     {{"stride", {"limping", "even"}},
+      {"sleep", {"broken", "sound"}},
+      {"chair", {"deep", "upright"}}}},
 };
 
 int clinic_attribute_count(const Part *part)

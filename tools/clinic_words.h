@@ -9,7 +9,7 @@
 #define L2A_TOOLS_CLINIC_WORDS_H
 
 enum {
-    CLINIC_PARTS = 6,    // symptoms, and sites
+    CLINIC_PARTS = 8,    // symptoms, and sites
     PART_ATTRIBUTES = 4, // most of one part
     COMPLAINT_ATTRIBUTES = 8,
     ATTRIBUTE_VALUES = 2,

@@ -61,9 +61,10 @@ double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
         .epsilon = (float)settings->epsilon,
         // As PyTorch's clip_grad_norm_: limit / (norm + 1e-6), at most 1.
         .gradient_scale = limit > 0 && norm > limit ? (float)(limit / (norm + 1e-6)) : 1,
-        .correction1 = (float)(1 - math_pow(settings->beta1, t)),
-        .correction2 = (float)(1 - math_pow(settings->beta2, t)),
     };
+    // Of the betas that the kernel computes with: then a constant gradient has the mean it should.
+    adamw.correction1 = (float)(1 - math_pow((double)adamw.beta1, t));
+    adamw.correction2 = (float)(1 - math_pow((double)adamw.beta2, t));
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
         adamw.weight_decay = piece.tensor->rows > 0 ? (float)settings->weight_decay : 0;

@@ -1,12 +1,13 @@
 #!/bin/sh
 # The same bits everywhere: 10 warm-up and 20 GRPO steps of the embedded default on 2 ranks end with
 # the committed checksum of the weights, on every vector width of this machine, with 1 and 2 threads;
-# the plain loop does 1 + 2 steps against a second value. A commit that moves a value says why.
+# the plain loop and a build with the address and undefined-behaviour sanitisers do 1 + 2 steps
+# against a second value. A commit that moves a value says why.
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
-long=0858d43b957e6dd3
-short=d7bb324faad74fcd
+long=282875ce340873b9
+short=7c49700066e9d204
 clinic_data data/clinic --sessions 120 --test 8
 tiny='--set warmup.batch_contexts=4 --set train.batch_contexts=4 --set rollout.group_size=2'
 run_bits() {
@@ -36,3 +37,11 @@ done
 # shellcheck disable=SC2086
 LEARN2ASK_ISA=plain run_bits short-plain 1 2 $tiny
 expect_equal "1 + 2 steps, plain" "$(clinic_weights short-plain)" "$short"
+
+cmake -S "$tree" --preset asan -B "$build/asan" >/dev/null
+cmake --build "$build/asan" --target learn2ask >asan.log 2>&1 || die "$(tail -n 20 asan.log)"
+build=$build/asan
+export ASAN_OPTIONS=detect_leaks=0 # Open MPI's
+# shellcheck disable=SC2086
+run_bits short-asan 1 2 $tiny
+expect_equal "1 + 2 steps, with sanitisers" "$(clinic_weights short-asan)" "$short"
