@@ -189,7 +189,8 @@ const SettingRow settings_table[] = {
     PATH(prepare, input, "JSON lines of sessions."),
     PATH(prepare, output, "JSON lines of samples, to be written."),
     PATH(prepare, processed,
-         "Their longer form with the rest of each session; without it not written."),
+         "Their longer form with the rest of each session, which sft needs; not written without "
+         "it."),
     PATH(prepare, info_sets,
          "JSON lines with cid and info_set; without it the input's own fields are taken."),
     FLAG(prepare, round_context, "no",

@@ -143,9 +143,10 @@ int task_train(const Settings *settings)
                    "stopped early: the last %lld evaluations were no better than "
                    "that of step %lld",
                    (long long)training.state.since_best, (long long)training.state.best_step);
-    if (status == 0 && !stopped)
+    int code = status == 0 ? training_exit_status(&training, !stopped) : (int)fail_code();
+    if (code == EXIT_DONE)
         training_table(&training);
     metrics_free(&metrics);
     training_close(&training);
-    return status != 0 ? (int)fail_code() : stopped ? EXIT_AGAIN : EXIT_DONE;
+    return code;
 }

@@ -190,7 +190,7 @@ int training_open(Training *training, const Settings *settings)
                     job->world.first[ROLE_LEARNER]);
     if (group_agree(&job->world.all, open_record(training)) != 0)
         return -1;
-    training->first_step = training->state.step;
+    training->first_step = training->saved = training->state.step;
     say_start(training);
     training_publish(training);
     return evaluate_start(training);

@@ -27,6 +27,7 @@ typedef struct {
     Metrics times; // seconds by phase, of this start of the program
     double started;
     int64_t first_step; // of this start of the program
+    int64_t saved;      // step of the newest checkpoint; on learner ranks
 } Training;
 
 // Opens everything and resumes where the run stopped. Collective.
@@ -54,6 +55,11 @@ int training_enter_main(Training *training);
 // Writes a checkpoint of the state; collective. A failure is reported as a warning: the run goes
 // on and tries again at the next interval.
 void training_checkpoint(Training *training, bool is_best);
+
+// The exit status of a run that ended in good order, `finished` or asked to stop. Steps that no
+// checkpoint holds must be done again: EXIT_AGAIN, and EXIT_NO_PROGRESS where this start of the
+// program saved none at all. Collective.
+int training_exit_status(const Training *training, bool finished);
 
 // Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
 // result under RUN/evaluation-NAME.json, in the place of an earlier one. Collective.

@@ -58,9 +58,30 @@ void training_checkpoint(Training *training, bool is_best)
                  fail_message());
         return;
     }
+    training->saved = training->state.step;
     record_say(&training->record, "checkpoint step %lld, %.1f s", (long long)training->state.step,
                clock_now() - since);
     record_series(&training->record);
+}
+
+int training_exit_status(const Training *training, bool finished)
+{
+    const Group *all = &training->job.world.all;
+    bool learns = training->job.world.has[ROLE_LEARNER];
+    bool unsaved = learns && training->saved < training->state.step;
+    bool gained = learns && training->saved > training->first_step;
+    if (group_maximum(all, unsaved) == 0)
+        return finished ? EXIT_DONE : EXIT_AGAIN;
+    if (group_maximum(all, gained) > 0) {
+        if (world_speaks(&training->job.world))
+            warn("steps %lld to %lld are in no checkpoint; starting the same command again does "
+                 "them again",
+                 (long long)training->saved + 1, (long long)training->state.step);
+        return EXIT_AGAIN;
+    }
+    fail(EXIT_NO_PROGRESS, "this start could write no checkpoint (see the warnings above), so "
+                           "starting again would do the same steps again");
+    return EXIT_NO_PROGRESS;
 }
 
 void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)

@@ -9,8 +9,11 @@ clinic_data data/clinic --sessions 60 --test 6
 settings="--set warmup.epochs=0 --set warmup.steps=12 --set train.steps=12 --set checkpoint.every=4
     --set train.batch_contexts=16 --set rollout.group_size=4 --set algorithm.kl_coefficient=0.01"
 train() {
+    ranks=$1
+    run=$2
+    shift 2
     # shellcheck disable=SC2086 # one word a setting
-    clinic_train "$@" $settings
+    clinic_train "$ranks" "$run" $settings "$@"
 }
 train 2 whole --set evaluate.file='' || die "$(tail -n 5 whole.log)"
 whole=$(clinic_weights whole)
@@ -52,3 +55,18 @@ rm more/step-000024.h5 more/LATEST
 train 4 more --set evaluate.file='' || die "$(tail -n 5 more.log)"
 grep -q 'resumed' more.log || die 'four ranks did not resume what two began'
 echo "four ranks went on with a run of two: $(clinic_weights more)"
+
+# A directory in the place of the last checkpoint: it cannot be written. The first start saves the
+# steps before it, the second nothing.
+cp -r whole blocked
+rm blocked/step-000024.h5
+mkdir blocked/step-000024.h5
+for expected in 75 76; do
+    status=0
+    train 2 blocked --set evaluate.file='' --set checkpoint.every=1 || status=$?
+    expect_equal 'exit status without the last checkpoint' "$status" $expected
+done
+grep -q '^error: this start could write no checkpoint' blocked.log || die "$(tail -n 5 blocked.log)"
+rmdir blocked/step-000024.h5
+train 2 blocked --set evaluate.file='' --set checkpoint.every=1 || die "$(tail -n 5 blocked.log)"
+expect_equal 'after room was made' "$(clinic_weights blocked)" "$whole"
