@@ -164,6 +164,7 @@ static int evaluate_start(Training *training)
     Metrics metrics = {0};
     bool better;
     metrics_set(&metrics, "step", 0);
+    record_say(&training->record, "evaluation before the first step");
     training_evaluate(training, "start", &metrics, &better);
     record_metrics(&training->record, &metrics);
     metrics_free(&metrics);
@@ -199,7 +200,7 @@ int training_open(Training *training, const Settings *settings)
 void training_close(Training *training)
 {
     record_close(&training->record);
-    metrics_free(&training->times);
+    metrics_free(&training->totals);
     run_directory_close(training->run);
     learner_free(&training->learner);
     state_owner_free(&training->owner);

@@ -23,8 +23,8 @@ typedef struct {
     StateOwner owner;  // on learner ranks
     RunDirectory *run; // owned, on learner ranks
     RunState state;
-    Record record; // on the rank that speaks
-    Metrics times; // seconds by phase, of this start of the program
+    Record record;  // on the rank that speaks
+    Metrics totals; // of this start of the program: seconds by phase, rows of trees
     double started;
     int64_t first_step; // of this start of the program
     int64_t saved;      // step of the newest checkpoint; on learner ranks

@@ -117,14 +117,37 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
     }
 }
 
-static void add_times(Metrics *times, const Metrics *metrics)
+static void add(Metrics *totals, const char *name, double value)
 {
-    for (int64_t i = 0; i < metrics->count; i++) {
-        const Metric *metric = &metrics->list[i];
-        double before = metrics_get(times, metric->name);
-        if (strncmp(metric->name, "timing_s/", 9) == 0)
-            metrics_set(times, metric->name, metric->value + (isnan(before) ? 0 : before));
-    }
+    double before = metrics_get(totals, name);
+    if (!isnan(value))
+        metrics_set(totals, name, value + (isnan(before) ? 0 : before));
+}
+
+static void add_step(Metrics *totals, const Metrics *metrics)
+{
+    static const char *const counts[] = {"tree/rows", "tree/forced_tokens",
+                                         "learner/trunk_repeats"};
+    for (int64_t i = 0; i < metrics->count; i++)
+        if (strncmp(metrics->list[i].name, "timing_s/", 9) == 0)
+            add(totals, metrics->list[i].name, metrics->list[i].value);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        add(totals, counts[i], metrics_get(metrics, counts[i]));
+    add(totals, "tree/independent",
+        metrics_get(metrics, "tree/rows") * metrics_get(metrics, "tree/independent_over_rows"));
+}
+
+// What computing sessions as trees saved.
+static void say_trees(const Training *training)
+{
+    double rows = metrics_get(&training->totals, "tree/rows");
+    if (rows > 0)
+        record_say(&training->record,
+                   "sampled trees    %.0f rows, %.2f times fewer than independent sequences; %.0f "
+                   "forced tokens, %.0f rows of repeated trunks\n",
+                   rows, metrics_get(&training->totals, "tree/independent") / rows,
+                   metrics_get(&training->totals, "tree/forced_tokens"),
+                   metrics_get(&training->totals, "learner/trunk_repeats"));
 }
 
 // Phases of the step loop; gen and update_actor hold the indented ones below them.
@@ -139,7 +162,7 @@ static void say_times(const Training *training)
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         char name[64];
         snprintf(name, sizeof name, "timing_s/%s", phases[i] + strspn(phases[i], " "));
-        double seconds = metrics_get(&training->times, name);
+        double seconds = metrics_get(&training->totals, name);
         if (!isnan(seconds))
             record_say(&training->record, "%-16s %10.2f %6.1f %%", phases[i], seconds,
                        100 * seconds / wall);
@@ -173,6 +196,7 @@ void training_table(Training *training)
         bytes_free(&text);
     }
     say_times(training);
+    say_trees(training);
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
     record_say(&training->record,
                "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f "
@@ -193,7 +217,7 @@ static void say_left(const Training *training, int64_t step, char *text, size_t 
 void training_say_step(Training *training, int64_t step, const Metrics *metrics)
 {
     char left[32];
-    add_times(&training->times, metrics);
+    add_step(&training->totals, metrics);
     say_left(training, step, left, sizeof left);
     if (!training->stages[training_stage(training, step)].step.algorithm->samples) {
         record_say(
