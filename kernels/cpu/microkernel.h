@@ -35,6 +35,8 @@ typedef struct {
 // Each of the two headers has:
 //
 //   TILE_ROWS, PANEL
+//   DEPTH_BLOCK     k of a panel's block, and
+//   ROW_BLOCK       rows of a's block that fit into the caches beside it
 //   void tile_panel(int rows, int panels, ElementType type, const Tile *tile)  PANEL columns each
 //   void tile_block(int rows, int panels, ElementType type, const Tile *tile)  BLOCK columns each
 //       rows in [1, TILE_ROWS]; panels: 1 or tile_panels(rows)

@@ -5,7 +5,7 @@
 #ifndef L2A_KERNELS_CPU_MICROKERNEL_PLAIN_H
 #define L2A_KERNELS_CPU_MICROKERNEL_PLAIN_H
 
-enum { TILE_ROWS = 6, PANEL = 16 };
+enum { TILE_ROWS = 6, PANEL = 16, DEPTH_BLOCK = 320, ROW_BLOCK = 120 };
 
 static inline void tile_block(int rows, int panels, ElementType type, const Tile *tile)
 {

@@ -13,6 +13,7 @@
 #if defined(L2A_ISA_avx512)
 
 enum { TILE_ROWS = 14, PANEL = 32, REGISTER = 16 };
+enum { DEPTH_BLOCK = 640, ROW_BLOCK = 224 }; // 80 and 560 KiB: L2 has 1 MiB or more
 typedef __m512 Register;
 
 #define TILE_ROW_CASES(CASE)                                                                       \
@@ -49,6 +50,7 @@ static inline Lanes bf16_load(const uint16_t *from)
 #else
 
 enum { TILE_ROWS = 6, PANEL = 16, REGISTER = 8 };
+enum { DEPTH_BLOCK = 320, ROW_BLOCK = 120 }; // 20 and 150 KiB: in L1 and L2
 typedef __m256 Register;
 
 #define TILE_ROW_CASES(CASE) CASE(4) CASE(5) CASE(6)
@@ -126,6 +128,8 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
 {
     const Tile tile = *given;
     const int width = panels * registers;
+    // Few rows wait for memory anyway, and more requests would only queue up.
+    const int fetched = rows > 3 ? registers * REGISTER * (type == TYPE_BF16 ? 2 : 4) : 64;
     Register sum[TILE_ROWS][TILE_REGISTERS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
@@ -144,8 +148,11 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
     for (int64_t k = 0; k < tile.depth; k++) {
         tile_step(rows, panels, registers, type, &tile, a, b, sum);
 #pragma GCC unroll 4
-        for (int p = 0; p < panels; p++)
-            _mm_prefetch(ahead + p * tile.ahead_panel, _MM_HINT_T1);
+        for (int p = 0; p < panels; p++) {
+#pragma GCC unroll 2
+            for (int line = 0; line < fetched; line += 64)
+                _mm_prefetch(ahead + p * tile.ahead_panel + line, _MM_HINT_T1);
+        }
         a += tile.a_step;
         b += tile.b_step;
         ahead += tile.ahead_step;

@@ -2,7 +2,7 @@
 //
 // A product is c [rows, columns] (+)= a b, its columns cut into panels. Threads share a grid of
 // rows by panels of c. Within a share the chains are cut into depth blocks so that a panel's block
-// stays in the first-level cache, and rows into blocks that stay in the second; at a cut the sums
+// stays in a near cache, and rows into blocks that stay in the second-level one; at a cut the sums
 // rest in c as fp32, which changes no bit. What varies between the three is where a's elements lie
 // and how b's panels come about: product_nt reads them in place, the others build them block by
 // block.
@@ -14,10 +14,9 @@
 #include "kernels/cpu/packed.h"
 
 enum {
-    DEPTH_BLOCK = 320,          // a panel's block: 20 KiB
-    ROW_BLOCK = 120,            // a's block: 150 KiB
     PANEL_BLOCK = 1024 / PANEL, // panels built at a time
-    COPY_PANELS = 12,           // from how many panels on copying a's block pays
+    COPY_DEPTH = 32,            // k copied at a time where each lies apart
+    COPY_COLUMNS = 192,         // of b from which on copying a's block pays
     PARALLEL_WORK = 100000,     // multiply-adds below which one thread is faster
 };
 
@@ -108,22 +107,32 @@ static void part_copy_rows(const Product *product, Part *part, Range depth, floa
     part->a = scratch;
 }
 
-// Where rows of `a` are columns in memory: tile by tile, and in a tile k by k.
+// Rows [rows) of a's block, k in [depth): k by k.
+static void tile_copy_columns(const Product *product, Range rows, Range depth, float *to)
+{
+    const float *from = product->a + depth.first * product->a_step + rows.first;
+    if (rows.count == TILE_ROWS) { // a length known here is a few moves
+        for (int64_t k = 0; k < depth.count; k++)
+            memcpy(to + k * TILE_ROWS, from + k * product->a_step, TILE_ROWS * sizeof *to);
+    } else {
+        for (int64_t k = 0; k < depth.count; k++)
+            for (int64_t i = 0; i < rows.count; i++)
+                to[k * rows.count + i] = from[k * product->a_step + i];
+    }
+}
+
+// Where rows of `a` are columns in memory: tile by tile, and in a tile k by k. A few k of all tiles
+// at a time, since each k may lie in a page of its own.
 static void part_copy_columns(const Product *product, Part *part, Range depth, float *scratch)
 {
     const Shares tiles = part->tiles;
-    for (int64_t t = 0; t < tiles.parts; t++) {
-        Range rows = shares_at(&tiles, t);
-        const float *from =
-            product->a + depth.first * product->a_step + part->rows.first + rows.first;
-        float *to = scratch + rows.first * depth.count;
-        if (rows.count == TILE_ROWS) {
-            for (int64_t k = 0; k < depth.count; k++)
-                memcpy(to + k * TILE_ROWS, from + k * product->a_step, TILE_ROWS * sizeof *to);
-        } else {
-            for (int64_t k = 0; k < depth.count; k++)
-                for (int64_t i = 0; i < rows.count; i++)
-                    to[k * rows.count + i] = from[k * product->a_step + i];
+    for (int64_t k = 0; k < depth.count; k += COPY_DEPTH) {
+        Range few = range_piece(depth, depth.first + k, COPY_DEPTH);
+        for (int64_t t = 0; t < tiles.parts; t++) {
+            Range rows = shares_at(&tiles, t);
+            float *to = scratch + rows.first * depth.count + k * rows.count;
+            rows.first += part->rows.first;
+            tile_copy_columns(product, rows, few, to);
         }
     }
     part->a = scratch;
@@ -150,7 +159,7 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
         part.a_step = product->a_step;
         if (product->a_step != 1)
             part_copy_columns(product, &part, depth, scratch);
-        else if (panels.count >= COPY_PANELS && part.rows.count > 4 * TILE_ROWS)
+        else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > 4 * TILE_ROWS)
             part_copy_rows(product, &part, depth, scratch);
         part_compute(product, &part);
     }
