@@ -1,7 +1,6 @@
 // bench_step.c - one GRPO step against what the machine's matrix rate allows.
 //
-//     . jobs/mpi.sh; OMP_NUM_THREADS=1 mpirun -n 2 bench_step INPUT.ini RUN [--set
-//     section.key=value]...
+//     OMP_NUM_THREADS=1 mpirun -n 2 bench_step INPUT.ini RUN [--set section.key=value]...
 //
 // Runs STEPS steps of the input in a new run directory RUN, all responses forced to full length,
 // without warm-up, evaluation and checkpoints. Ideal: operations / matrix rate. Matrix rate: the
@@ -86,7 +85,7 @@ static int run(const Settings *settings)
             print_step(&metrics, rate, step + 1);
         fflush(stdout);
     }
-    if (training.job.world.all.rank == 0)
+    if (status == 0 && training.job.world.all.rank == 0)
         printf("%s, %d ranks; matrix rate %.1f GFLOP/s: ours %.1f, oneDNN %.1f\n",
                training.job.kernels->name, training.job.world.all.size,
                rate.ours > rate.peer ? rate.ours : rate.peer, rate.ours, rate.peer);
