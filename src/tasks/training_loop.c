@@ -195,8 +195,10 @@ void training_table(Training *training)
         record_say(&training->record, "\n%s", text.data);
         bytes_free(&text);
     }
-    say_times(training);
-    say_trees(training);
+    if (training->state.step > training->first_step) {
+        say_times(training);
+        say_trees(training);
+    }
     double reward = count > 0 ? results[count - 1].scores.values[SCORE_TOTAL_REWARD].value : NAN;
     record_say(&training->record,
                "RESULT steps=%lld reward=%.4f seconds=%.1f peak_rank_mib=%.0f "
