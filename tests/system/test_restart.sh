@@ -39,6 +39,22 @@ while [ "$trial" -le "$trials" ]; do
     [ "$(clinic_journal $run)" = "$(clinic_journal whole)" ] || die "trial $trial: another journal"
     trial=$((trial + 1))
 done
+# One rank is killed: the launcher ends the others, none stays behind, and the same command goes on.
+train 2 lost --set evaluate.file='' &
+job=$!
+until [ -s lost/metrics.jsonl ]; do
+    kill -0 $job 2>/dev/null || die "ended before its first step: $(tail -n 5 lost.log)"
+    sleep 0.1
+done
+pkill -9 -n -f 'learn2ask train .*run.directory=lost ' || die 'no rank to kill'
+status=0
+wait $job || status=$?
+[ $status -ne 0 ] || die 'a job that lost a rank ended with status 0'
+! pgrep -f 'learn2ask train .*run.directory=lost ' || die 'a rank outlived its job'
+echo "status of a job that lost a rank: $status"
+train 2 lost --set evaluate.file='' || die "$(tail -n 5 lost.log)"
+expect_equal 'after a lost rank' "$(clinic_weights lost)" "$whole"
+
 train 2 watched --set evaluate.every=3 || die "$(tail -n 5 watched.log)"
 expect_equal 'evaluated every 3 steps' "$(clinic_weights watched)" "$whole"
 
