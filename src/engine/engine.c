@@ -100,9 +100,10 @@ static void record(Run *run, Live *live, int32_t token, float logprob)
         seen_add(&live->seen, token);
 }
 
-static bool has_ended(const Run *run, const Branch *branch)
+static bool has_ended(const Run *run, const Live *live)
 {
-    return branch->finished || branch->count >= run->generation->max_response_tokens;
+    const Branch *branch = live->branch;
+    return branch->finished || branch->count - live->first >= run->generation->max_response_tokens;
 }
 
 static double uniform_of(const Generation *generation, const Live *live)
@@ -113,6 +114,8 @@ static double uniform_of(const Generation *generation, const Live *live)
                                .session = (uint32_t)live->tree->session,
                                .round = (uint32_t)live->branch->round,
                                .sample = (uint32_t)live->branch->repeat,
+                               .completion = (uint32_t)live->branch->completion,
+                               .attempt = (uint32_t)live->branch->attempt,
                                .position = (uint32_t)live->branch->count});
 }
 
@@ -215,14 +218,14 @@ typedef struct {
     int64_t shared, shared_length, own; // as in Span
 } Stretch;
 
-// Branches that need a row of a trunk: those attached behind it without forced tokens.
+// Branches that need a row of a trunk: those attached behind it without tokens of their own.
 static void wait_for_trunk(Run *run, const Part *part, Live *live, int64_t first, int64_t count,
                            int64_t row)
 {
     for (int32_t b = 0; b < part->count; b++) {
         const Branch *branch = live[b].branch;
         int64_t last = branch->attach - 1;
-        if (branch->forced == 0 && last >= first && last < first + count)
+        if (branch->forced + branch->count == 0 && last >= first && last < first + count)
             wait_for_row(run, &live[b], row + last - first);
     }
 }
@@ -265,7 +268,7 @@ static void prefill(Run *run)
         add_stretch(run, trunk, part, live);
         for (int32_t b = 0; b < part->count; b++, live++) {
             Stretch forced = {.tokens = live->branch->tokens,
-                              .count = live->branch->forced,
+                              .count = live->branch->forced + live->branch->count,
                               .position = live->branch->attach,
                               .shared = live->trunk_slot,
                               .shared_length = live->branch->attach,
@@ -281,10 +284,14 @@ static void drop_ended(Run *run)
     Wave *wave = &run->wave;
     int64_t kept = 0;
     for (int64_t i = 0; i < wave->live_count; i++) {
-        if (has_ended(run, wave->live[i].branch))
-            seen_free(&wave->live[i].seen);
-        else
-            wave->live[kept++] = wave->live[i];
+        Live *live = &wave->live[i];
+        if (!has_ended(run, live)) {
+            wave->live[kept++] = *live;
+            continue;
+        }
+        seen_free(&live->seen);
+        if (run->generation->ended)
+            run->generation->ended(run->generation->context, live->tree, live->branch);
     }
     wave->live_count = kept;
 }

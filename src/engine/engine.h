@@ -18,10 +18,14 @@ typedef struct {
     bool forced_length;        // never end early
     const int32_t *end_tokens; // borrowed
     int64_t end_token_count;
-    // Draws: session, round, repeat and position come from the branch.
+    // Draws: session comes from the tree, round, repeat, completion, attempt and position from the
+    // branch.
     uint64_t seed;
     Purpose purpose;
     uint32_t step;
+    // Told of every branch as it ends; the order depends on the caches. NULL: nobody.
+    void (*ended)(void *context, Tree *tree, Branch *branch);
+    void *context; // borrowed
 } Generation;
 
 typedef struct {
@@ -51,9 +55,9 @@ void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t r
 void engine_free(Engine *engine);
 size_t engine_bytes(const Model *model, int64_t rows, int64_t slots);
 
-// Samples the response of every branch (count = 0 on entry, room for max_response_tokens): fills
-// tokens, logprobs, scored, count and finished. A branch that does not fit alone into the caches is
-// a broken precondition.
+// Samples a completion of every branch behind the `count` tokens that it has (room for
+// max_response_tokens more): fills tokens, logprobs, scored, count and finished. A branch that does
+// not fit alone into the caches is a broken precondition.
 void engine_generate(Engine *engine, Tree *trees, int64_t count, const Generation *generation);
 
 #endif

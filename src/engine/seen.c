@@ -19,7 +19,7 @@ void seen_add_context(Seen *seen, const Tree *tree, const Branch *branch)
 {
     for (int32_t i = 0; i < branch->attach; i++)
         seen_add(seen, tree->trunk[i]);
-    for (int32_t i = 0; i < branch->forced; i++)
+    for (int32_t i = 0; i < branch->forced + branch->count; i++)
         seen_add(seen, branch->tokens[i]);
 }
 

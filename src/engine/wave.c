@@ -4,7 +4,7 @@
 
 static int64_t branch_slots(const Branch *branch, int32_t max_response_tokens)
 {
-    return slots_aligned(branch->forced + max_response_tokens);
+    return slots_aligned(branch->forced + branch->count + max_response_tokens);
 }
 
 static int64_t slots_needed(const Part *part, int32_t max_response_tokens)
@@ -23,8 +23,11 @@ static void add_live(Wave *wave, const Part *part, int32_t max_response_tokens)
         Branch *branch = &part->tree->branches[b];
         grow((void **)&wave->live, &wave->live_capacity, (size_t)wave->live_count + 1,
              sizeof *wave->live);
-        wave->live[wave->live_count++] = (Live){
-            .tree = part->tree, .branch = branch, .trunk_slot = trunk_slot, .slot = wave->slots};
+        wave->live[wave->live_count++] = (Live){.tree = part->tree,
+                                                .branch = branch,
+                                                .trunk_slot = trunk_slot,
+                                                .slot = wave->slots,
+                                                .first = branch->count};
         wave->slots += branch_slots(branch, max_response_tokens);
     }
 }

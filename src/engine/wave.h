@@ -11,6 +11,7 @@ typedef struct {
     Tree *tree;     // borrowed
     Branch *branch; // borrowed
     int64_t trunk_slot, slot;
+    int32_t first; // tokens of the branch before this completion
     Seen seen; // filled when there is a penalty
 } Live;
 

@@ -113,8 +113,9 @@ Piece parameters_piece(const Parameters *parameters, int64_t index)
     };
 }
 
+// Into `values`, where element `base` of the flat arrays lies first.
 static int load_tensor(const Parameters *parameters, int64_t index, const SafetensorsSet *set,
-                       float *values)
+                       float *values, int64_t base)
 {
     const TensorPlace *tensor = &parameters->tensors[index];
     int64_t found = safetensors_find(set, tensor->name);
@@ -130,22 +131,53 @@ static int load_tensor(const Parameters *parameters, int64_t index, const Safete
     Piece piece = parameters_piece(parameters, index);
     if (piece.count == 0)
         return 0;
-    return safetensors_read_f32(set, found, piece.first, piece.count, values + piece.local);
+    return safetensors_read_f32(set, found, piece.first, piece.count, values + piece.local - base);
+}
+
+static SafetensorsSet *open_whole(const Parameters *parameters, const char *path)
+{
+    SafetensorsSet *set = safetensors_open(path);
+    if (!set)
+        return NULL;
+    bool spare_head = parameters->shape.tied && safetensors_find(set, "lm_head.weight") >= 0;
+    int64_t extra = safetensors_count(set) - parameters->tensor_count - (spare_head ? 1 : 0);
+    if (extra <= 0)
+        return set; // a missing one is named when it is asked for
+    safetensors_close(set);
+    fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes", (long long)extra);
+    fail_context("%s", path);
+    return NULL;
 }
 
 int parameters_load(const Parameters *parameters, const char *path, float *values)
 {
-    SafetensorsSet *set = safetensors_open(path);
+    SafetensorsSet *set = open_whole(parameters, path);
     if (!set)
         return -1;
     int status = 0;
     for (int64_t i = 0; i < parameters->tensor_count && status == 0; i++)
-        status = load_tensor(parameters, i, set, values);
-    bool spare_head = parameters->shape.tied && safetensors_find(set, "lm_head.weight") >= 0;
-    int64_t extra = safetensors_count(set) - parameters->tensor_count - (spare_head ? 1 : 0);
-    if (status == 0 && extra != 0)
-        status =
-            fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes", (long long)extra);
+        status = load_tensor(parameters, i, set, values, 0);
+    safetensors_close(set);
+    return status == 0 ? 0 : fail_context("%s", path);
+}
+
+int parameters_stream(const Parameters *parameters, const char *path, ParametersTake *take,
+                      void *context)
+{
+    SafetensorsSet *set = open_whole(parameters, path);
+    if (!set)
+        return -1;
+    int status = 0;
+    float *flat = allocate((size_t)parameters->largest, sizeof *flat);
+    for (int64_t u = 0; u < parameters->unit_count && status == 0; u++) {
+        const Unit *unit = &parameters->units[u];
+        memset(flat, 0, (size_t)unit->shard.padded * sizeof *flat);
+        for (int64_t i = 0; i < unit->tensor_count && status == 0; i++)
+            status = load_tensor(parameters, unit->first_tensor + i, set, flat, unit->local_offset);
+        if (status == 0)
+            take(context, u, flat);
+    }
+    release(flat);
     safetensors_close(set);
     return status == 0 ? 0 : fail_context("%s", path);
 }

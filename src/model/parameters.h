@@ -55,6 +55,12 @@ Piece parameters_piece(const Parameters *parameters, int64_t index);
 // tensor must be there in the right shape; an extra lm_head.weight of a tied model is ignored.
 int parameters_load(const Parameters *parameters, const char *path, float *values);
 
+// Reads the same unit by unit for a model that never learns: `take` gets each unit's fp32 values
+// [padded elements], borrowed until it returns. `parameters` are of one rank.
+typedef void ParametersTake(void *context, int64_t unit, const float *flat);
+int parameters_stream(const Parameters *parameters, const char *path, ParametersTake *take,
+                      void *context);
+
 // Random start: matrices normal(0, initializer_range), those that write to the residual stream
 // divided by sqrt(2 layers); norms 1; biases 0. Independent of the number of ranks.
 void parameters_randomise(const Parameters *parameters, uint64_t seed, float *values);

@@ -20,6 +20,8 @@ typedef struct {
     uint8_t *scored;  // owned [count]: 1 where the token takes part in the loss
     int32_t sample;   // index of the sample in its sample set
     int32_t repeat;   // which of the group's responses
+    int32_t completion; // of a response in several turns: which one comes next, from 0
+    int32_t attempt;    // of a question that is asked again: which one this is, from 0
     int32_t round;    // of the sample, from 1
     int32_t finished; // ended by an end token, not by the length limit
     float decision, content, format, reward, advantage;

@@ -1,0 +1,69 @@
+// speaker.h - a model of our own that answers chat questions: whole on this rank, never trained.
+//
+// A judge or an extractor has its own architecture, tokenizer and chat template, whatever the
+// policy's are. Questions of one trunk share their common beginning: it is computed once. What a
+// question is answered with does not depend on the questions beside it, nor on the rank.
+
+#ifndef L2A_ASK_SPEAKER_H
+#define L2A_ASK_SPEAKER_H
+
+#include "engine/engine.h"
+#include "text/chat.h"
+
+typedef struct {
+    const char *path; // Hugging Face directory; borrowed
+    const char *chat; // see chat_open
+    bool thinking;
+    ElementType type;          // of packed weights and caches
+    int64_t max_prompt_tokens; // a longer question is not put
+    int64_t max_answer_tokens;
+    int64_t cache_tokens; // positions held at once; 0: SPEAKER_SLOTS
+} SpeakerSettings;
+
+enum { SPEAKER_ROWS = 512, SPEAKER_SLOTS = 32768 };
+
+typedef struct {
+    SpeakerSettings settings;
+    Tokenizer *tokenizer; // owned
+    Chat *chat;           // owned
+    ModelShape shape;
+    Parameters parameters; // of one rank
+    Model model;
+    Weights *weights; // owned
+    Engine engine;
+    double seconds; // spent answering
+} Speaker;
+
+// A question as tokens, with what names its draws.
+typedef struct {
+    Tokens tokens;         // owned: the rendering with generation prompt
+    int64_t trunk;         // neighbours of equal trunk share their beginning
+    uint32_t session, round, repeat, completion, attempt; // draws
+    Bytes answer;          // owned: what was said, without its end token
+    bool whole;            // it ended by itself
+} Spoken;
+
+// Tokenizer, template and configuration only: what `check` needs.
+int speaker_open_text(Speaker *speaker, const SpeakerSettings *settings);
+
+// The weights and the engine. `speaker` must not move afterwards: the engine points into it.
+int speaker_build(Speaker *speaker, const Kernels *kernels);
+void speaker_close(Speaker *speaker); // also one that was never opened
+
+// Bytes that speaker_build takes, from an opened text side.
+size_t speaker_bytes(const Speaker *speaker, const Kernels *kernels);
+
+// Renders messages. EXIT_BAD_DATA where the template knows no such role or the question is too long.
+int speaker_encode(const Speaker *speaker, const ChatMessage *messages, int64_t count,
+                   Tokens *tokens);
+
+// How many of the first questions fit into the caches together: at least one.
+int64_t speaker_fitting(const Speaker *speaker, Spoken *const *questions, int64_t count);
+
+// Answers the questions [count]. `generation` gives sampling, seed, purpose and step.
+void speaker_answer(Speaker *speaker, Spoken *const *questions, int64_t count,
+                    const Generation *generation);
+
+void spoken_free(Spoken *spoken);
+
+#endif
