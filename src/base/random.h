@@ -19,6 +19,7 @@ typedef enum {
     PURPOSE_INITIALISE,
     PURPOSE_PERMUTE,
     PURPOSE_GENERATE, // synthetic data
+    PURPOSE_EVALUATION_JUDGE,
     PURPOSE_COUNT
 } Purpose;
 

@@ -111,7 +111,7 @@ static double uniform_of(const Generation *generation, const Live *live)
     return draw_uniform((Draw){.seed = generation->seed,
                                .purpose = generation->purpose,
                                .step = generation->step,
-                               .session = (uint32_t)live->tree->session,
+                               .session = (uint32_t)live->branch->session,
                                .round = (uint32_t)live->branch->round,
                                .sample = (uint32_t)live->branch->repeat,
                                .completion = (uint32_t)live->branch->completion,
@@ -225,7 +225,7 @@ static void wait_for_trunk(Run *run, const Part *part, Live *live, int64_t first
     for (int32_t b = 0; b < part->count; b++) {
         const Branch *branch = live[b].branch;
         int64_t last = branch->attach - 1;
-        if (branch->forced + branch->count == 0 && last >= first && last < first + count)
+        if (branch->forced + live[b].first == 0 && last >= first && last < first + count)
             wait_for_row(run, &live[b], row + last - first);
     }
 }
@@ -268,7 +268,7 @@ static void prefill(Run *run)
         add_stretch(run, trunk, part, live);
         for (int32_t b = 0; b < part->count; b++, live++) {
             Stretch forced = {.tokens = live->branch->tokens,
-                              .count = live->branch->forced + live->branch->count,
+                              .count = live->branch->forced + live->first,
                               .position = live->branch->attach,
                               .shared = live->trunk_slot,
                               .shared_length = live->branch->attach,

@@ -18,8 +18,7 @@ typedef struct {
     bool forced_length;        // never end early
     const int32_t *end_tokens; // borrowed
     int64_t end_token_count;
-    // Draws: session comes from the tree, round, repeat, completion, attempt and position from the
-    // branch.
+    // Draws: session, round, repeat, completion, attempt and position come from the branch.
     uint64_t seed;
     Purpose purpose;
     uint32_t step;

@@ -12,7 +12,7 @@ typedef struct {
     Branch *branch; // borrowed
     int64_t trunk_slot, slot;
     int32_t first; // tokens of the branch before this completion
-    Seen seen; // filled when there is a penalty
+    Seen seen;     // filled when there is a penalty
 } Live;
 
 typedef struct {

@@ -24,9 +24,27 @@ static void allocate_tokens(Branch *branch, int32_t forced, int32_t capacity)
 Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capacity)
 {
     Branch *branch = &tree->branches[tree->branch_count++];
-    *branch = (Branch){.attach = attach, .forced = forced, .graded = 1};
+    *branch = (Branch){.attach = attach, .forced = forced, .session = tree->session, .graded = 1};
     allocate_tokens(branch, forced, capacity);
     return branch;
+}
+
+static void *enlarge(void *old, int32_t count, int32_t capacity, size_t size)
+{
+    void *new = allocate((size_t)capacity, size);
+    if (count > 0)
+        memcpy(new, old, (size_t)count * size);
+    release(old);
+    return new;
+}
+
+void branch_reserve(Branch *branch, int32_t capacity)
+{
+    int32_t count = branch->count, forced = branch->forced;
+    branch->tokens = enlarge(branch->tokens, forced + count, forced + capacity, sizeof(int32_t));
+    branch->logprobs = enlarge(branch->logprobs, count, capacity, sizeof(float));
+    branch->reference = enlarge(branch->reference, count, capacity, sizeof(float));
+    branch->scored = enlarge(branch->scored, count, capacity, sizeof(uint8_t));
 }
 
 void tree_free(Tree *tree)
@@ -36,6 +54,9 @@ void tree_free(Tree *tree)
         release(tree->branches[b].logprobs);
         release(tree->branches[b].reference);
         release(tree->branches[b].scored);
+        bytes_free(&tree->branches[b].text);
+        bytes_free(&tree->branches[b].earlier);
+        release(tree->branches[b].verdict);
     }
     release(tree->branches);
     release(tree->trunk);
@@ -67,6 +88,10 @@ void tree_write(const Tree *tree, Bytes *out)
         bytes_append(out, branch->tokens, tokens * sizeof *branch->tokens);
         bytes_append(out, branch->logprobs, count * sizeof *branch->logprobs);
         bytes_append(out, branch->scored, count * sizeof *branch->scored);
+        bytes_append(out, branch->text.data, branch->text.length);
+        bytes_append(out, branch->earlier.data, branch->earlier.length);
+        if (branch->verdict)
+            bytes_append(out, branch->verdict, strlen(branch->verdict) + 1);
     }
 }
 
@@ -81,6 +106,23 @@ static void take(Reader *reader, void *out, size_t bytes)
     if (bytes > 0)
         memcpy(out, reader->bytes + reader->used, bytes);
     reader->used += bytes;
+}
+
+static Bytes take_bytes(Reader *reader, size_t length)
+{
+    Bytes bytes = {0};
+    CHECK(length <= reader->length - reader->used, "a tree is cut short");
+    bytes_append(&bytes, reader->bytes + reader->used, length);
+    reader->used += length;
+    return bytes;
+}
+
+static char *take_text(Reader *reader)
+{
+    size_t size = strnlen(reader->bytes + reader->used, reader->length - reader->used) + 1;
+    char *text = allocate(size, 1);
+    take(reader, text, size);
+    return text;
 }
 
 size_t tree_read(Tree *tree, const char *bytes, size_t length)
@@ -98,6 +140,10 @@ size_t tree_read(Tree *tree, const char *bytes, size_t length)
         take(&reader, branch->tokens, tokens * sizeof *branch->tokens);
         take(&reader, branch->logprobs, count * sizeof *branch->logprobs);
         take(&reader, branch->scored, count * sizeof *branch->scored);
+        branch->text = take_bytes(&reader, branch->text.length);
+        branch->earlier = take_bytes(&reader, branch->earlier.length);
+        if (branch->verdict)
+            branch->verdict = take_text(&reader);
     }
     return reader.used;
 }

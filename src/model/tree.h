@@ -18,14 +18,19 @@ typedef struct {
     float *logprobs;  // owned [count]: of the sampler (lp_old); SFT: zeros
     float *reference; // owned [count]: of the frozen reference; filled by the learner
     uint8_t *scored;  // owned [count]: 1 where the token takes part in the loss
+    int32_t reply;    // of a response in several turns: where its last completion begins
     int32_t sample;   // index of the sample in its sample set
-    int32_t repeat;   // which of the group's responses
-    int32_t completion; // of a response in several turns: which one comes next, from 0
-    int32_t attempt;    // of a question that is asked again: which one this is, from 0
-    int32_t round;    // of the sample, from 1
+    // What names the draws: the tree's session (unless set otherwise), the sample's round from 1,
+    // which of the group's responses, which completion of a response in several turns comes next,
+    // which attempt at a question that is asked again.
+    int64_t session;
+    int32_t round, repeat, completion, attempt;
     int32_t finished; // ended by an end token, not by the length limit
     float decision, content, format, reward, advantage;
     int32_t graded; // takes part in loss and group statistics
+    Bytes text;     // owned: the response's last completion, its end token left out
+    Bytes earlier;  // owned: the turns before it, what tools returned among them
+    char *verdict;  // owned: what a judge said of it; NULL: nothing
 } Branch;
 
 typedef struct {
@@ -41,6 +46,9 @@ void tree_make(Tree *tree, int64_t session, const int32_t *trunk, int32_t trunk_
                int32_t branch_capacity);
 Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capacity);
 void tree_free(Tree *tree);
+
+// Makes room for `capacity` response tokens in all; what is there stays.
+void branch_reserve(Branch *branch, int32_t capacity);
 
 // Rows a branch computes: its last token predicts nothing and has none.
 int64_t branch_rows(const Branch *branch);
