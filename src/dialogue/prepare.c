@@ -205,22 +205,6 @@ void prepare_free(PreparedSet *set)
     *set = (PreparedSet){0};
 }
 
-int prepare_run(const PrepareSettings *settings, PrepareCounts *counts)
-{
-    PreparedSet set;
-    if (prepare_read(&set, settings))
-        return -1;
-    int status = prepare_write(&set, settings);
-    *counts = set.counts;
-    Bytes text = {0};
-    prepare_describe(counts, &text);
-    if (!status)
-        fputs(text.data, stdout);
-    bytes_free(&text);
-    prepare_free(&set);
-    return status;
-}
-
 void prepare_describe(const PrepareCounts *counts, Bytes *text)
 {
     const struct {

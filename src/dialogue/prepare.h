@@ -64,8 +64,7 @@ void prepare_set_info(PreparedSet *set, int64_t round, json_t *info);
 int prepare_write(PreparedSet *set, const PrepareSettings *settings);
 void prepare_free(PreparedSet *set);
 
-// All of it; the counts are printed to the text, one "name: number" a line.
-int prepare_run(const PrepareSettings *settings, PrepareCounts *counts);
+// Appends the counts, one "name: number" a line.
 void prepare_describe(const PrepareCounts *counts, Bytes *text);
 
 #endif

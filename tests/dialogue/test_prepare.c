@@ -37,11 +37,22 @@ static void place_remove(Place *place)
     assert_int_equal(rmdir(place->folder), 0); // nothing else was left behind
 }
 
+static int run(const PrepareSettings *settings, PrepareCounts *counts)
+{
+    PreparedSet set;
+    if (prepare_read(&set, settings) != 0)
+        return -1;
+    int status = prepare_write(&set, settings);
+    *counts = set.counts;
+    prepare_free(&set);
+    return status;
+}
+
 static int prepare(const Place *place, const char *input, const char *labels, PrepareCounts *counts)
 {
     PrepareSettings settings = {
         .input = input, .labels = labels, .processed = place->processed, .samples = place->samples};
-    return prepare_run(&settings, counts);
+    return run(&settings, counts);
 }
 
 static void labels_are_found_by_cid_and_the_last_one_wins(void **state)
@@ -190,7 +201,7 @@ static void outputs_that_cannot_be_written_are_refused(void **state)
     (void)state;
     PrepareCounts counts;
     PrepareSettings settings = {.input = file_with(session), .samples = "/nowhere/samples.jsonl"};
-    assert_int_equal(prepare_run(&settings, &counts), -1);
+    assert_int_equal(run(&settings, &counts), -1);
     assert_int_equal(fail_code(), EXIT_CANNOT_CREATE);
 }
 
