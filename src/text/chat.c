@@ -157,6 +157,16 @@ int chat_encode_replies(const Chat *chat, const ChatMessage *context, int64_t co
     return status;
 }
 
+int chat_encode_next(const Chat *chat, const ChatMessage *messages, int64_t count, Tokens *out)
+{
+    Rendering rendering = {0};
+    int status = chat_render_next(chat, messages, count, &rendering);
+    if (!status)
+        encode(chat, &rendering, out, NULL);
+    chat_rendering_free(&rendering);
+    return status;
+}
+
 int32_t chat_end_token(const Chat *chat)
 {
     return chat->ids[CONTROL_END];

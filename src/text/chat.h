@@ -54,6 +54,10 @@ int chat_encode(const Chat *chat, const ChatMessage *messages, int64_t count,
 int chat_encode_replies(const Chat *chat, const ChatMessage *context, int64_t context_count,
                         const ChatMessage *replies, int64_t reply_count, Tokens *out, Tokens *mask);
 
+// Appends the ids that stand between an assistant message's end token and the next one when
+// `messages` [count >= 1] come in between, the generation prompt included.
+int chat_encode_next(const Chat *chat, const ChatMessage *messages, int64_t count, Tokens *out);
+
 // The id that closes an assistant message (`<|im_end|>`, `<|eot_id|>`), whatever generation ended
 // with.
 int32_t chat_end_token(const Chat *chat);

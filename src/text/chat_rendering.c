@@ -227,8 +227,7 @@ static void put_generation_prompt(const Chat *chat, Rendering *out)
         put_thought(chat, out, (Slice){"", 0}, false);
 }
 
-int chat_render_messages(const Chat *chat, const ChatMessage *messages, int64_t count,
-                         bool generation_prompt, Rendering *out)
+static int check_roles(const Chat *chat, const ChatMessage *messages, int64_t count)
 {
     if (count == 0)
         return fail(EXIT_BAD_DATA, "a chat without messages cannot be rendered");
@@ -236,10 +235,14 @@ int chat_render_messages(const Chat *chat, const ChatMessage *messages, int64_t 
         if (check_role(chat, messages, i))
             return -1;
     }
-    put_start(chat, out, messages, count);
+    return 0;
+}
+
+static void put_messages(const Chat *chat, Rendering *out, const ChatMessage *messages,
+                         int64_t first, int64_t count)
+{
     int64_t query = last_query(messages, count);
-    bool first_is_done = chat->template.dated && is_role(messages, 0, count, "system");
-    for (int64_t i = first_is_done ? 1 : 0; i < count; i++) {
+    for (int64_t i = first; i < count; i++) {
         Slice content = {messages[i].content, messages[i].content_length};
         bool assistant = is_role(messages, i, count, "assistant");
         if (chat->template.tools && is_role(messages, i, count, "tool"))
@@ -250,8 +253,29 @@ int chat_render_messages(const Chat *chat, const ChatMessage *messages, int64_t 
             put_message(chat, out, messages[i].role,
                         chat->template.kind == CHAT_LLAMA3 ? trimmed(chat, content) : content);
     }
+}
+
+int chat_render_messages(const Chat *chat, const ChatMessage *messages, int64_t count,
+                         bool generation_prompt, Rendering *out)
+{
+    if (check_roles(chat, messages, count) != 0)
+        return -1;
+    put_start(chat, out, messages, count);
+    bool first_is_done = chat->template.dated && is_role(messages, 0, count, "system");
+    put_messages(chat, out, messages, first_is_done ? 1 : 0, count);
     if (generation_prompt)
         put_generation_prompt(chat, out);
+    return 0;
+}
+
+int chat_render_next(const Chat *chat, const ChatMessage *messages, int64_t count, Rendering *out)
+{
+    if (check_roles(chat, messages, count) != 0)
+        return -1;
+    if (chat->template.kind != CHAT_LLAMA3)
+        put_text(out, "\n"); // behind the end token of the assistant's message
+    put_messages(chat, out, messages, 0, count);
+    put_generation_prompt(chat, out);
     return 0;
 }
 

@@ -46,6 +46,10 @@ struct Chat {
 int chat_render_messages(const Chat *chat, const ChatMessage *messages, int64_t count,
                          bool generation_prompt, Rendering *out);
 
+// Renders what comes between an assistant's end token and the next assistant message: see
+// chat_encode_next.
+int chat_render_next(const Chat *chat, const ChatMessage *messages, int64_t count, Rendering *out);
+
 // Renders what an assistant says behind the generation prompt: `replies` [count], the contents and
 // end tokens scored. Ends with the last end token.
 void chat_render_replies(const Chat *chat, const ChatMessage *replies, int64_t count,
