@@ -1,5 +1,6 @@
 #include "ask/ask.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -11,26 +12,28 @@ typedef struct {
     ChatMessage *messages;
     Bytes contents; // of the messages, one behind the other
     int64_t message_count;
-    bool ended;
-    char *failure;
 } Pending;
 
 struct Ask {
     AskSettings settings;
-    Speaker *speaker; // borrowed, or NULL
-    Served *served;   // borrowed, or NULL
+    Answerer *answerer; // borrowed
+    bool served;
     uint32_t step;
-    Pending **pending; // owned, in the order of submission; ended ones first in line to be returned
+    Pending **pending; // owned, in the order of submission
     int64_t count;
     size_t capacity;
     AskCounts counts;
 };
 
-Ask *ask_make(const AskSettings *settings, Speaker *speaker, Served *served)
+// How many questions a model of our own is given at once: as many trees exist.
+enum { SPOKEN_AT_ONCE = 1024 };
+
+Ask *ask_make(const AskSettings *settings, Answerer *answerer)
 {
-    CHECK((speaker != NULL) != (served != NULL), "either a speaker or a served model answers");
+    CHECK(answerer->kind != ASKED_NOBODY, "there is nobody to ask");
     Ask *ask = allocate(1, sizeof *ask);
-    *ask = (Ask){.settings = *settings, .speaker = speaker, .served = served};
+    *ask = (Ask){
+        .settings = *settings, .answerer = answerer, .served = answerer->kind == ASKED_SERVED};
     return ask;
 }
 
@@ -39,7 +42,6 @@ static void pending_free(Pending *pending)
     spoken_free(&pending->spoken);
     bytes_free(&pending->contents);
     release(pending->messages);
-    release(pending->failure);
     release(pending);
 }
 
@@ -56,11 +58,6 @@ void ask_free(Ask *ask)
 void ask_set_step(Ask *ask, uint32_t step)
 {
     ask->step = step;
-}
-
-int64_t ask_outstanding(const Ask *ask)
-{
-    return ask->count;
 }
 
 AskCounts ask_counts(const Ask *ask)
@@ -101,8 +98,34 @@ static void send(Ask *ask, Pending *pending)
                       .completion = spoken->completion,
                       .attempt = spoken->attempt},
                words);
-    served_submit(ask->served, (int64_t)(intptr_t)pending, pending->messages,
+    ask->counts.attempts++;
+    served_submit(ask->answerer->served, (int64_t)(intptr_t)pending, pending->messages,
                   pending->message_count, words[0] & 0x7fffffff);
+}
+
+// `text` NULL: there is none.
+static void hand_over(Ask *ask, const Pending *pending, const Bytes *text, const char *failure)
+{
+    AskAnswer answer = {.tag = pending->tag,
+                        .text = text ? text->data : "",
+                        .length = text ? text->length : 0,
+                        .reached = !ask->served || text,
+                        .failure = failure,
+                        .attempts = pending->spoken.attempt};
+    ask->counts.unanswered += failure != NULL;
+    ask->counts.unreached += !answer.reached;
+    ask->settings.take(ask->settings.context, &answer);
+}
+
+static void forget(Ask *ask, Pending *pending)
+{
+    int64_t at = 0;
+    while (ask->pending[at] != pending)
+        at++;
+    ask->count--;
+    memmove(ask->pending + at, ask->pending + at + 1,
+            (size_t)(ask->count - at) * sizeof *ask->pending);
+    pending_free(pending);
 }
 
 void ask_submit(Ask *ask, const AskQuestion *question)
@@ -114,128 +137,102 @@ void ask_submit(Ask *ask, const AskQuestion *question)
                                .round = question->round,
                                .repeat = question->repeat,
                                .completion = question->completion};
-    grow((void **)&ask->pending, &ask->capacity, (size_t)ask->count + 1, sizeof *ask->pending);
-    ask->pending[ask->count++] = pending;
     ask->counts.questions++;
-    if (ask->speaker) {
-        if (speaker_encode(ask->speaker, question->messages, question->message_count,
-                           &pending->spoken.tokens) != 0) {
-            pending->failure = duplicate(fail_message());
-            pending->ended = true;
-        }
+    if (!ask->served && speaker_encode(&ask->answerer->speaker, question->messages,
+                                       question->message_count, &pending->spoken.tokens) != 0) {
+        hand_over(ask, pending, NULL, fail_message());
+        pending_free(pending);
         return;
     }
-    copy_messages(pending, question);
-    ask->counts.attempts++;
-    send(ask, pending);
+    grow((void **)&ask->pending, &ask->capacity, (size_t)ask->count + 1, sizeof *ask->pending);
+    ask->pending[ask->count++] = pending;
+    if (ask->served) {
+        copy_messages(pending, question);
+        send(ask, pending);
+    }
 }
 
-// Settles an attempt that gave the text in spoken.answer; false where it is to be asked again.
+// Hands an attempt's text over; false where it is to be asked for again.
 static bool settle(Ask *ask, Pending *pending)
 {
+    const AskSettings *settings = &ask->settings;
     const Bytes *text = &pending->spoken.answer;
+    int64_t attempts = ask->answerer->asked->attempts;
+    char failure[64];
     pending->spoken.attempt++;
-    pending->ended = ask->settings.usable(ask->settings.context, pending->tag, text->data,
-                                          text->length);
-    if (pending->ended)
+    if (settings->usable(settings->context, pending->tag, text->data, text->length)) {
+        hand_over(ask, pending, text, NULL);
         return true;
-    ask->counts.unusable++;
-    if ((int64_t)pending->spoken.attempt < ask->settings.attempts)
-        return false;
-    Bytes reason = {0};
-    bytes_print(&reason, "no usable answer in %lld attempts", (long long)ask->settings.attempts);
-    pending->failure = reason.data;
-    return pending->ended = true;
-}
-
-static void hand_over(Ask *ask, int64_t index, AskAnswer *answer)
-{
-    Pending *pending = ask->pending[index];
-    bool unreached = ask->served && pending->failure && pending->spoken.answer.data == NULL;
-    *answer = (AskAnswer){.tag = pending->tag,
-                          .text = pending->spoken.answer,
-                          .ok = pending->failure == NULL,
-                          .reached = !unreached,
-                          .failure = pending->failure,
-                          .attempts = pending->spoken.attempt};
-    pending->spoken.answer = (Bytes){0};
-    pending->failure = NULL;
-    ask->counts.unanswered += !answer->ok;
-    ask->counts.unreached += unreached;
-    memmove(ask->pending + index, ask->pending + index + 1,
-            (size_t)(ask->count - index - 1) * sizeof *ask->pending);
-    ask->count--;
-    pending_free(pending);
-}
-
-static bool hand_over_ended(Ask *ask, AskAnswer *answer)
-{
-    for (int64_t i = 0; i < ask->count; i++) {
-        if (ask->pending[i]->ended) {
-            hand_over(ask, i, answer);
-            return true;
-        }
     }
-    return false;
+    ask->counts.unusable++;
+    if ((int64_t)pending->spoken.attempt < attempts)
+        return false;
+    snprintf(failure, sizeof failure, "no usable answer in %lld attempt%s", (long long)attempts,
+             attempts > 1 ? "s" : "");
+    hand_over(ask, pending, text, failure);
+    return true;
 }
 
-// Lets our model answer as many waiting questions as its caches hold.
+static void take_spoken(void *context, Spoken *spoken)
+{
+    Ask *ask = context;
+    Pending *pending = (Pending *)((char *)spoken - offsetof(Pending, spoken));
+    ask->counts.attempts++;
+    if (settle(ask, pending))
+        forget(ask, pending);
+}
+
+// Lets our model answer what waits. Those whose answer is of no use stay for the next time.
 static void speak(Ask *ask)
 {
-    const AskSettings *settings = &ask->settings;
-    Spoken **questions = allocate((size_t)ask->count, sizeof *questions);
-    for (int64_t i = 0; i < ask->count; i++)
-        questions[i] = &ask->pending[i]->spoken;
-    int64_t count = speaker_fitting(ask->speaker, questions, ask->count);
-    Generation generation = {.temperature = settings->temperature,
-                             .top_p = settings->top_p,
-                             .repetition_penalty = settings->repetition_penalty,
-                             .seed = settings->seed,
-                             .purpose = settings->purpose,
-                             .step = ask->step};
-    ask->counts.attempts += count;
-    speaker_answer(ask->speaker, questions, count, &generation);
+    const Asked *asked = ask->answerer->asked;
+    int64_t count = ask->count < SPOKEN_AT_ONCE ? ask->count : SPOKEN_AT_ONCE;
+    Spoken **questions = allocate((size_t)count, sizeof *questions);
     for (int64_t i = 0; i < count; i++)
-        settle(ask, ask->pending[i]);
+        questions[i] = &ask->pending[i]->spoken;
+    Generation generation = {.temperature = asked->temperature,
+                             .top_p = asked->top_p,
+                             .repetition_penalty = asked->repetition_penalty,
+                             .seed = ask->settings.seed,
+                             .purpose = ask->settings.purpose,
+                             .step = ask->step};
+    speaker_answer(&ask->answerer->speaker, questions, count, &generation, take_spoken, ask);
     release(questions);
 }
 
 static void take_served(Ask *ask, ServedAnswer *served)
 {
     Pending *pending = (Pending *)(intptr_t)served->tag;
-    if (!served->ok) {
-        bytes_free(&pending->spoken.answer);
-        pending->failure = duplicate(served->failure);
-        pending->ended = true;
+    Bytes *text = &pending->spoken.answer;
+    bool done = true;
+    if (served->ok) {
+        bytes_clear(text);
+        bytes_append(text, served->text, served->length);
+        done = settle(ask, pending);
     } else {
-        bytes_clear(&pending->spoken.answer);
-        bytes_append(&pending->spoken.answer, served->text, served->length);
-        if (!settle(ask, pending)) {
-            ask->counts.attempts++;
-            send(ask, pending);
-        }
+        hand_over(ask, pending, NULL, served->failure);
     }
+    if (done)
+        forget(ask, pending);
+    else
+        send(ask, pending);
     served_answer_free(served);
 }
 
-bool ask_next(Ask *ask, bool wait, AskAnswer *answer)
+void ask_poll(Ask *ask)
 {
-    while (!hand_over_ended(ask, answer)) {
-        if (ask->count == 0 || (ask->speaker && !wait))
-            return false;
-        ServedAnswer served;
-        if (ask->speaker)
-            speak(ask);
-        else if (wait ? served_next(ask->served, &served) : served_poll(ask->served, &served))
-            take_served(ask, &served);
-        else
-            return false;
-    }
-    return true;
+    ServedAnswer answer;
+    while (ask->served && served_poll(ask->answerer->served, &answer))
+        take_served(ask, &answer);
 }
 
-void ask_answer_free(AskAnswer *answer)
+void ask_finish(Ask *ask)
 {
-    bytes_free(&answer->text);
-    release(answer->failure);
+    ServedAnswer answer;
+    while (ask->count > 0) {
+        if (!ask->served)
+            speak(ask);
+        else if (served_next(ask->answerer->served, &answer))
+            take_served(ask, &answer);
+    }
 }

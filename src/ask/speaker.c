@@ -121,43 +121,21 @@ static Cluster cluster_at(Spoken *const *questions, int64_t count, int64_t first
     return cluster;
 }
 
-static int64_t slots_needed(const Speaker *speaker, Spoken *const *questions, Cluster cluster)
-{
-    int64_t slots = slots_aligned(cluster.common);
-    for (int64_t i = cluster.first; i < cluster.first + cluster.count; i++)
-        slots += slots_aligned(questions[i]->tokens.count - cluster.common +
-                               speaker->settings.max_answer_tokens);
-    return slots;
-}
-
-int64_t speaker_fitting(const Speaker *speaker, Spoken *const *questions, int64_t count)
-{
-    int64_t slots = 0, fitting = 0;
-    while (fitting < count) {
-        Cluster cluster = cluster_at(questions, count, fitting);
-        slots += slots_needed(speaker, questions, cluster);
-        if (fitting > 0 && slots > speaker->engine.slots)
-            break;
-        fitting += cluster.count;
-    }
-    return fitting;
-}
-
 static Tree tree_of(const Speaker *speaker, Spoken *const *questions, Cluster cluster)
 {
     Tree tree;
-    const Spoken *first = questions[cluster.first];
-    tree_make(&tree, first->session, first->tokens.ids, (int32_t)cluster.common,
+    tree_make(&tree, 0, questions[cluster.first]->tokens.ids, (int32_t)cluster.common,
               (int32_t)cluster.count);
     for (int64_t i = cluster.first; i < cluster.first + cluster.count; i++) {
         const Spoken *question = questions[i];
-        CHECK(question->session == first->session, "a trunk of two sessions");
         int32_t forced = (int32_t)(question->tokens.count - cluster.common);
         Branch *branch = tree_add_branch(&tree, (int32_t)cluster.common, forced,
                                          (int32_t)speaker->settings.max_answer_tokens);
         if (forced > 0)
             memcpy(branch->tokens, question->tokens.ids + cluster.common,
                    (size_t)forced * sizeof *branch->tokens);
+        branch->sample = (int32_t)i;
+        branch->session = question->session;
         branch->round = (int32_t)question->round;
         branch->repeat = (int32_t)question->repeat;
         branch->completion = (int32_t)question->completion;
@@ -175,15 +153,35 @@ static void take_answer(const Speaker *speaker, const Branch *branch, Spoken *qu
     question->whole = branch->finished != 0;
 }
 
+// One call of speaker_answer.
+typedef struct {
+    const Speaker *speaker;
+    Spoken *const *questions;
+    SpeakerAnswered *answered;
+    void *context;
+} Answering;
+
+static void on_ended(void *context, Tree *tree, Branch *branch)
+{
+    (void)tree;
+    const Answering *answering = context;
+    Spoken *question = answering->questions[branch->sample];
+    take_answer(answering->speaker, branch, question);
+    answering->answered(answering->context, question);
+}
+
 void speaker_answer(Speaker *speaker, Spoken *const *questions, int64_t count,
-                    const Generation *generation)
+                    const Generation *generation, SpeakerAnswered *answered, void *context)
 {
     double since = clock_now();
     const Tokens *ends = chat_end_tokens(speaker->chat);
+    Answering answering = {speaker, questions, answered, context};
     Generation own = *generation;
     own.max_response_tokens = (int32_t)speaker->settings.max_answer_tokens;
     own.end_tokens = ends->ids;
     own.end_token_count = ends->count;
+    own.ended = on_ended;
+    own.context = &answering;
     Tree *trees = allocate((size_t)count, sizeof *trees);
     int64_t tree_count = 0;
     for (int64_t first = 0; first < count; tree_count++) {
@@ -192,11 +190,8 @@ void speaker_answer(Speaker *speaker, Spoken *const *questions, int64_t count,
         first += cluster.count;
     }
     engine_generate(&speaker->engine, trees, tree_count, &own);
-    for (int64_t t = 0, i = 0; t < tree_count; t++) {
-        for (int32_t b = 0; b < trees[t].branch_count; b++)
-            take_answer(speaker, &trees[t].branches[b], questions[i++]);
+    for (int64_t t = 0; t < tree_count; t++)
         tree_free(&trees[t]);
-    }
     release(trees);
     speaker->seconds += clock_now() - since;
 }

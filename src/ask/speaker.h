@@ -36,11 +36,11 @@ typedef struct {
 
 // A question as tokens, with what names its draws.
 typedef struct {
-    Tokens tokens;         // owned: the rendering with generation prompt
-    int64_t trunk;         // neighbours of equal trunk share their beginning
+    Tokens tokens; // owned: the rendering with generation prompt
+    int64_t trunk; // neighbours of equal trunk share their beginning
     uint32_t session, round, repeat, completion, attempt; // draws
-    Bytes answer;          // owned: what was said, without its end token
-    bool whole;            // it ended by itself
+    Bytes answer; // owned: what was said, without its end token
+    bool whole;   // it ended by itself
 } Spoken;
 
 // Tokenizer, template and configuration only: what `check` needs.
@@ -53,16 +53,16 @@ void speaker_close(Speaker *speaker); // also one that was never opened
 // Bytes that speaker_build takes, from an opened text side.
 size_t speaker_bytes(const Speaker *speaker, const Kernels *kernels);
 
-// Renders messages. EXIT_BAD_DATA where the template knows no such role or the question is too long.
+// Renders messages. EXIT_BAD_DATA where the template knows no such role or the question is too
+// long.
 int speaker_encode(const Speaker *speaker, const ChatMessage *messages, int64_t count,
                    Tokens *tokens);
 
-// How many of the first questions fit into the caches together: at least one.
-int64_t speaker_fitting(const Speaker *speaker, Spoken *const *questions, int64_t count);
-
-// Answers the questions [count]. `generation` gives sampling, seed, purpose and step.
+// Answers the questions [count]; `generation` gives sampling, seed, purpose and step. `answered` is
+// told of each as it ends.
+typedef void SpeakerAnswered(void *context, Spoken *question);
 void speaker_answer(Speaker *speaker, Spoken *const *questions, int64_t count,
-                    const Generation *generation);
+                    const Generation *generation, SpeakerAnswered *answered, void *context);
 
 void spoken_free(Spoken *spoken);
 

@@ -16,9 +16,10 @@ BEGIN {
     below["reward"] = "base files input text dialogue"
     below["model"] = "base files input kernels parallel"
     below["engine"] = below["model"] " text model"
+    below["ask"] = below["engine"] " engine dialogue"
     below["learner"] = below["exchange"] = below["model"] " model"
     below["store"] = "base files kernels parallel"
-    below["tasks"] = below["engine"] " dialogue reward engine learner exchange store"
+    below["tasks"] = below["ask"] " ask reward learner exchange store"
     below["main.c"] = below["tasks"] " tasks"
     below["tools"] = "base files input text dialogue" # no MPI there
 }
