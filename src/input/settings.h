@@ -27,6 +27,32 @@ typedef enum {
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
 typedef enum { FUSION_PRODUCT, FUSION_SUM } RewardFusion;
+typedef enum { WORKFLOW_DIRECT, WORKFLOW_REACT } Workflow;
+typedef enum { ASKED_NOBODY, ASKED_MODEL, ASKED_SERVED } AskedKind;
+
+// A served model: an OpenAI-compatible endpoint.
+typedef struct {
+    char *url, *name;   // where, and what the request calls the model
+    char *key_variable; // environment variable that holds the key; "": none
+    int64_t in_flight;  // requests at once, of a rank
+    double timeout;     // seconds of one try
+    int64_t retries;    // of a request that failed
+    double backoff;     // seconds before the first retry
+} Endpoint;
+
+// A language model that is asked something: of our own (path ...) or served (endpoint).
+typedef struct {
+    char *prompt; // text file with the instructions
+    double temperature, top_p, repetition_penalty;
+    int64_t max_tokens; // of an answer
+    int64_t attempts;   // until an answer is usable
+    char *path;         // Hugging Face directory
+    char *chat;
+    bool thinking;
+    Compute compute;
+    int64_t max_prompt_tokens, cache_tokens;
+    Endpoint endpoint;
+} Asked;
 
 typedef struct {
     struct {
@@ -49,7 +75,7 @@ typedef struct {
     } data;
     struct {
         Placement placement;
-        int64_t learner_ranks, rollout_ranks; // of placement split
+        int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks
         int64_t micro_batch_tokens;
     } parallel;
@@ -61,12 +87,21 @@ typedef struct {
         bool forced_length; // never end early: for benchmarks
         bool allow_truncated;
         int64_t cache_tokens; // key/value positions a rollout rank holds; 0: as needed up to memory
+        Workflow workflow;
     } rollout;
+    struct { // workflow react
+        char *tools;            // JSON file that declares them; "": none
+        int64_t max_iterations; // replies that may call tools
+        int64_t max_observation_tokens;
+        char *summary_prompt; // text file: asks for the reply when no iteration is left
+    } react;
     struct {
+        AskedKind judge; // nobody: by rule
         RewardMode mode;
         RewardFusion fusion;
         bool trim_stop;
-        bool permute; // control: permute rewards inside each group
+        bool unusable_is_zero; // compat option
+        bool permute;          // control: permute rewards inside each group
     } reward;
     struct {
         Algorithm name;
@@ -101,6 +136,7 @@ typedef struct {
         double temperature, top_p, repetition_penalty;
         int64_t top_k;
         int64_t max_response_tokens;
+        char *baseline;       // another model, evaluated beside [model]; "": none
         char *judge_training; // samples from which the rule judge's weights come; "": data.train
         char *output;         // JSON lines of rollouts and grades of `learn2ask evaluate`
     } evaluate;
@@ -114,8 +150,11 @@ typedef struct {
         char *input, *output; // sessions in, samples out
         char *processed;      // the longer form; "": not written
         char *info_sets;      // JSON lines with cid and info_set; "": from the input's own fields
+        AskedKind extractor;  // who is asked for the facts of the other rounds
         bool round_context, trailing_round; // compat options
     } prepare;
+    Asked extractor, judge;
+    Endpoint policy; // evaluated in place of [model] where it has a url
     struct SettingsSource *source; // owned; where each value came from, for messages
 } Settings;
 

@@ -78,6 +78,52 @@ static void check_model(Checker *checker)
         doubt(checker, "model", "thinking", "has no effect with chat = %s", chat);
 }
 
+// The settings of who is asked: `section` holds them, `chooser` (say "reward.judge") chose `kind`.
+static void check_asked(Checker *checker, const char *section, const Asked *asked, AskedKind kind,
+                        const char *chooser, const char *nobody)
+{
+    static const char *const common[] = {"prompt",     "temperature", "top_p", "repetition_penalty",
+                                         "max_tokens", "attempts",    NULL};
+    static const char *const ours[] = {
+        "path", "chat", "thinking", "compute", "cache_tokens", "max_prompt_tokens", NULL};
+    static const char *const theirs[] = {"url",     "name",    "key_variable", "in_flight",
+                                         "timeout", "retries", "backoff",      NULL};
+    static const char *const words[] = {[ASKED_MODEL] = "model", [ASKED_SERVED] = "served"};
+    char because[64];
+    snprintf(because, sizeof because, "%s = %s", chooser, kind ? words[kind] : nobody);
+    for (int i = 0; common[i]; i++)
+        expect_effect(checker, kind != ASKED_NOBODY, section, common[i], because);
+    for (int i = 0; ours[i]; i++)
+        expect_effect(checker, kind == ASKED_MODEL, section, ours[i], because);
+    for (int i = 0; theirs[i]; i++)
+        expect_effect(checker, kind == ASKED_SERVED, section, theirs[i], because);
+    if (kind != ASKED_NOBODY)
+        require(checker, because, section, "prompt", asked->prompt);
+    if (kind == ASKED_MODEL)
+        require(checker, because, section, "path", asked->path);
+    if (kind == ASKED_SERVED) {
+        require(checker, because, section, "url", asked->endpoint.url);
+        require(checker, because, section, "name", asked->endpoint.name);
+    }
+    bool may_think = strcmp(asked->chat, "auto") == 0 || strcmp(asked->chat, "qwen3") == 0;
+    if (asked->thinking && !may_think)
+        doubt(checker, section, "thinking", "has no effect with chat = %s", asked->chat);
+}
+
+static void check_judge(Checker *checker)
+{
+    const Settings *settings = checker->settings;
+    AskedKind judge = settings->reward.judge;
+    check_asked(checker, "judge", &settings->judge, judge, "reward.judge", "rule");
+    expect_effect(checker, judge != ASKED_NOBODY, "reward", "unusable_is_zero",
+                  "reward.judge = rule");
+    if (settings->parallel.placement == PLACEMENT_SPLIT && settings->parallel.grader_ranks > 0 &&
+        judge != ASKED_MODEL)
+        refuse(checker, "parallel", "grader_ranks",
+               "grader ranks have nothing to do: reward.judge = %s",
+               judge == ASKED_SERVED ? "served" : "rule");
+}
+
 static void check_parallel(Checker *checker)
 {
     const Settings *settings = checker->settings;
@@ -86,9 +132,24 @@ static void check_parallel(Checker *checker)
         refuse(checker, "parallel", "learner_ranks", "placement = split needs at least 1");
     if (split && settings->parallel.rollout_ranks == 0)
         refuse(checker, "parallel", "rollout_ranks", "placement = split needs at least 1");
-    static const char *const keys[] = {"learner_ranks", "rollout_ranks"};
-    for (int i = 0; i < 2; i++)
+    static const char *const keys[] = {"learner_ranks", "rollout_ranks", "grader_ranks"};
+    for (int i = 0; i < 3; i++)
         expect_effect(checker, split, "parallel", keys[i], "placement = shared");
+}
+
+static void check_workflow(Checker *checker)
+{
+    const Settings *settings = checker->settings;
+    static const char *const keys[] = {"tools", "max_iterations", "max_observation_tokens",
+                                       "summary_prompt"};
+    bool react = settings->rollout.workflow == WORKFLOW_REACT;
+    for (int i = 0; i < 4; i++)
+        expect_effect(checker, react, "react", keys[i], "rollout.workflow = direct");
+    bool tools = *settings->react.tools;
+    for (int i = 1; i < 4 && react; i++)
+        expect_effect(checker, tools, "react", keys[i], "no react.tools");
+    if (react && tools)
+        require(checker, "tools", "react", "summary_prompt", settings->react.summary_prompt);
 }
 
 static void check_untruncated(Checker *checker)
@@ -194,7 +255,13 @@ static void check_train(Checker *checker)
 static void check_evaluate(Checker *checker)
 {
     const Settings *settings = checker->settings;
-    require(checker, "evaluate", "model", "path", settings->model.path);
+    const Endpoint *policy = &settings->policy;
+    if (*policy->url == 0)
+        require(checker, "evaluate", "model", "path", settings->model.path);
+    else
+        require(checker, "policy.url", "policy", "name", policy->name);
+    if (*policy->url && settings->rollout.workflow == WORKFLOW_REACT)
+        refuse(checker, "rollout", "workflow", "a served policy answers in one completion: direct");
     require(checker, "evaluate", "evaluate", "file", settings->evaluate.file);
     if (*settings->evaluate.output &&
         strcmp(settings->evaluate.output, settings->evaluate.file) == 0)
@@ -212,6 +279,8 @@ static void check_prepare(Checker *checker)
     if (*processed &&
         (strcmp(processed, settings->prepare.input) == 0 || strcmp(processed, output) == 0))
         refuse(checker, "prepare", "processed", "would overwrite another file of [prepare]");
+    check_asked(checker, "extractor", &settings->extractor, settings->prepare.extractor,
+                "prepare.extractor", "none");
 }
 
 static void check_named(Checker *checker)
@@ -241,6 +310,10 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
                                                           [TASK_EVALUATE] = check_evaluate};
     check_model(&checker);
     check_parallel(&checker);
+    if (task != TASK_PREPARE) {
+        check_workflow(&checker);
+        check_judge(&checker);
+    }
     checks[task](&checker);
     faults_finish(&checker.warnings, EXIT_BAD_SETTINGS);
     return faults_finish(&checker.faults, EXIT_BAD_SETTINGS);

@@ -37,6 +37,84 @@
         PLACE(section, key), SETTING_CHOICE, initial, 0, 0, words, OFFSET(section, key), help      \
     }
 
+// The rows of a struct Endpoint and of a struct Asked; defaults are those of the specification.
+#define ENDPOINT(section, field)                                                                   \
+    {#section,                                                                                     \
+     "url",                                                                                        \
+     SETTING_TEXT,                                                                                 \
+     "",                                                                                           \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     OFFSET(section, field url),                                                                   \
+     "Address of a served model, such as http://host:8000/v1."},                                   \
+        {#section,                                                                                 \
+         "name",                                                                                   \
+         SETTING_TEXT,                                                                             \
+         "",                                                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         OFFSET(section, field name),                                                              \
+         "Name by which the server knows the model."},                                             \
+        {#section,                                                                                 \
+         "key_variable",                                                                           \
+         SETTING_TEXT,                                                                             \
+         "",                                                                                       \
+         0,                                                                                        \
+         0,                                                                                        \
+         NULL,                                                                                     \
+         OFFSET(section, field key_variable),                                                      \
+         "Environment variable that holds the key of the served model; without it none is sent."}, \
+        {#section,                                                                                 \
+         "in_flight",                                                                              \
+         SETTING_INTEGER,                                                                          \
+         "64",                                                                                     \
+         1,                                                                                        \
+         4096,                                                                                     \
+         NULL,                                                                                     \
+         OFFSET(section, field in_flight),                                                         \
+         "Requests of a rank that wait for answers at once."},                                     \
+        {#section,                                                                                 \
+         "timeout",                                                                                \
+         SETTING_REAL,                                                                             \
+         "120",                                                                                    \
+         0.1,                                                                                      \
+         86400,                                                                                    \
+         NULL,                                                                                     \
+         OFFSET(section, field timeout),                                                           \
+         "Seconds until a request is given up and tried again."},                                  \
+        {#section,                                                                                 \
+         "retries",                                                                                \
+         SETTING_INTEGER,                                                                          \
+         "5",                                                                                      \
+         0,                                                                                        \
+         1000,                                                                                     \
+         NULL,                                                                                     \
+         OFFSET(section, field retries),                                                           \
+         "Tries after the first of a request that found no answer."},                              \
+    {                                                                                              \
+#section, "backoff", SETTING_REAL, "1", 0.001, 3600, NULL, OFFSET(section, field backoff), \
+            "Seconds before the first retry; doubled for each later one, with jitter."             \
+    }
+#define ASKED(section, initial_penalty, initial_tokens, initial_p)                                 \
+    PATH(section, prompt, "Text file with the instructions."),                                     \
+        REAL(section, temperature, "0.7", 0, 100, "Divides the logits; 0: the likeliest token."),  \
+        REAL(section, top_p, initial_p, 1e-6, 1, "As in [rollout]."),                              \
+        REAL(section, repetition_penalty, initial_penalty, 0.01, 100, "As in [rollout]."),         \
+        INTEGER(section, max_tokens, initial_tokens, 1, MANY, "Longest answer in tokens."),        \
+        INTEGER(section, attempts, "3", 1, 16,                                                     \
+                "Times that a question is asked, with fresh draws, until its answer is usable."),  \
+        PATH(section, path, "Hugging Face directory of a model of our own."),                      \
+        WORD(section, chat, "auto", chats, "As in [model]."),                                      \
+        FLAG(section, thinking, "no", "As in [model]."),                                           \
+        CHOICE(section, compute, "f32", computes, "As in [model]."),                               \
+        INTEGER(section, max_prompt_tokens, "4096", 1, MANY,                                       \
+                "Longest question in tokens to a model of our own; a longer one is not asked."),   \
+        INTEGER(section, cache_tokens, "0", 0, EXACT,                                              \
+                "Cached positions of a model of our own; 0: 32768."),                              \
+        ENDPOINT(section, endpoint.)
+
 static const double MANY = 1e9; // steps, ranks, tokens: more is a slip of the pen
 static const double RANKS = 1e6;
 static const double EXACT = 9007199254740992; // 2^53, the last integer before doubles have gaps
@@ -45,6 +123,9 @@ static const double EXACT = 9007199254740992; // 2^53, the last integer before d
 WORDS(placements, "shared", "split");
 WORDS(computes, "f32", "bf16");
 WORDS(chats, "auto", "chatml", "qwen3", "llama3");
+WORDS(workflows, "direct", "react");
+WORDS(judges, "rule", "model", "served");
+WORDS(extractors, "none", "model", "served");
 WORDS(modes, "Ra+Rs", "Ra", "Rs");
 WORDS(fusions, "product", "sum");
 WORDS(algorithms, "grpo", "sft");
@@ -58,6 +139,7 @@ const SettingSection settings_sections[] = {
     {"data", "What is learned from."},
     {"parallel", "Who does what."},
     {"rollout", "How training samples responses."},
+    {"react", "How a policy with tools is sampled (rollout.workflow = react)."},
     {"reward", "What a response earns."},
     {"algorithm", "How rewards become a loss."},
     {"optimizer", "How a gradient becomes a step (AdamW)."},
@@ -66,6 +148,9 @@ const SettingSection settings_sections[] = {
     {"evaluate", "How a model is measured, after and during training."},
     {"checkpoint", "What is kept for a restart."},
     {"prepare", "From sessions to samples."},
+    {"extractor", "The language model that `prepare` asks for the facts the expert collected."},
+    {"policy", "A served model that `evaluate` measures in place of [model]."},
+    {"judge", "The language model that grades responses where `reward.judge` is not `rule`."},
     {NULL, NULL},
 };
 
@@ -95,6 +180,8 @@ const SettingRow settings_table[] = {
            "Whether every rank has all roles in turn, or each rank has one role."),
     INTEGER(parallel, learner_ranks, "0", 0, RANKS, "Learner ranks of placement = split."),
     INTEGER(parallel, rollout_ranks, "0", 0, RANKS, "Rollout ranks of placement = split."),
+    INTEGER(parallel, grader_ranks, "0", 0, RANKS,
+            "Grader ranks of placement = split, for a judge of our own; 0: the rollout ranks."),
     INTEGER(parallel, threads, "0", 0, 4096,
             "Threads of a rank; 0 shares the cores of a node among its ranks."),
     INTEGER(parallel, micro_batch_tokens, "4096", 1, MANY,
@@ -115,11 +202,25 @@ const SettingRow settings_table[] = {
          "Let training use top_p, top_k and a repetition penalty, which its loss does not model."),
     INTEGER(rollout, cache_tokens, "0", 0, EXACT,
             "Cached positions of a rollout rank; 0: as many as are needed and fit."),
+    CHOICE(rollout, workflow, "direct", workflows,
+           "One completion, or a loop in which the policy may call tools ([react])."),
 
+    PATH(react, tools, "JSON file that declares the tools; without it there are none."),
+    INTEGER(react, max_iterations, "1", 1, 32,
+            "Replies that may call tools; one that does so in the last is summed up once more."),
+    INTEGER(react, max_observation_tokens, "512", 16, MANY,
+            "Longest observation in tokens: what the tools of one reply returned."),
+    PATH(react, summary_prompt,
+         "Text file with the request for a summary after the last iteration."),
+
+    CHOICE(reward, judge, "rule", judges,
+           "Who grades questions: the rule judge, a model of our own, or a served one ([judge])."),
     CHOICE(reward, mode, "Ra+Rs", modes,
            "Parts of the reward: content and decision, content only, decision only."),
     CHOICE(reward, fusion, "product", fusions, "A (1 + 2 C) + F, or A + C + F, of mode = Ra+Rs."),
     FLAG(reward, trim_stop, "no", "Pass over white space around `<stop />` when it is scored."),
+    FLAG(reward, unusable_is_zero, "no",
+         "Compatibility: an unusable verdict scores 0, and any finite number passes for a score."),
     FLAG(reward, permute, "no",
          "Control experiment: permute the rewards of each group, so that nothing can be learned."),
 
@@ -173,6 +274,8 @@ const SettingRow settings_table[] = {
     REAL(evaluate, repetition_penalty, "1.2", 0.01, 100, "As in [rollout]."),
     INTEGER(evaluate, top_k, "0", 0, MANY, "As in [rollout]."),
     INTEGER(evaluate, max_response_tokens, "512", 1, MANY, "As in [rollout]."),
+    PATH(evaluate, baseline,
+         "Another model, measured in the same way by `evaluate` and printed beside the first."),
     PATH(evaluate, judge_training,
          "Samples from which the rule judge weighs its words; without it data.train."),
     PATH(evaluate, output, "JSON lines of the responses and their grades."),
@@ -193,10 +296,17 @@ const SettingRow settings_table[] = {
          "it."),
     PATH(prepare, info_sets,
          "JSON lines with cid and info_set; without it the input's own fields are taken."),
+    CHOICE(prepare, extractor, "none", extractors,
+           "Who is asked for facts that are not given: nobody, a model of our own, or a served one "
+           "([extractor])."),
     FLAG(prepare, round_context, "no",
          "Compatibility: a context holds the messages of its own round only."),
     FLAG(prepare, trailing_round, "no",
          "Compatibility: a sample for the assistant's last words, too."),
+
+    ASKED(extractor, "1.1", "512", "0.9"),
+    ENDPOINT(policy, ),
+    ASKED(judge, "1", "1024", "1"),
 };
 
 const int64_t settings_count = sizeof settings_table / sizeof settings_table[0];

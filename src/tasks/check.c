@@ -37,6 +37,7 @@ static void open_all(Checked *checked)
     if (settings->data.train[0]) {
         DatasetOptions options = {.path = settings->data.train,
                                   .system_prompt = settings->data.system_prompt,
+                                  .tools = react_declarations(checked->job.react),
                                   .skip_bad = settings->data.skip_bad,
                                   .max_prompt_tokens = settings->data.max_prompt_tokens};
         checked->trains =
@@ -86,6 +87,14 @@ static void print_model(const Checked *checked)
            shape->tied ? ", tied" : "", chat_name(checked->job.chat));
 }
 
+static void print_judge(const Checked *checked)
+{
+    Bytes text = {0};
+    grading_describe(checked->job.grading, &text);
+    printf("judge      %s\n", text.data);
+    bytes_free(&text);
+}
+
 static void print_steps(const Checked *checked)
 {
     const Settings *settings = checked->settings;
@@ -102,18 +111,23 @@ static void print_steps(const Checked *checked)
            (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);
 }
 
-static void print_memory(Checked *checked, const char *who, bool rollout, bool learner,
-                         int rollouts, int learners)
+typedef struct {
+    bool rollout, learner, grader;
+} Roles;
+
+static void print_memory(Checked *checked, const char *who, Roles roles, int rollouts, int learners)
 {
     MemoryQuestion question = {
         .shape = &checked->job.shape,
         .settings = checked->settings,
-        .sizes = sizes_of(checked->settings, checked->stages,
+        .sizes = sizes_of(&checked->job, checked->stages,
                           checked->evaluates ? &checked->evaluation : NULL, rollouts),
-        .rollout = rollout,
-        .learner = learner,
+        .rollout = roles.rollout,
+        .learner = roles.learner,
+        .grader = roles.grader,
         .learners = learners,
         .reference = stages_need_reference(checked->stages),
+        .grading = checked->job.grading,
         .loaded = checked->loaded,
     };
     MemoryParts parts = sizes_memory(&question);
@@ -126,18 +140,23 @@ static void print_ranks(Checked *checked)
 {
     const Settings *settings = checked->settings;
     int rollouts = (int)settings->parallel.rollout_ranks;
+    int graders = (int)settings->parallel.grader_ranks;
     int learners = (int)settings->parallel.learner_ranks;
     char who[64];
     if (settings->parallel.placement == PLACEMENT_SPLIT) {
         snprintf(who, sizeof who, "each of %d rollout ranks", rollouts);
-        print_memory(checked, who, true, false, rollouts, learners);
+        print_memory(checked, who, (Roles){.rollout = true, .grader = graders == 0}, rollouts,
+                     learners);
+        snprintf(who, sizeof who, "each of %d grader ranks", graders);
+        if (graders > 0)
+            print_memory(checked, who, (Roles){.grader = true}, rollouts, learners);
         snprintf(who, sizeof who, "each of %d learner ranks", learners);
-        print_memory(checked, who, false, true, rollouts, learners);
+        print_memory(checked, who, (Roles){.learner = true}, rollouts, learners);
         return;
     }
     for (int ranks = 1; ranks <= 4; ranks *= 2) {
         snprintf(who, sizeof who, "each of %d shared rank%s", ranks, ranks > 1 ? "s" : "");
-        print_memory(checked, who, true, true, ranks, ranks);
+        print_memory(checked, who, (Roles){true, true, true}, ranks, ranks);
     }
 }
 
@@ -147,6 +166,8 @@ int task_check(const Settings *settings)
     open_all(&checked);
     if (checked.has_model)
         print_model(&checked);
+    if (checked.trains || checked.evaluates)
+        print_judge(&checked);
     if (checked.trains)
         print_data("training", &checked.dataset);
     if (checked.evaluates)

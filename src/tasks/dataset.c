@@ -1,31 +1,10 @@
 #include "tasks/dataset.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
-
-static int read_text(const char *path, char **text)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return fail(EXIT_NO_INPUT, "%s: %s ([data] system_prompt)", path, strerror(errno));
-    Bytes bytes = {0};
-    char part[4096];
-    size_t read;
-    while ((read = fread(part, 1, sizeof part, file)) > 0)
-        bytes_append(&bytes, part, read);
-    fclose(file);
-    while (bytes.length > 0 && bytes.data[bytes.length - 1] == '\n')
-        bytes.data[--bytes.length] = 0;
-    if (bytes.length == 0 || strlen(bytes.data) != bytes.length) {
-        bytes_free(&bytes);
-        return fail(EXIT_BAD_DATA, "%s: not a text", path);
-    }
-    *text = bytes.data;
-    return 0;
-}
+#include "input/text_file.h"
+#include "text/tool_format.h"
 
 ChatMessage *dataset_messages(const Dataset *dataset, const Sample *sample, int64_t *count)
 {
@@ -49,6 +28,11 @@ static int tokenise(Dataset *dataset, const Chat *chat, int64_t index, int64_t l
     ContextTokens *context = &dataset->contexts[index];
     Tokens tokens = {0};
     int64_t count;
+    if (!chat) {
+        context->usable = true;
+        dataset->usable++;
+        return 0;
+    }
     ChatMessage *messages = dataset_messages(dataset, sample, &count);
     int status = chat_encode(chat, messages, count, true, &tokens);
     release(messages);
@@ -69,6 +53,16 @@ static int tokenise(Dataset *dataset, const Chat *chat, int64_t index, int64_t l
     return 0;
 }
 
+static void declare_tools(Dataset *dataset, const json_t *tools)
+{
+    Bytes text = {0};
+    bytes_append_text(&text, dataset->system_prompt ? dataset->system_prompt : "");
+    tool_format_system(tools, &text);
+    release(dataset->system_prompt);
+    dataset->system_prompt = duplicate(text.data + strspn(text.data, "\n"));
+    bytes_free(&text);
+}
+
 int dataset_open(Dataset *dataset, const Chat *chat, DatasetOptions options)
 {
     *dataset = (Dataset){0};
@@ -77,7 +71,10 @@ int dataset_open(Dataset *dataset, const Chat *chat, DatasetOptions options)
         return -1;
     int status = 0;
     if (options.system_prompt[0])
-        status = read_text(options.system_prompt, &dataset->system_prompt);
+        status =
+            text_file_read(options.system_prompt, "[data] system_prompt", &dataset->system_prompt);
+    if (status == 0 && options.tools)
+        declare_tools(dataset, options.tools);
     dataset->contexts = allocate((size_t)dataset->set.count, sizeof *dataset->contexts);
     for (int64_t i = 0; i < dataset->set.count && status == 0; i++)
         status = tokenise(dataset, chat, i, options.max_prompt_tokens);

@@ -27,11 +27,13 @@ typedef struct {
 typedef struct {
     const char *path;
     const char *system_prompt; // file name; "": none
+    const json_t *tools;       // declared behind the system message; NULL: none; borrowed
     bool skip_bad;
     bool keep_empty; // see SampleOptions
     int64_t max_prompt_tokens;
 } DatasetOptions;
 
+// `chat` NULL: texts only; every context is usable then.
 int dataset_open(Dataset *dataset, const Chat *chat, DatasetOptions options);
 void dataset_close(Dataset *dataset);
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "tasks/served_policy.h"
 
 enum { RESAMPLES = 1000 };
 
@@ -31,6 +32,7 @@ int evaluation_open(Evaluation *evaluation, const Job *job)
     *evaluation = (Evaluation){0};
     DatasetOptions options = {.path = settings->evaluate.file,
                               .system_prompt = settings->data.system_prompt,
+                              .tools = react_declarations(job->react),
                               .skip_bad = settings->data.skip_bad,
                               .max_prompt_tokens = settings->data.max_prompt_tokens};
     if (dataset_open(&evaluation->dataset, job->chat, options) != 0)
@@ -52,25 +54,30 @@ void evaluation_close(Evaluation *evaluation)
     *evaluation = (Evaluation){0};
 }
 
-int64_t evaluation_positions(const Evaluation *evaluation, const Settings *settings)
+static int64_t capacity_of(const Job *job)
 {
-    return evaluation->dataset.longest + settings->evaluate.max_response_tokens;
+    return react_capacity(job->react, job->settings->evaluate.max_response_tokens);
 }
 
-int64_t evaluation_slots(const Evaluation *evaluation, const Settings *settings)
+int64_t evaluation_positions(const Evaluation *evaluation, const Job *job)
+{
+    return evaluation->dataset.longest + capacity_of(job);
+}
+
+int64_t evaluation_slots(const Evaluation *evaluation, const Job *job)
 {
     return rollout_slots(&evaluation->dataset, evaluation->schedule.parts,
-                         evaluation->schedule.part_count, (int32_t)settings->evaluate.samples,
-                         (int32_t)settings->evaluate.max_response_tokens);
+                         evaluation->schedule.part_count, (int32_t)job->settings->evaluate.samples,
+                         (int32_t)capacity_of(job));
 }
 
 static RolloutPlan plan_of(const Evaluation *evaluation, const Job *job, uint32_t step)
 {
     const Settings *settings = job->settings;
-    const Tokens *ends = chat_end_tokens(job->chat);
+    const Tokens none = {0}, *ends = job->served ? &none : chat_end_tokens(job->chat);
     return (RolloutPlan){
         .dataset = &evaluation->dataset,
-        .judge = evaluation->judge,
+        .rules = evaluation->judge,
         .reward = {.mode = MODE_RA_RS,
                    .fusion = FUSION_PRODUCT,
                    .trim_stop = settings->reward.trim_stop},
@@ -85,35 +92,8 @@ static RolloutPlan plan_of(const Evaluation *evaluation, const Job *job, uint32_
                        .seed = (uint64_t)settings->run.seed,
                        .purpose = PURPOSE_EVALUATION,
                        .step = step},
+        .judging = PURPOSE_EVALUATION_JUDGE,
     };
-}
-
-static void score_trees(const Evaluation *evaluation, const Job *job, const TreeList *trees,
-                        EvaluationResult *result)
-{
-    int64_t count = 0, tokens = 0;
-    for (int64_t t = 0; t < trees->count; t++)
-        count += trees->trees[t].branch_count;
-    ScoreRow *rows = allocate((size_t)count, sizeof *rows);
-    Bytes text = {0};
-    count = 0;
-    for (int64_t t = 0; t < trees->count; t++) {
-        for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
-            const Branch *branch = &trees->trees[t].branches[b];
-            rollout_text(job->tokenizer, branch, &text);
-            rows[count++] = (ScoreRow){
-                .session = trees->trees[t].session,
-                .truth = evaluation->dataset.set.samples[branch->sample].truth,
-                .stops = reward_stops(text.data, text.length),
-                .grade = {(double)branch->decision, (double)branch->content, (double)branch->format,
-                          (double)branch->reward, branch->graded != 0}};
-            tokens += branch->count;
-        }
-    }
-    result->scores = score_rows(rows, count, RESAMPLES, (uint64_t)job->settings->run.seed);
-    result->response_tokens = count > 0 ? (double)tokens / (double)count : 0;
-    bytes_free(&text);
-    release(rows);
 }
 
 // What the expert said, scored on the rollout ranks; the others are told.
@@ -136,20 +116,103 @@ static void score_expert(Evaluation *evaluation, Job *job, EvaluationResult *res
     tree_list_free(&expert);
 }
 
-void evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationResult *result,
-                    TreeList *trees)
+// Which contexts have all their responses already.
+static bool *find_known(const Evaluation *evaluation, const ResponseList *known, int32_t repeats)
 {
-    TreeList own = {0}, *all = trees ? trees : &own;
-    RolloutTimes times;
+    int64_t samples = evaluation->dataset.set.count;
+    int32_t *counts = allocate((size_t)samples, sizeof *counts);
+    bool *done = allocate((size_t)samples, sizeof *done);
+    for (int64_t i = 0; i < known->count; i++)
+        done[known->list[i].sample] = ++counts[known->list[i].sample] >= repeats;
+    release(counts);
+    return done;
+}
+
+static bool part_is_known(const SessionPart *part, const bool *known)
+{
+    for (int64_t i = 0; i < part->count; i++)
+        if (!known[part->samples[i]])
+            return false;
+    return true;
+}
+
+// The parts from `*first` on that are still to be done, as many as make a window of contexts.
+static SessionPart *next_window(const Evaluation *evaluation, const bool *known, int64_t *first,
+                                bool whole, int64_t *count)
+{
+    enum { WINDOW = 128 }; // contexts between two looks at the journal
+    const SessionSchedule *schedule = &evaluation->schedule;
+    SessionPart *window = allocate((size_t)schedule->part_count, sizeof *window);
+    int64_t contexts = 0;
+    *count = 0;
+    for (; *first < schedule->part_count && (whole || contexts < WINDOW); ++*first) {
+        const SessionPart *part = &schedule->parts[*first];
+        if (known && part_is_known(part, known))
+            continue;
+        window[(*count)++] = *part;
+        contexts += part->count;
+    }
+    return window;
+}
+
+static int run_windows(Evaluation *evaluation, Job *job, const RolloutPlan *plan,
+                       EvaluationJournal *journal, ResponseList *responses)
+{
+    const bool *known = journal ? find_known(evaluation, &journal->known, plan->repeats) : NULL;
+    int status = 0;
+    for (int64_t next = 0; status == 0 && next < evaluation->schedule.part_count;) {
+        TreeList trees = {0};
+        RolloutTimes times;
+        int64_t count, before = responses->count;
+        SessionPart *window = next_window(evaluation, known, &next, !journal, &count);
+        if (count > 0)
+            status = job->served ? served_policy_run(job, plan, window, count, &trees, &times)
+                                 : rollout_run(job, plan, window, count, &trees, &times);
+        if (status == 0)
+            responses_add_trees(responses, &evaluation->dataset.set, &trees);
+        if (status == 0 && journal)
+            evaluation_journal_add(journal, responses, before);
+        tree_list_free(&trees);
+        release(window);
+    }
+    release((void *)known);
+    return status;
+}
+
+static void measure(const Evaluation *evaluation, const Job *job, const ResponseList *responses,
+                    EvaluationResult *result)
+{
+    double tokens = 0;
+    for (int64_t i = 0; i < responses->count; i++) {
+        result->failures += responses->list[i].failed;
+        tokens += responses->list[i].tokens;
+    }
+    int64_t given = responses->count - result->failures;
+    result->response_tokens = given > 0 ? tokens / (double)given : 0;
+    result->scores = responses_score(responses, &evaluation->dataset.set, RESAMPLES,
+                                     (uint64_t)job->settings->run.seed);
+    result->scores.ungraded -= result->failures;
+}
+
+int evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationJournal *journal,
+                   EvaluationResult *result, ResponseList *responses)
+{
+    ResponseList own = {0}, *all = responses ? responses : &own;
     double since = clock_now();
-    *result = (EvaluationResult){0};
     RolloutPlan plan = plan_of(evaluation, job, step);
-    rollout_run(job, &plan, evaluation->schedule.parts, evaluation->schedule.part_count, all,
-                &times);
-    score_trees(evaluation, job, all, result);
-    score_expert(evaluation, job, result);
-    result->seconds = clock_now() - since;
-    tree_list_free(&own);
+    *result = (EvaluationResult){0};
+    if (journal)
+        responses_copy(all, &journal->known);
+    int status = run_windows(evaluation, job, &plan, journal, all);
+    if (status == 0) {
+        responses_sort(all);
+        measure(evaluation, job, all, result);
+        if (!job->served)
+            score_expert(evaluation, job, result);
+        result->seconds = clock_now() - since;
+    }
+    responses_free(&own);
+    return status;
 }
 
 void evaluation_report(const EvaluationResult *result, Metrics *metrics)
@@ -168,17 +231,18 @@ void evaluation_report(const EvaluationResult *result, Metrics *metrics)
 static void print_value(Bytes *text, ScoreValue value)
 {
     if (value.n == 0)
-        bytes_print(text, "  %-21s", "n/a");
+        bytes_print(text, "  %-28s", "n/a");
     else
-        bytes_print(text, "  %5.3f [%5.3f, %5.3f]", value.value, value.low, value.high);
+        bytes_print(text, "  %5.3f [%5.3f, %5.3f] %6lld", value.value, value.low, value.high,
+                    (long long)value.n);
 }
 
-void evaluation_print(const Evaluation *evaluation, const char *const *names,
-                      const EvaluationResult *results, int count, Bytes *text)
+void evaluation_print_scores(const char *const *names, const EvaluationResult *results, int count,
+                             Bytes *text)
 {
-    bytes_print(text, "%-33s", "metric [95 % interval]");
+    bytes_print(text, "%-33s", "metric [95 % interval] n");
     for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-21s", names[r]);
+        bytes_print(text, "  %-28s", names[r]);
     bytes_append_text(text, "\n");
     for (int s = 0; s < SCORE_COUNT; s++) {
         bytes_print(text, "%-33s", score_names[s]);
@@ -188,15 +252,28 @@ void evaluation_print(const Evaluation *evaluation, const char *const *names,
     }
     bytes_print(text, "%-33s", "expert_loss");
     for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-21.4f", results[r].expert_loss);
+        if (results[r].expert_tokens > 0)
+            bytes_print(text, "  %-28.4f", results[r].expert_loss);
+        else
+            bytes_print(text, "  %-28s", "n/a");
     bytes_print(text, "\n%-33s", "response tokens (mean)");
     for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-21.1f", results[r].response_tokens);
-    bytes_print(text, "\n%-33s", "responses (ungraded)");
+        bytes_print(text, "  %-28.1f", results[r].response_tokens);
+    bytes_print(text, "\n%-33s", "responses");
     for (int r = 0; r < count; r++)
-        bytes_print(text, "  %lld (%lld)%*s", (long long)results[r].scores.rows,
-                    (long long)results[r].scores.ungraded, 12, "");
-    bytes_append_text(text, "\nbest constant question: \"");
+        bytes_print(text, "  %-28lld", (long long)results[r].scores.rows);
+    bytes_print(text, "\n%-33s", "left out: no grade, no response");
+    for (int r = 0; r < count; r++)
+        bytes_print(text, "  %lld, %-25lld", (long long)results[r].scores.ungraded,
+                    (long long)results[r].failures);
+    bytes_append_text(text, "\n");
+}
+
+void evaluation_print(const Evaluation *evaluation, const char *const *names,
+                      const EvaluationResult *results, int count, Bytes *text)
+{
+    evaluation_print_scores(names, results, count, text);
+    bytes_append_text(text, "best constant question: \"");
     best_constant_text(&evaluation->constant, text);
     bytes_print(text, "\" scores content %.3f (%.3f on the training file)\n",
                 evaluation->constant_content, evaluation->constant.score);

@@ -5,7 +5,7 @@
 
 #include "base/metrics.h"
 #include "reward/best_constant.h"
-#include "reward/score.h"
+#include "tasks/evaluation_journal.h"
 #include "tasks/rollout.h"
 
 // An evaluation file with its judge, opened once.
@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
     Scores scores;
+    int64_t failures;   // responses that a served policy did not give
     double expert_loss; // mean -log p a token of what the expert said next
     double expert_tokens;
     double response_tokens; // mean length
@@ -30,18 +31,24 @@ int evaluation_open(Evaluation *evaluation, const Job *job);
 void evaluation_close(Evaluation *evaluation);
 
 // Positions and cache slots (all rollout ranks together) that an evaluation needs.
-int64_t evaluation_positions(const Evaluation *evaluation, const Settings *settings);
-int64_t evaluation_slots(const Evaluation *evaluation, const Settings *settings);
+int64_t evaluation_positions(const Evaluation *evaluation, const Job *job);
+int64_t evaluation_slots(const Evaluation *evaluation, const Job *job);
 
-// Evaluates the weights that the engines hold, with the draws of `step`. `trees` (may be NULL)
-// takes the graded trees. The same result on every rank. Collective over world->all.
-void evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationResult *result,
-                    TreeList *trees);
+// Evaluates the weights that the engines hold, or the served policy, with the draws of `step`. What
+// `journal` knows is not done again, and it takes the rest as it comes; NULL: none. The same result
+// on every rank; `responses` (may be NULL) takes all of them in the order of the file. Fails as
+// rollout_run does. Collective over world->all.
+int evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationJournal *journal,
+                   EvaluationResult *result, ResponseList *responses);
 
 // val/* metrics.
 void evaluation_report(const EvaluationResult *result, Metrics *metrics);
 
-// The table side by side; `names` and `results` [count].
+// The scores side by side; `names` and `results` [count].
+void evaluation_print_scores(const char *const *names, const EvaluationResult *results, int count,
+                             Bytes *text);
+
+// The same with what the best constant question would score.
 void evaluation_print(const Evaluation *evaluation, const char *const *names,
                       const EvaluationResult *results, int count, Bytes *text);
 

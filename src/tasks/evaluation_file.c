@@ -14,13 +14,14 @@ int evaluation_file_write(const char *path, const EvaluationResult *result)
         bytes_print(&text, "  \"%s\": [%.17g, %.17g, %.17g, %lld],\n", score_names[s], value->value,
                     value->low, value->high, (long long)value->n);
     }
-    bytes_print(&text,
-                "  \"rows\": %lld,\n  \"ungraded\": %lld,\n  \"sessions\": %lld,\n"
-                "  \"expert_loss\": %.17g,\n  \"expert_tokens\": %.17g,\n"
-                "  \"response_tokens\": %.17g,\n  \"seconds\": %.3f\n}\n",
-                (long long)result->scores.rows, (long long)result->scores.ungraded,
-                (long long)result->scores.sessions, result->expert_loss, result->expert_tokens,
-                result->response_tokens, result->seconds);
+    bytes_print(
+        &text,
+        "  \"rows\": %lld,\n  \"ungraded\": %lld,\n  \"failures\": %lld,\n  \"sessions\": %lld,\n"
+        "  \"expert_loss\": %.17g,\n  \"expert_tokens\": %.17g,\n"
+        "  \"response_tokens\": %.17g,\n  \"seconds\": %.3f\n}\n",
+        (long long)result->scores.rows, (long long)result->scores.ungraded,
+        (long long)result->failures, (long long)result->scores.sessions, result->expert_loss,
+        result->expert_tokens, result->response_tokens, result->seconds);
     int status = atomic_write_file(path, text.data, text.length);
     bytes_free(&text);
     return status;
@@ -48,6 +49,7 @@ int evaluation_file_read(const char *path, EvaluationResult *result)
     }
     result->scores.rows = (int64_t)number(object, "rows");
     result->scores.ungraded = (int64_t)number(object, "ungraded");
+    result->failures = (int64_t)number(object, "failures");
     result->scores.sessions = (int64_t)number(object, "sessions");
     result->expert_loss = number(object, "expert_loss");
     result->expert_tokens = number(object, "expert_tokens");

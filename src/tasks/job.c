@@ -42,10 +42,10 @@ int job_locate_model(const char *path, char **directory, char **checkpoint)
     return 0;
 }
 
-static void set_threads(const Job *job)
+void job_set_threads(const Group *all, const Settings *settings)
 {
-    int64_t threads = job->settings->parallel.threads;
-    int ranks = group_node_size(&job->world.all);
+    int64_t threads = settings->parallel.threads;
+    int ranks = group_node_size(all);
     if (threads == 0 && getenv("OMP_NUM_THREADS"))
         return;
     if (threads == 0) {
@@ -55,7 +55,7 @@ static void set_threads(const Job *job)
     omp_set_num_threads((int)threads);
 }
 
-int job_open_text(Job *job)
+static int open_model_text(Job *job)
 {
     const Settings *settings = job->settings;
     if (job_locate_model(settings->model.path, &job->directory, &job->checkpoint) != 0)
@@ -76,23 +76,46 @@ int job_open_text(Job *job)
         return fail(EXIT_BAD_DATA, "%s: the tokenizer has %lld ids, the model only %lld",
                     job->directory, (long long)tokenizer_size(job->tokenizer),
                     (long long)job->shape.vocabulary);
-    return 0;
+    return react_open(&job->react, settings, job->chat, job->tokenizer);
 }
 
-int job_open(Job *job, const Settings *settings, bool split)
+static int open_served_policy(Job *job)
 {
-    *job = (Job){.settings = settings, .collective = &collective_mpi};
-    WorldPlan plan = {.split = split,
+    const Settings *settings = job->settings;
+    job->policy_asked = (Asked){.prompt = "",
+                                .temperature = settings->evaluate.temperature,
+                                .top_p = settings->evaluate.top_p,
+                                .repetition_penalty = settings->evaluate.repetition_penalty,
+                                .max_tokens = settings->evaluate.max_response_tokens,
+                                .attempts = 1,
+                                .path = "",
+                                .chat = "auto",
+                                .endpoint = settings->policy};
+    return answerer_open(&job->policy, ASKED_SERVED, &job->policy_asked, "policy");
+}
+
+int job_open_text(Job *job)
+{
+    if ((job->served ? open_served_policy(job) : open_model_text(job)) != 0)
+        return -1;
+    return grading_open(&job->grading, job->settings);
+}
+
+int job_open(Job *job, const Settings *settings, JobOptions options)
+{
+    *job = (Job){.settings = settings, .collective = &collective_mpi, .served = options.served};
+    WorldPlan plan = {.split = options.split,
                       .rollout = (int)settings->parallel.rollout_ranks,
+                      .grader = (int)settings->parallel.grader_ranks,
                       .learner = (int)settings->parallel.learner_ranks};
     if (world_make(&job->world, plan) != 0)
         return -1;
-    set_threads(job);
+    job_set_threads(&job->world.all, settings);
     job->kernels = kernels_cpu();
     return group_agree(&job->world.all, job_open_text(job));
 }
 
-int job_build(Job *job, JobSizes sizes)
+static int check_positions(const Job *job, JobSizes sizes)
 {
     const Settings *settings = job->settings;
     if (sizes.positions > job->shape.positions)
@@ -106,6 +129,12 @@ int job_build(Job *job, JobSizes sizes)
                     "[parallel] micro_batch_tokens = %lld: raise it to %lld or more",
                     (long long)sizes.positions, (long long)settings->parallel.micro_batch_tokens,
                     (long long)sizes.positions);
+    return 0;
+}
+
+static void build_model(Job *job, JobSizes sizes)
+{
+    const Settings *settings = job->settings;
     const World *world = &job->world;
     int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
     parameters_make(&job->parameters, &job->shape, rank, world->count[ROLE_LEARNER]);
@@ -113,12 +142,25 @@ int job_build(Job *job, JobSizes sizes)
                sizes.positions);
     job->staging = job->kernels->memory_make((size_t)job->parameters.largest * sizeof(float));
     if (!world->has[ROLE_ROLLOUT])
-        return 0;
+        return;
     job->weights = weights_make(&job->parameters, job->kernels, job->model.type, true);
     engine_make(&job->engine, &job->model, job->weights, ENGINE_ROWS, sizes.slots);
     scorer_make(&job->scorer, &job->model, job->weights, &world->group[ROLE_ROLLOUT],
                 settings->parallel.micro_batch_tokens);
-    return 0;
+}
+
+int job_build(Job *job, JobSizes sizes)
+{
+    const Group *all = &job->world.all;
+    if (job->served) {
+        if (group_agree(all, answerer_build(&job->policy, job->kernels)) != 0)
+            return -1;
+    } else {
+        if (group_agree(all, check_positions(job, sizes)) != 0)
+            return -1;
+        build_model(job, sizes);
+    }
+    return grading_build(job->grading, &job->world, job->kernels);
 }
 
 int job_load_weights(Job *job, float *values)
@@ -144,6 +186,9 @@ void job_close(Job *job)
         model_free(&job->model);
     }
     parameters_free(&job->parameters);
+    grading_close(job->grading);
+    react_close(job->react);
+    answerer_close(&job->policy);
     chat_close(job->chat);
     tokenizer_close(job->tokenizer);
     release(job->directory);

@@ -7,6 +7,8 @@
 #include "exchange/exchange.h"
 #include "input/settings.h"
 #include "learner/scorer.h"
+#include "tasks/grading.h"
+#include "tasks/react.h"
 #include "text/chat.h"
 
 typedef struct {
@@ -18,6 +20,11 @@ typedef struct {
     char *checkpoint;     // owned: where the weights are, NULL: in `directory`
     Tokenizer *tokenizer; // owned
     Chat *chat;           // owned
+    Grading *grading;     // owned: who judges responses
+    bool served;          // the policy is the served model of [policy]: none of our own
+    Asked policy_asked;   // what it is asked with
+    Answerer policy;
+    React *react; // owned: tools, where there are some
     ModelShape shape;
     Parameters parameters; // sharded over the learner ranks
     Model model;
@@ -36,14 +43,20 @@ typedef struct {
 
 enum { ENGINE_ROWS = 512 }; // rows of a prefill or decode pass
 
-// Tokenizer, chat and shape only: what `check` needs, without ranks. job->settings is set.
+// Tokenizer, chat, shape and the judge's text side: what `check` needs, without ranks.
+// job->settings and job->served are set.
 int job_open_text(Job *job);
 
 // Ranks and the text side. Collective; on failure every rank returns -1.
-int job_open(Job *job, const Settings *settings, bool split);
+typedef struct {
+    bool split;  // ranks have roles as [parallel] says; else all have all
+    bool served; // the policy is served
+} JobOptions;
 
-// Parameters, model, and the engine and scorer of rollout ranks. Collective; -1 where the model
-// cannot hold the positions.
+int job_open(Job *job, const Settings *settings, JobOptions options);
+
+// Parameters, model, the engine and scorer of rollout ranks, the judge. Collective; on failure
+// every rank returns -1.
 int job_build(Job *job, JobSizes sizes);
 
 // This rank's shards of the model that [model] names, into values [parameters.local]. On learner
@@ -51,6 +64,10 @@ int job_build(Job *job, JobSizes sizes);
 int job_load_weights(Job *job, float *values);
 
 void job_close(Job *job);
+
+// Threads of this rank: as [parallel] asks, else its share of the node's cores. Collective over
+// all.
+void job_set_threads(const Group *all, const Settings *settings);
 
 ElementType job_element_type(const Settings *settings);
 

@@ -1,8 +1,11 @@
-// prepare.c - sessions to samples. Facts come with the input; no model is asked yet.
+// prepare.c - sessions to samples: read, ask a model for the facts that are not given, write.
+
+#include <stdio.h>
 
 #include "base/fail.h"
 #include "dialogue/prepare.h"
-#include "parallel/group.h"
+#include "tasks/extraction.h"
+#include "tasks/job.h"
 #include "tasks/tasks.h"
 
 static const char *given(const char *text)
@@ -10,9 +13,9 @@ static const char *given(const char *text)
     return text[0] ? text : NULL;
 }
 
-static int prepare_on_one_rank(const Settings *settings)
+static PrepareSettings prepare_settings(const Settings *settings)
 {
-    PrepareSettings prepare = {
+    return (PrepareSettings){
         .input = settings->prepare.input,
         .labels = given(settings->prepare.info_sets),
         .processed = given(settings->prepare.processed),
@@ -21,15 +24,47 @@ static int prepare_on_one_rank(const Settings *settings)
                    .trailing_round = settings->prepare.trailing_round},
         .skip_bad = settings->data.skip_bad,
     };
-    PrepareCounts counts;
-    return prepare_run(&prepare, &counts);
+}
+
+// Files are written by one rank, whatever the number of ranks: they are always the same.
+static int write_files(const Group *world, PreparedSet *set, const PrepareSettings *settings,
+                       Bytes *text)
+{
+    if (world->rank != 0)
+        return 0;
+    if (prepare_write(set, settings) != 0)
+        return -1;
+    prepare_describe(&set->counts, text);
+    fputs(text->data, stdout);
+    return 0;
+}
+
+static int prepare_files(const Group *world, const Settings *settings)
+{
+    bool asks = settings->prepare.extractor != ASKED_NOBODY;
+    PrepareSettings prepare = prepare_settings(settings);
+    PreparedSet set = {0};
+    Bytes text = {0};
+    int status = asks || world->rank == 0 ? prepare_read(&set, &prepare) : 0;
+    status = group_agree(world, status);
+    if (status == 0 && asks) {
+        job_set_threads(world, settings);
+        status = extraction_run(world, settings, &set, &text);
+    }
+    if (status == 0)
+        status = group_agree(world, write_files(world, &set, &prepare, &text));
+    prepare_free(&set);
+    bytes_free(&text);
+    return status;
 }
 
 int task_prepare(const Settings *settings)
 {
     Group world = group_world();
-    int status = world.rank == 0 ? prepare_on_one_rank(settings) : 0;
-    status = group_agree(&world, status);
+    int status = prepare_files(&world, settings);
+    int code = status == 0 ? EXIT_DONE : (int)fail_code();
+    if (code == EXIT_AGAIN && world.rank == 0)
+        warn("%s", fail_message());
     group_free(&world);
-    return status != 0 ? (int)fail_code() : EXIT_DONE;
+    return code;
 }

@@ -10,8 +10,7 @@
 #include "base/version.h"
 #include "files/metrics_file.h"
 #include "input/jsonl.h"
-#include "input/utf8.h"
-#include "tasks/rollout.h"
+#include "tasks/responses.h"
 #include "tasks/session_tree.h"
 
 static char *in_directory(const char *directory, const char *name)
@@ -73,9 +72,10 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
     record_say(record, "learn2ask %s (%s), compiled by %s", version_text, version_git,
                version_compiler);
     record_say(record,
-               "ranks      %d: %d rollout, %d learner, placement %s; %d threads a rank, "
-               "kernels %s",
-               world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_LEARNER],
+               "ranks      %d: %d rollout, %d grader, %d learner, placement %s; %d threads a "
+               "rank, kernels %s",
+               world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_GRADER],
+               world->count[ROLE_LEARNER],
                job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
                omp_get_max_threads(), job->kernels->name);
     record_say(record,
@@ -85,7 +85,10 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
                (long long)shape->width, (long long)shape->vocabulary,
                (double)shape_parameters(shape) / 1e6, job->model.type == TYPE_BF16 ? "bf16" : "f32",
                chat_name(job->chat));
-    Bytes counts = {0};
+    Bytes counts = {0}, judge = {0};
+    grading_describe(job->grading, &judge);
+    record_say(record, "judge      %s", judge.data);
+    bytes_free(&judge);
     samples_describe(&dataset->set, &counts);
     record_say(record, "data       %s: %s", job->settings->data.train, counts.data);
     record_say(record,
@@ -107,44 +110,27 @@ void record_metrics(Record *record, const Metrics *metrics)
     bytes_free(&line);
 }
 
-static void sample_line(const Job *job, const Dataset *dataset, const Branch *branch, int64_t step,
-                        Bytes *text, Bytes *repaired, Bytes *line)
+static void sample_line(const Sample *sample, const Branch *branch, int64_t step, Bytes *line)
 {
-    const Sample *sample = &dataset->set.samples[branch->sample];
-    rollout_text(job->tokenizer, branch, text);
-    bytes_clear(repaired);
-    bytes_append(repaired, "", 0);
-    utf8_append_repaired(repaired, text->data, text->length);
     bytes_clear(line);
-    bytes_print(line, "{\"step\": %lld, \"cid\": ", (long long)step);
-    jsonl_append_string(line, sample->cid);
-    bytes_print(line, ", \"repeat\": %d, \"truth\": \"%s\", \"response\": ", branch->repeat,
-                truth_name(sample->truth));
-    jsonl_append_string(line, repaired->data);
-    bytes_print(line,
-                ", \"tokens\": %d, \"finished\": %s, \"graded\": %s, \"decision\": %g, "
-                "\"content\": %g, \"format\": %g, \"reward\": %g, \"advantage\": %.6g}",
-                branch->count, branch->finished ? "true" : "false",
-                branch->graded ? "true" : "false", (double)branch->decision,
-                (double)branch->content, (double)branch->format, (double)branch->reward,
-                (double)branch->advantage);
+    bytes_print(line, "{\"step\": %lld, ", (long long)step);
+    response_append_fields(sample, branch, line);
+    bytes_print(line, ", \"advantage\": %.6g}", (double)branch->advantage);
 }
 
-void record_samples(Record *record, const Job *job, const Dataset *dataset, const TreeList *trees,
-                    int64_t step)
+void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step)
 {
     if (!record->directory)
         return;
-    Bytes text = {0}, repaired = {0}, line = {0};
+    Bytes line = {0};
     for (int64_t t = 0; t < trees->count; t++) {
         for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
-            sample_line(job, dataset, &trees->trees[t].branches[b], step, &text, &repaired, &line);
+            const Branch *branch = &trees->trees[t].branches[b];
+            sample_line(&dataset->set.samples[branch->sample], branch, step, &line);
             if (journal_append(record->samples, line.data, line.length) != 0)
                 die_failed();
         }
     }
-    bytes_free(&text);
-    bytes_free(&repaired);
     bytes_free(&line);
 }
 

@@ -33,8 +33,7 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
 void record_metrics(Record *record, const Metrics *metrics);
 
 // Every response of the step as a line of samples.jsonl.
-void record_samples(Record *record, const Job *job, const Dataset *dataset, const TreeList *trees,
-                    int64_t step);
+void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step);
 
 // reward/*, response_length/* and the like, from a step's trees.
 void record_rewards(const Dataset *dataset, const TreeList *trees, int64_t flat_groups,

@@ -3,14 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-
-void rollout_text(const Tokenizer *tokenizer, const Branch *branch, Bytes *text)
-{
-    bytes_clear(text);
-    bytes_append(text, "", 0);
-    tokenizer_decode(tokenizer, branch->tokens + branch->forced, branch->count - branch->finished,
-                     true, text);
-}
+#include "base/fail.h"
 
 int64_t rollout_slots(const Dataset *dataset, const SessionPart *parts, int64_t count,
                       int32_t repeats, int32_t max_response_tokens)
@@ -63,19 +56,6 @@ static int *assign_parts(const RolloutPlan *plan, const SessionPart *parts, int6
     return rank_of;
 }
 
-static void grade_branch(const Job *job, const RolloutPlan *plan, Branch *branch, Bytes *text)
-{
-    Grade grade;
-    rollout_text(job->tokenizer, branch, text);
-    rule_judge_grade(plan->judge, &plan->dataset->set.samples[branch->sample], text->data,
-                     text->length, plan->reward, &grade);
-    branch->decision = (float)grade.decision;
-    branch->content = (float)grade.content;
-    branch->format = (float)grade.format;
-    branch->reward = (float)grade.reward;
-    branch->graded = grade.graded;
-}
-
 static void permute_group(const RolloutPlan *plan, Tree *tree, int32_t first, int32_t count)
 {
     int64_t *order = allocate((size_t)count, sizeof *order);
@@ -96,16 +76,20 @@ static void permute_group(const RolloutPlan *plan, Tree *tree, int32_t first, in
     release(rewards);
 }
 
-static void grade_tree(const Job *job, const RolloutPlan *plan, Tree *tree, Bytes *text)
+static void permute_rewards(const RolloutPlan *plan, TreeList *mine)
 {
-    for (int32_t b = 0; b < tree->branch_count; b++)
-        grade_branch(job, plan, &tree->branches[b], text);
-    for (int32_t b = 0; plan->permute && b < tree->branch_count; b += plan->repeats)
-        permute_group(plan, tree, b, plan->repeats);
+    for (int64_t t = 0; t < mine->count; t++)
+        for (int32_t b = 0; b < mine->trees[t].branch_count; b += plan->repeats)
+            permute_group(plan, &mine->trees[t], b, plan->repeats);
+}
+
+static void on_ended(void *context, Tree *tree, Branch *branch)
+{
+    grading_take(context, tree, branch);
 }
 
 static void generate_mine(Job *job, const RolloutPlan *plan, const SessionPart *parts,
-                          int64_t count, TreeList *mine, RolloutTimes *times)
+                          int64_t count, TreeList *mine)
 {
     const Group *group = &job->world.group[ROLE_ROLLOUT];
     int *rank_of = assign_parts(plan, parts, count, group->size);
@@ -117,36 +101,106 @@ static void generate_mine(Job *job, const RolloutPlan *plan, const SessionPart *
         tree_list_add(mine, &tree, p);
     }
     release(rank_of);
+    Generation generation = plan->generation;
+    generation.ended = on_ended;
+    generation.context = job->grading;
     job->engine.counts = (EngineCounts){0};
-    engine_generate(&job->engine, mine->trees, mine->count, &plan->generation);
-    times->seconds_prefill = job->engine.counts.prefill_seconds;
-    times->seconds_decode = job->engine.counts.decode_seconds;
-    times->prefill_rows = (double)job->engine.counts.prefill_rows;
-    times->decode_rows = (double)job->engine.counts.decode_rows;
-    double since = clock_now();
-    Bytes text = {0};
-    for (int64_t t = 0; t < mine->count; t++)
-        grade_tree(job, plan, &mine->trees[t], &text);
-    bytes_free(&text);
-    times->seconds_grade = clock_now() - since;
+    react_generate(job->react, &job->engine, mine->trees, mine->count, &generation);
 }
 
-void rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
-                 TreeList *all, RolloutTimes *times)
+void rollout_begin_grading(Job *job, const RolloutPlan *plan)
+{
+    GradingPlan grading = {.dataset = plan->dataset,
+                           .rules = plan->rules,
+                           .reward = plan->reward,
+                           .unusable_is_zero = job->settings->reward.unusable_is_zero,
+                           .repeats = plan->repeats,
+                           .seed = plan->generation.seed,
+                           .purpose = plan->judging,
+                           .step = plan->generation.step};
+    grading_begin(job->grading, &grading);
+}
+
+// Numbers of all ranks from those of this one. `wall`: seconds of the whole.
+static void gather_times(const Job *job, const GradingReport *report, double generating,
+                         double wall, RolloutTimes *times)
+{
+    const World *world = &job->world;
+    const EngineCounts *counts = &job->engine.counts;
+    bool rolls = world->has[ROLE_ROLLOUT], grades = world->has[ROLE_GRADER];
+    double sums[] = {(double)counts->prefill_rows,
+                     (double)counts->decode_rows,
+                     report->judging,
+                     rolls ? wall - generating - (grades ? report->judging : 0) : 0,
+                     grades ? wall - report->judging - (rolls ? generating : 0) : 0,
+                     (double)report->asked.questions,
+                     (double)report->asked.attempts,
+                     (double)report->asked.unusable,
+                     (double)report->asked.unanswered,
+                     (double)report->asked.unreached};
+    double slowest = group_maximum(&world->all, wall);
+    group_sum(&world->all, sums, sizeof sums / sizeof *sums);
+    *times = (RolloutTimes){
+        .seconds_prefill = group_maximum(&world->all, counts->prefill_seconds),
+        .seconds_decode = group_maximum(&world->all, counts->decode_seconds),
+        .seconds_grade = group_maximum(&world->all, rolls ? wall - generating : 0),
+        .prefill_rows = sums[0],
+        .decode_rows = sums[1],
+        .judging = sums[2],
+        .questions = sums[5],
+        .attempts = sums[6],
+        .unusable = sums[7],
+        .unanswered = sums[8],
+        .unreached = sums[9],
+    };
+    times->idle[ROLE_ROLLOUT] = sums[3] / (slowest * world->count[ROLE_ROLLOUT]);
+    times->idle[ROLE_GRADER] = sums[4] / (slowest * world->count[ROLE_GRADER]);
+}
+
+int rollout_finish(Job *job, const RolloutPlan *plan, TreeList *mine, double since, TreeList *all,
+                   RolloutTimes *times)
+{
+    GradingReport report;
+    double sampled = clock_now();
+    grading_finish(job->grading, mine, &report);
+    double graded = clock_now();
+    if (plan->permute)
+        permute_rewards(plan, mine);
+    exchange_trees(&job->world, mine, all);
+    tree_list_free(mine);
+    gather_times(job, &report, sampled - since, graded - since, times);
+    if (times->questions == 0 || times->unreached < times->questions)
+        return 0;
+    return fail(EXIT_UNAVAILABLE, "the judge answered none of %.0f questions: see the warnings",
+                times->questions);
+}
+
+int rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
+                TreeList *all, RolloutTimes *times)
 {
     TreeList mine = {0};
-    *times = (RolloutTimes){0};
+    double since = clock_now();
+    rollout_begin_grading(job, plan);
     if (job->world.has[ROLE_ROLLOUT])
-        generate_mine(job, plan, parts, count, &mine, times);
-    exchange_trees(&job->world, &mine, all);
-    tree_list_free(&mine);
-    double rows[2] = {times->prefill_rows, times->decode_rows};
-    group_sum(&job->world.all, rows, 2);
-    *times = (RolloutTimes){
-        .seconds_prefill = group_maximum(&job->world.all, times->seconds_prefill),
-        .seconds_decode = group_maximum(&job->world.all, times->seconds_decode),
-        .seconds_grade = group_maximum(&job->world.all, times->seconds_grade),
-        .prefill_rows = rows[0],
-        .decode_rows = rows[1],
-    };
+        generate_mine(job, plan, parts, count, &mine);
+    return rollout_finish(job, plan, &mine, since, all, times);
+}
+
+void rollout_report(const RolloutTimes *times, Metrics *metrics)
+{
+    metrics_set(metrics, "timing_s/gen_prefill", times->seconds_prefill);
+    metrics_set(metrics, "timing_s/gen_decode", times->seconds_decode);
+    metrics_set(metrics, "timing_s/reward", times->seconds_grade);
+    metrics_set(metrics, "rollout/prefill_rows", times->prefill_rows);
+    metrics_set(metrics, "rollout/decode_rows", times->decode_rows);
+    if (times->questions == 0)
+        return;
+    metrics_set(metrics, "grading/questions", times->questions);
+    metrics_set(metrics, "grading/attempts", times->attempts);
+    metrics_set(metrics, "grading/unusable", times->unusable);
+    metrics_set(metrics, "grading/unanswered", times->unanswered);
+    metrics_set(metrics, "grading/unreached", times->unreached);
+    metrics_set(metrics, "timing_s/judge", times->judging);
+    metrics_set(metrics, "group/rollout/idle", times->idle[ROLE_ROLLOUT]);
+    metrics_set(metrics, "group/grader/idle", times->idle[ROLE_GRADER]);
 }

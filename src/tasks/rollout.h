@@ -3,34 +3,47 @@
 #ifndef L2A_TASKS_ROLLOUT_H
 #define L2A_TASKS_ROLLOUT_H
 
-#include "reward/judge_rule.h"
+#include "base/metrics.h"
 #include "tasks/job.h"
 #include "tasks/session_tree.h"
 
 typedef struct {
     const Dataset *dataset; // borrowed
-    const RuleJudge *judge; // borrowed
+    const RuleJudge *rules; // borrowed
     RewardSettings reward;
     int32_t repeats;
     Generation generation;
-    bool permute; // shuffle rewards inside each group: a control that must not learn
+    Purpose judging; // of the judge's draws
+    bool permute;    // shuffle rewards inside each group: a control that must not learn
 } RolloutPlan;
 
+// Seconds are those of the slowest rank, the rest sums over all.
 typedef struct {
-    double seconds_prefill, seconds_decode, seconds_grade; // of the slowest rank
-    double decode_rows, prefill_rows;                      // of all ranks
+    double seconds_prefill, seconds_decode;
+    double seconds_grade; // from the last token to the last verdict
+    double decode_rows, prefill_rows;
+    double judging;          // seconds in which judges of our own answered
+    double idle[ROLE_COUNT]; // share of rollout and grader ranks' time spent waiting
+    double questions, attempts, unusable, unanswered, unreached; // put to a judge
 } RolloutTimes;
 
 // Rolls out the parts, grades, and leaves all trees of the step in `all` on every rank, in the
-// order of the parts. Collective over world->all.
-void rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
-                 TreeList *all, RolloutTimes *times);
+// order of the parts. EXIT_UNAVAILABLE where a served judge answered nothing at all. Collective
+// over world->all.
+int rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
+                TreeList *all, RolloutTimes *times);
+
+// The two halves of rollout_run around the sampling of `mine`, which `rollout_finish` empties:
+// `since` is when sampling began.
+void rollout_begin_grading(Job *job, const RolloutPlan *plan);
+int rollout_finish(Job *job, const RolloutPlan *plan, TreeList *mine, double since, TreeList *all,
+                   RolloutTimes *times);
+
+// grading/* and timing_s/* metrics.
+void rollout_report(const RolloutTimes *times, Metrics *metrics);
 
 // Cache slots that the parts of a step need, all ranks together.
 int64_t rollout_slots(const Dataset *dataset, const SessionPart *parts, int64_t count,
                       int32_t repeats, int32_t max_response_tokens);
-
-// The text of a response, its end token left out.
-void rollout_text(const Tokenizer *tokenizer, const Branch *branch, Bytes *text);
 
 #endif

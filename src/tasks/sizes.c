@@ -5,15 +5,14 @@ enum {
     MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
 };
 
-static int64_t slots_of_steps(StagePlan *stages, const Settings *settings)
+static int64_t slots_of_steps(StagePlan *stages, const Settings *settings, int64_t capacity)
 {
     SessionSchedule *schedule = &stages[STAGE_MAIN].schedule;
     int64_t largest = 0;
     for (int64_t step = 0; step < schedule->steps_per_epoch; step++) {
         schedule_step(schedule, step);
         int64_t slots = rollout_slots(schedule->dataset, schedule->parts, schedule->part_count,
-                                      (int32_t)settings->rollout.group_size,
-                                      (int32_t)settings->rollout.max_response_tokens);
+                                      (int32_t)settings->rollout.group_size, (int32_t)capacity);
         largest = slots > largest ? slots : largest;
     }
     return largest;
@@ -21,19 +20,21 @@ static int64_t slots_of_steps(StagePlan *stages, const Settings *settings)
 
 // The caches hold a rank's share of the largest step with some slack, but no more than the limit,
 // and always one trunk with one branch.
-JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation *evaluation,
-                  int rollouts)
+JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int rollouts)
 {
+    const Settings *settings = job->settings;
     JobSizes sizes = {0};
+    if (job->served)
+        return sizes;
     int64_t slots = 0;
     if (stages) {
-        sizes.positions =
-            stages[STAGE_MAIN].schedule.dataset->longest + settings->rollout.max_response_tokens;
-        slots = slots_of_steps(stages, settings);
+        int64_t capacity = react_capacity(job->react, settings->rollout.max_response_tokens);
+        sizes.positions = stages[STAGE_MAIN].schedule.dataset->longest + capacity;
+        slots = slots_of_steps(stages, settings, capacity);
     }
     if (evaluation) {
-        int64_t positions = evaluation_positions(evaluation, settings);
-        int64_t more = evaluation_slots(evaluation, settings);
+        int64_t positions = evaluation_positions(evaluation, job);
+        int64_t more = evaluation_slots(evaluation, job);
         sizes.positions = positions > sizes.positions ? positions : sizes.positions;
         slots = more > slots ? more : slots;
     }
@@ -85,6 +86,9 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
         add(&parts, "learner: activations", memory.activations);
         add(&parts, "gathered units and reference", memory.windows);
     }
+    if (question->grader)
+        add(&parts, "judge: weights, caches, activations",
+            grading_bytes(question->grading, model.kernels));
     parameters_free(&parameters);
     return parts;
 }

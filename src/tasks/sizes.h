@@ -9,10 +9,9 @@
 
 // For training: `stages` NULL: no training. For evaluation: `evaluation` NULL: none. `rollouts`:
 // ranks that share the caches.
-JobSizes sizes_of(const Settings *settings, StagePlan *stages, const Evaluation *evaluation,
-                  int rollouts);
+JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int rollouts);
 
-enum { MEMORY_PARTS = 9 };
+enum { MEMORY_PARTS = 10 };
 
 typedef struct {
     const char *names[MEMORY_PARTS];
@@ -25,10 +24,11 @@ typedef struct {
     const ModelShape *shape;
     const Settings *settings;
     JobSizes sizes;
-    bool rollout, learner; // roles of the rank
+    bool rollout, learner, grader; // roles of the rank
     int learners;
     bool reference;
-    size_t loaded; // resident once the text side and the data sets were read
+    const Grading *grading; // borrowed
+    size_t loaded;          // resident once the text side and the data sets were read
 } MemoryQuestion;
 
 // Memory of a rank, part by part.

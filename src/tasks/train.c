@@ -14,7 +14,7 @@ static RolloutPlan rollout_plan(const Training *training, int64_t step)
     const Tokens *ends = chat_end_tokens(training->job.chat);
     return (RolloutPlan){
         .dataset = &training->dataset,
-        .judge = training->judge,
+        .rules = training->judge,
         .reward = {.mode = settings->reward.mode,
                    .fusion = settings->reward.fusion,
                    .trim_stop = settings->reward.trim_stop},
@@ -30,6 +30,7 @@ static RolloutPlan rollout_plan(const Training *training, int64_t step)
                        .seed = (uint64_t)settings->run.seed,
                        .purpose = PURPOSE_POLICY,
                        .step = (uint32_t)step},
+        .judging = PURPOSE_JUDGE,
         .permute = settings->reward.permute,
     };
 }
@@ -45,24 +46,23 @@ static void expert_trees(Training *training, const SessionSchedule *schedule, Tr
     }
 }
 
-static void sampled_trees(Training *training, const SessionSchedule *schedule, int64_t step,
-                          TreeList *trees, Metrics *metrics)
+static int sampled_trees(Training *training, const SessionSchedule *schedule, int64_t step,
+                         TreeList *trees, Metrics *metrics)
 {
     RolloutPlan plan = rollout_plan(training, step);
     RolloutTimes times;
     double since = clock_now();
-    rollout_run(&training->job, &plan, schedule->parts, schedule->part_count, trees, &times);
+    if (rollout_run(&training->job, &plan, schedule->parts, schedule->part_count, trees, &times) !=
+        0)
+        return -1;
     int64_t flat = 0;
     for (int64_t t = 0; t < trees->count; t++)
         flat += advantage_group_relative(&trees->trees[t],
                                          training->settings->algorithm.drop_flat_groups);
     record_rewards(&training->dataset, trees, flat, metrics);
     metrics_set(metrics, "timing_s/gen", clock_now() - since);
-    metrics_set(metrics, "timing_s/gen_prefill", times.seconds_prefill);
-    metrics_set(metrics, "timing_s/gen_decode", times.seconds_decode);
-    metrics_set(metrics, "timing_s/reward", times.seconds_grade);
-    metrics_set(metrics, "rollout/prefill_rows", times.prefill_rows);
-    metrics_set(metrics, "rollout/decode_rows", times.decode_rows);
+    rollout_report(&times, metrics);
+    return 0;
 }
 
 int train_step(Training *training, int64_t step, Metrics *metrics)
@@ -75,16 +75,18 @@ int train_step(Training *training, int64_t step, Metrics *metrics)
     metrics_set(metrics, "step", (double)(step + 1));
     metrics_set(metrics, "stage", stage);
     schedule_step(&plan->schedule, stage_step);
+    int status = 0;
     if (plan->step.algorithm->samples)
-        sampled_trees(training, &plan->schedule, step, &trees, metrics);
+        status = sampled_trees(training, &plan->schedule, step, &trees, metrics);
     else
         expert_trees(training, &plan->schedule, &trees);
     double updating = clock_now();
-    int status = 0;
-    if (training->job.world.has[ROLE_LEARNER])
+    if (status == 0 && training->job.world.has[ROLE_LEARNER])
         status = learner_step(&training->learner, &plan->step, trees.trees, trees.count, metrics);
-    if (group_agree(&training->job.world.all, status) != 0)
+    if (group_agree(&training->job.world.all, status) != 0) {
+        tree_list_free(&trees);
         return -1;
+    }
     double published = clock_now();
     training_publish(training);
     metrics_set(metrics, "timing_s/update_actor", published - updating);
@@ -92,7 +94,7 @@ int train_step(Training *training, int64_t step, Metrics *metrics)
     metrics_set(metrics, "perf/time_per_step", clock_now() - since);
     metrics_set(metrics, "perf/peak_rank_mib", (double)memory_peak() / 0x1p20);
     if (plan->step.algorithm->samples)
-        record_samples(&training->record, &training->job, &training->dataset, &trees, step + 1);
+        record_samples(&training->record, &training->dataset, &trees, step + 1);
     tree_list_free(&trees);
     training->state.step = step + 1;
     training->state.updates = training->learner.optimizer.updates;
@@ -129,8 +131,10 @@ int task_train(const Settings *settings)
         if (status != 0)
             break;
         if (last || boundary || due(settings->evaluate.every, step + 1))
-            training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
-                              &better);
+            status = training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
+                                       &better);
+        if (status != 0)
+            break;
         training_say_step(&training, step, &metrics);
         record_metrics(&training.record, &metrics);
         stopped = training_stop_wanted(&training) && !last;

@@ -53,6 +53,7 @@ static int open_data(Training *training)
     const Settings *settings = training->settings;
     DatasetOptions options = {.path = settings->data.train,
                               .system_prompt = settings->data.system_prompt,
+                              .tools = react_declarations(training->job.react),
                               .skip_bad = settings->data.skip_bad,
                               .max_prompt_tokens = settings->data.max_prompt_tokens};
     if (dataset_open(&training->dataset, training->job.chat, options) != 0)
@@ -165,10 +166,11 @@ static int evaluate_start(Training *training)
     bool better;
     metrics_set(&metrics, "step", 0);
     record_say(&training->record, "evaluation before the first step");
-    training_evaluate(training, "start", &metrics, &better);
-    record_metrics(&training->record, &metrics);
+    int status = training_evaluate(training, "start", &metrics, &better);
+    if (status == 0)
+        record_metrics(&training->record, &metrics);
     metrics_free(&metrics);
-    return 0;
+    return status;
 }
 
 int training_open(Training *training, const Settings *settings)
@@ -176,12 +178,13 @@ int training_open(Training *training, const Settings *settings)
     *training = (Training){.settings = settings, .started = clock_now()};
     Job *job = &training->job;
     training_catch_signals();
-    if (job_open(job, settings, settings->parallel.placement == PLACEMENT_SPLIT) != 0)
+    if (job_open(job, settings,
+                 (JobOptions){.split = settings->parallel.placement == PLACEMENT_SPLIT}) != 0)
         return -1;
     if (group_agree(&job->world.all, open_data(training)) != 0)
         return -1;
     JobSizes sizes =
-        sizes_of(settings, training->stages, training->evaluates ? &training->evaluation : NULL,
+        sizes_of(job, training->stages, training->evaluates ? &training->evaluation : NULL,
                  job->world.count[ROLE_ROLLOUT]);
     if (group_agree(&job->world.all, job_build(job, sizes)) != 0)
         return -1;

@@ -62,8 +62,9 @@ void training_checkpoint(Training *training, bool is_best);
 int training_exit_status(const Training *training, bool finished);
 
 // Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
-// result under RUN/evaluation-NAME.json, in the place of an earlier one. Collective.
-void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
+// result under RUN/evaluation-NAME.json, in the place of an earlier one. Fails as rollout_run does.
+// Collective.
+int training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
 
 // Prints the table of the kept evaluations (start, warm-up, final) and the RESULT line. Collective.
 void training_table(Training *training);

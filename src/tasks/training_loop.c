@@ -84,15 +84,16 @@ int training_exit_status(const Training *training, bool finished)
     return EXIT_NO_PROGRESS;
 }
 
-void training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)
+int training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)
 {
     *better = false;
     if (!training->evaluates)
-        return;
+        return 0;
     const char *keep = training->settings->checkpoint.keep_best;
     EvaluationResult result;
-    evaluation_run(&training->evaluation, &training->job, (uint32_t)training->state.step, &result,
-                   NULL);
+    if (evaluation_run(&training->evaluation, &training->job, (uint32_t)training->state.step, NULL,
+                       &result, NULL) != 0)
+        return -1;
     evaluation_report(&result, metrics);
     const ScoreValue *reward = &result.scores.values[SCORE_TOTAL_REWARD];
     record_say(&training->record,
@@ -115,6 +116,7 @@ void training_evaluate(Training *training, const char *name, Metrics *metrics, b
         training->state.since_best = 0;
         *better = true;
     }
+    return 0;
 }
 
 static void add(Metrics *totals, const char *name, double value)

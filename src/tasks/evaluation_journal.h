@@ -1,0 +1,32 @@
+// evaluation_journal.h - the responses of an evaluation under way, kept for a start that goes on.
+//
+// OUTPUT.part-N holds them as lines; its first line is a key made of all that decides them. A start
+// with the same key goes on behind it, one with another key sets the file aside as .orphan: two
+// evaluations never mix.
+
+#ifndef L2A_TASKS_EVALUATION_JOURNAL_H
+#define L2A_TASKS_EVALUATION_JOURNAL_H
+
+#include "files/journal.h"
+#include "tasks/job.h"
+#include "tasks/responses.h"
+
+typedef struct {
+    Journal *journal;   // owned; on the rank that writes, else NULL
+    ResponseList known; // of earlier starts, on every rank
+} EvaluationJournal;
+
+// `number` tells the models of one evaluation apart; `weights` is a checksum of this one's (0: it
+// is served). Collective over world->all.
+int evaluation_journal_open(EvaluationJournal *journal, const Job *job, const SampleSet *set,
+                            int number, uint64_t weights);
+
+// Appends responses from the `first` on.
+void evaluation_journal_add(EvaluationJournal *journal, const ResponseList *list, int64_t first);
+
+void evaluation_journal_close(EvaluationJournal *journal);
+
+// Removes the file, once what it holds is under its final name.
+void evaluation_journal_remove(const Settings *settings, int number);
+
+#endif

@@ -1,0 +1,323 @@
+#include "tasks/grading.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "input/utf8.h"
+#include "reward/verdict.h"
+#include "tasks/grading_letters.h"
+
+enum { VERDICT_LIMIT = 4096 }; // bytes of a verdict that are kept
+
+struct Grading {
+    const Settings *settings; // borrowed
+    const World *world;       // borrowed
+    AskedKind kind;
+    bool apart; // our own model, on ranks that do nothing else
+    bool asks;  // this rank does
+    Answerer answerer;
+    Ask *ask; // owned, where this rank asks
+    Mail *mail;
+    GradingPlan plan;
+    int32_t *ended; // owned, by sample: responses of this step that have ended
+    size_t ended_capacity;
+    bool warned;         // of a question without a reply
+    int64_t outstanding; // responses that this rank has sent to grader ranks
+    GradingReport report;
+    double judged;      // of the speaker, at grading_begin
+    Bytes system, user; // scratch
+};
+
+int grading_open(Grading **grading, const Settings *settings)
+{
+    Grading *opened = allocate(1, sizeof *opened);
+    *opened = (Grading){.settings = settings, .kind = settings->reward.judge};
+    int status = answerer_open(&opened->answerer, opened->kind, &settings->judge, "judge");
+    if (status == 0 && opened->kind != ASKED_NOBODY)
+        status = verdict_prompt_check(opened->answerer.prompt, settings->judge.prompt);
+    if (status == 0) {
+        *grading = opened;
+        return 0;
+    }
+    grading_close(opened);
+    return -1;
+}
+
+void grading_close(Grading *grading)
+{
+    if (!grading)
+        return;
+    ask_free(grading->ask);
+    answerer_close(&grading->answerer);
+    release(grading->ended);
+    bytes_free(&grading->system);
+    bytes_free(&grading->user);
+    release(grading);
+}
+
+size_t grading_bytes(const Grading *grading, const Kernels *kernels)
+{
+    return answerer_bytes(&grading->answerer, kernels);
+}
+
+void grading_identify(const Grading *grading, Bytes *out)
+{
+    answerer_identify(&grading->answerer, out);
+}
+
+void grading_describe(const Grading *grading, Bytes *out)
+{
+    const Asked *asked = &grading->settings->judge;
+    if (grading->kind == ASKED_NOBODY)
+        bytes_append_text(out, "rule judge");
+    else if (grading->kind == ASKED_SERVED)
+        bytes_print(out, "served judge %s at %s", asked->endpoint.name, asked->endpoint.url);
+    else
+        bytes_print(out, "judge %s", asked->path);
+}
+
+// Writes a grade into the branch that earned it.
+static void set_grade(Branch *branch, const Grade *grade)
+{
+    branch->decision = (float)grade->decision;
+    branch->content = (float)grade->content;
+    branch->format = (float)grade->format;
+    branch->reward = (float)grade->reward;
+    branch->graded = grade->graded;
+}
+
+static void keep_verdict(Branch *branch, const char *text, size_t length)
+{
+    Bytes kept = {0};
+    utf8_append_repaired(&kept, text, length < VERDICT_LIMIT ? length : VERDICT_LIMIT);
+    branch->verdict = kept.data;
+}
+
+// What came of asking the judge: `text` is its last reply, `usable` whether it holds a verdict.
+static void set_verdict(const Grading *grading, Branch *branch, const char *text, size_t length,
+                        bool usable)
+{
+    const GradingPlan *plan = &grading->plan;
+    Verdict verdict = {0};
+    Grade grade = {.decision = 1};
+    if (usable)
+        usable = verdict_parse(text, length, plan->unusable_is_zero, &verdict);
+    if (usable || plan->unusable_is_zero)
+        grade = reward_judged(plan->reward, (double)verdict.content, (double)verdict.format);
+    set_grade(branch, &grade);
+    if (length > 0)
+        keep_verdict(branch, text, length);
+}
+
+static bool usable(void *context, int64_t tag, const char *text, size_t length)
+{
+    const Grading *grading = context;
+    Verdict verdict;
+    (void)tag;
+    return verdict_parse(text, length, grading->plan.unusable_is_zero, &verdict);
+}
+
+static void take_answer(void *context, const AskAnswer *answer)
+{
+    Grading *grading = context;
+    if (answer->failure && answer->length == 0 && !grading->warned) {
+        grading->warned = true;
+        warn("the judge did not reply: %s; such responses are left out and counted",
+             answer->failure);
+    }
+    if (grading->apart)
+        letters_answer(grading->mail, answer);
+    else
+        set_verdict(grading, (Branch *)(intptr_t)answer->tag, answer->text, answer->length,
+                    answer->failure == NULL);
+}
+
+int grading_build(Grading *grading, const World *world, const Kernels *kernels)
+{
+    int status = 0;
+    grading->world = world;
+    grading->apart =
+        grading->kind == ASKED_MODEL && world->first[ROLE_GRADER] != world->first[ROLE_ROLLOUT];
+    grading->asks = grading->kind == ASKED_MODEL    ? world->has[ROLE_GRADER]
+                    : grading->kind == ASKED_SERVED ? world->has[ROLE_ROLLOUT]
+                                                    : false;
+    if (grading->asks)
+        status = answerer_build(&grading->answerer, kernels);
+    return group_agree(&world->all, status);
+}
+
+void grading_begin(Grading *grading, const GradingPlan *plan)
+{
+    grading->plan = *plan;
+    grading->report = (GradingReport){0};
+    grading->warned = false;
+    if (grading->apart)
+        grading->mail = mail_open(&grading->world->all);
+    size_t samples = (size_t)plan->dataset->set.count;
+    grow((void **)&grading->ended, &grading->ended_capacity, samples, sizeof *grading->ended);
+    memset(grading->ended, 0, samples * sizeof *grading->ended);
+    if (!grading->asks)
+        return;
+    AskSettings settings = {.seed = plan->seed,
+                            .purpose = plan->purpose,
+                            .usable = usable,
+                            .take = take_answer,
+                            .context = grading};
+    grading->ask = ask_make(&settings, &grading->answerer);
+    ask_set_step(grading->ask, plan->step);
+    grading->judged = grading->answerer.speaker.seconds;
+}
+
+// Asks about a response of this rank or, with a tag of its sender's, of another.
+static void submit(Grading *grading, int64_t tag, int64_t sample_index, uint32_t repeat,
+                   const char *response, size_t length)
+{
+    const Sample *sample = &grading->plan.dataset->set.samples[sample_index];
+    bytes_clear(&grading->system);
+    bytes_clear(&grading->user);
+    verdict_question(grading->answerer.prompt, sample, response, length, &grading->system,
+                     &grading->user);
+    ChatMessage messages[] = {{"system", grading->system.data, grading->system.length},
+                              {"user", grading->user.data, grading->user.length}};
+    ask_submit(grading->ask, &(AskQuestion){.messages = messages,
+                                            .message_count = 2,
+                                            .tag = tag,
+                                            .trunk = sample_index,
+                                            .session = (uint32_t)sample->session,
+                                            .round = (uint32_t)sample->round,
+                                            .repeat = repeat});
+}
+
+static void submit_branch(Grading *grading, Branch *branch)
+{
+    submit(grading, (int64_t)(intptr_t)branch, branch->sample, (uint32_t)branch->repeat,
+           branch->text.data, branch->text.length);
+}
+
+// Settles what needs no judge; false where one must be asked: the branch is ungraded until then.
+static bool settle(Grading *grading, Branch *branch)
+{
+    const GradingPlan *plan = &grading->plan;
+    const Sample *sample = &plan->dataset->set.samples[branch->sample];
+    const Bytes *text = &branch->text;
+    Grade grade;
+    bool settled = true;
+    if (grading->kind == ASKED_NOBODY)
+        rule_judge_grade(plan->rules, sample, text->data, text->length, plan->reward, &grade);
+    else
+        settled = reward_settle(plan->reward, sample->truth, text->data, text->length, &grade);
+    set_grade(branch, &grade);
+    return settled;
+}
+
+// Grader ranks get what is to be judged of a context in one letter, when all of it has ended.
+static void send_siblings(Grading *grading, Tree *tree, int32_t sample)
+{
+    const World *world = grading->world;
+    Bytes letter = {0};
+    for (int32_t b = 0; b < tree->branch_count; b++) {
+        Branch *branch = &tree->branches[b];
+        if (branch->sample != sample || branch->graded)
+            continue;
+        letters_add_question(&letter, branch);
+        grading->outstanding++;
+    }
+    if (letter.length > 0)
+        mail_post(grading->mail, world->first[ROLE_GRADER] + sample % world->count[ROLE_GRADER],
+                  LETTER_QUESTIONS, &letter);
+    bytes_free(&letter);
+}
+
+static void open_letter(Grading *grading, Letter *letter)
+{
+    for (size_t at = 0; at < letter->bytes.length;) {
+        LetterAnswer answer = letters_next_answer(&letter->bytes, &at);
+        set_verdict(grading, answer.branch, answer.text, answer.length, answer.usable);
+        grading->outstanding--;
+    }
+    bytes_free(&letter->bytes);
+}
+
+void grading_take(Grading *grading, Tree *tree, Branch *branch)
+{
+    bool settled = settle(grading, branch);
+    if (grading->kind == ASKED_SERVED) {
+        if (!settled)
+            submit_branch(grading, branch);
+        ask_poll(grading->ask);
+    } else if (grading->apart) {
+        Letter letter;
+        if (++grading->ended[branch->sample] == grading->plan.repeats)
+            send_siblings(grading, tree, branch->sample);
+        while (mail_take(grading->mail, false, &letter))
+            open_letter(grading, &letter);
+    }
+}
+
+// Answers the rollout ranks until each has said that it has no more questions.
+static void serve(Grading *grading)
+{
+    Letter letter;
+    for (int open = grading->world->count[ROLE_ROLLOUT]; open > 0;) {
+        double since = clock_now();
+        bool found = mail_take(grading->mail, true, &letter);
+        grading->report.waiting += clock_now() - since;
+        for (; found; found = mail_take(grading->mail, false, &letter)) {
+            open -= letter.kind == LETTER_DONE;
+            for (size_t at = 0; at < letter.bytes.length;) {
+                LetterQuestion question = letters_next_question(&letter.bytes, &at);
+                submit(grading, letters_tag(letter.from, &question), question.sample,
+                       question.repeat, question.text, question.length);
+            }
+            bytes_free(&letter.bytes);
+        }
+        ask_finish(grading->ask);
+    }
+}
+
+static void finish_apart(Grading *grading)
+{
+    const World *world = grading->world;
+    const Bytes nothing = {0};
+    Letter letter;
+    for (int g = 0; g < world->count[ROLE_GRADER]; g++)
+        mail_post(grading->mail, world->first[ROLE_GRADER] + g, LETTER_DONE, &nothing);
+    while (grading->outstanding > 0) {
+        mail_take(grading->mail, true, &letter);
+        open_letter(grading, &letter);
+    }
+}
+
+static void finish_here(Grading *grading, TreeList *mine)
+{
+    for (int64_t t = 0; grading->kind == ASKED_MODEL && t < mine->count; t++)
+        for (int32_t b = 0; b < mine->trees[t].branch_count; b++)
+            if (!mine->trees[t].branches[b].graded && mine->trees[t].branches[b].text.data)
+                submit_branch(grading, &mine->trees[t].branches[b]);
+    ask_finish(grading->ask);
+}
+
+void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
+{
+    const World *world = grading->world;
+    double since = clock_now();
+    if (grading->apart && world->has[ROLE_GRADER])
+        serve(grading);
+    else if (grading->apart && world->has[ROLE_ROLLOUT])
+        finish_apart(grading);
+    else if (grading->asks)
+        finish_here(grading, mine);
+    if (grading->mail)
+        mail_close(grading->mail);
+    grading->mail = NULL;
+    if (grading->ask) {
+        grading->report.asked = ask_counts(grading->ask);
+        grading->report.judging = grading->answerer.speaker.seconds - grading->judged;
+    }
+    if (!(grading->apart && world->has[ROLE_GRADER]))
+        grading->report.waiting = clock_now() - since - grading->report.judging;
+    ask_free(grading->ask);
+    grading->ask = NULL;
+    *report = grading->report;
+}
