@@ -12,6 +12,7 @@
 #include "dialogue/facts.h"
 #include "files/journal.h"
 #include "input/jsonl.h"
+#include "input/utf8.h"
 
 enum { KEY_BYTES = 17 };
 static const double PROGRESS_SECONDS = 10;
@@ -165,6 +166,18 @@ static void tell_progress(Extraction *extraction)
     fflush(stdout);
 }
 
+// The answer that was of no use, so that a user sees what the model says.
+static void add_unusable(json_t *line, const AskAnswer *answer)
+{
+    enum { SHOWN = 500 };
+    Bytes repaired = {0};
+    bytes_append(&repaired, "", 0);
+    utf8_append_repaired(&repaired, answer->text, answer->length < SHOWN ? answer->length : SHOWN);
+    json_object_set_new(line, "why", json_string(answer->failure));
+    json_object_set_new(line, "answer", json_string(repaired.data));
+    bytes_free(&repaired);
+}
+
 static void take(void *context, const AskAnswer *answer)
 {
     Extraction *extraction = context;
@@ -180,6 +193,8 @@ static void take(void *context, const AskAnswer *answer)
         "{s:s, s:s, s:o, s:I}", "cid", prepare_cid(&extraction->set->rounds[round]), "key",
         extraction->keys[round], "info_set", facts, "attempts", (json_int_t)answer->attempts);
     Bytes text = {0};
+    if (answer->failure)
+        add_unusable(line, answer);
     jsonl_append(&text, line);
     if (journal_append(extraction->journal, text.data, text.length) != 0)
         die_failed();
@@ -274,13 +289,16 @@ static int report(Extraction *extraction, Bytes *text)
         bytes_print(text, "answers from an earlier start: %lld\n", (long long)extraction->known);
     bytes_print(text, "questions asked: %.0f in %.0f attempts, %.0f answers unusable, %.1f s\n",
                 sums[0], sums[1], sums[2], seconds);
+    if (sums[3] > sums[4])
+        bytes_print(text, "unusable answers stand in %s.extract-*.jsonl\n",
+                    extraction->settings->prepare.output);
     if (sums[4] == 0)
         return 0;
     int status = 0;
     if (extraction->unreached)
         status = fail(sums[4] < sums[0] ? EXIT_AGAIN : EXIT_UNAVAILABLE,
-                      "%.0f of %.0f questions found no answer, one of them because: %s; those "
-                      "answered are kept, start the same command again for the rest",
+                      "%.0f of %.0f questions found no answer, one of them because: %s; what was "
+                      "answered is kept, start the same command again for the rest",
                       sums[4], sums[0], extraction->unreached);
     return group_agree(group, status);
 }
