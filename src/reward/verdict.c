@@ -19,13 +19,26 @@ static const char *find(Span span, const char *text)
     return memmem(span.start, (size_t)(span.end - span.start), text, strlen(text));
 }
 
+static const char *find_last(Span span, const char *text)
+{
+    size_t length = strlen(text), size = (size_t)(span.end - span.start);
+    for (size_t i = size < length ? 0 : size - length + 1; i-- > 0;)
+        if (memcmp(span.start + i, text, length) == 0)
+            return span.start + i;
+    return NULL;
+}
+
 // Appends the reply without its thoughts. A thought that never ends takes the rest with it; one
 // whose beginning the template wrote takes all before its end.
 static void append_spoken(Span reply, Bytes *out)
 {
     static const char open[] = "<think>", close[] = "</think>";
+    const char *begin = find(reply, open), *end = find(reply, close);
     while (reply.start < reply.end) {
-        const char *begin = find(reply, open), *end = find(reply, close);
+        if (begin && begin < reply.start)
+            begin = find(reply, open);
+        if (end && end < reply.start)
+            end = find(reply, close);
         if (end && (!begin || end < begin)) {
             bytes_clear(out);
             reply.start = end + sizeof close - 1;
@@ -37,27 +50,29 @@ static void append_spoken(Span reply, Bytes *out)
     }
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 // What the last pair of tags called `name` holds, white space around it taken off.
 static bool last_tag(const Bytes *spoken, const char *name, Span *found)
 {
     char open[32], close[32];
     size_t open_length = (size_t)snprintf(open, sizeof open, "<%s>", name);
     snprintf(close, sizeof close, "</%s>", name);
-    Span rest = {spoken->data, spoken->data + spoken->length};
-    bool any = false;
-    for (const char *at; (at = find(rest, open)) != NULL;) {
-        rest.start = at + open_length;
-        const char *end = find(rest, close);
-        if (!end)
-            break;
-        *found = (Span){rest.start, end};
-        any = true;
-    }
-    while (any && found->start < found->end && strchr(" \t\r\n\v\f", *found->start))
+    Span all = {spoken->data, spoken->data + spoken->length};
+    const char *last = find_last(all, close);
+    const char *start = last ? find_last((Span){all.start, last}, open) : NULL;
+    if (!start)
+        return false;
+    *found = (Span){start + open_length, all.end};
+    found->end = find(*found, close);
+    while (found->start < found->end && is_space(*found->start))
         found->start++;
-    while (any && found->start < found->end && strchr(" \t\r\n\v\f", found->end[-1]))
+    while (found->start < found->end && is_space(found->end[-1]))
         found->end--;
-    return any;
+    return true;
 }
 
 // Decimal digits with at most one point; no sign, exponent, or anything else. Independent of the
