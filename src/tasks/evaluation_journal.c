@@ -83,7 +83,7 @@ static int take_line(void *context, const char *line, size_t length, int64_t num
     if (number == 1)
         found->matches = length == strlen(found->key) && memcmp(line, found->key, length) == 0;
     else if (found->matches)
-        bytes_append(&found->lines, line, length + 1); // with its newline
+        bytes_print(&found->lines, "%s\n", line);
     return 0;
 }
 
@@ -122,6 +122,7 @@ static void take_known(EvaluationJournal *journal, const SampleSet *set, const B
         json_object_set_new(samples, set->samples[i].cid, json_integer(i));
     for (size_t at = 0; at < lines->length;) {
         const char *line = lines->data + at, *end = memchr(line, '\n', lines->length - at);
+        CHECK(end, "a line of the journal is cut short");
         responses_add_line(&journal->known, samples, line, (size_t)(end - line));
         at += (size_t)(end - line) + 1;
     }

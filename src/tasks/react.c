@@ -258,6 +258,7 @@ static void run_turn(Turn *turn, Engine *engine, int64_t count)
 void react_generate(React *react, Engine *engine, Tree *trees, int64_t count,
                     const Generation *generation)
 {
+    react->counts = (ReactCounts){0};
     Turn turn = {.react = react, .generation = generation, .last = !react->toolbox, .trees = trees};
     run_turn(&turn, engine, count);
     for (int64_t done = 1; turn.count > 0; done++) {

@@ -34,7 +34,8 @@ int64_t react_capacity(const React *react, int64_t completion);
 void react_generate(React *react, Engine *engine, Tree *trees, int64_t count,
                     const Generation *generation);
 
-// Calls of tools so far, those that failed among them, and replies that had to be summed up.
+// Calls of tools in the last react_generate, those that failed among them, and replies that had to
+// be summed up.
 typedef struct {
     int64_t calls, failed, summaries;
 } ReactCounts;

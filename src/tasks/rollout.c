@@ -127,6 +127,7 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
 {
     const World *world = &job->world;
     const EngineCounts *counts = &job->engine.counts;
+    ReactCounts tools = job->react ? react_counts(job->react) : (ReactCounts){0};
     bool rolls = world->has[ROLE_ROLLOUT], grades = world->has[ROLE_GRADER];
     double sums[] = {(double)counts->prefill_rows,
                      (double)counts->decode_rows,
@@ -137,7 +138,10 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
                      (double)report->asked.attempts,
                      (double)report->asked.unusable,
                      (double)report->asked.unanswered,
-                     (double)report->asked.unreached};
+                     (double)report->asked.unreached,
+                     (double)tools.calls,
+                     (double)tools.failed,
+                     (double)tools.summaries};
     double slowest = group_maximum(&world->all, wall);
     group_sum(&world->all, sums, sizeof sums / sizeof *sums);
     *times = (RolloutTimes){
@@ -152,6 +156,9 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
         .unusable = sums[7],
         .unanswered = sums[8],
         .unreached = sums[9],
+        .tool_calls = sums[10],
+        .failed_calls = sums[11],
+        .summaries = sums[12],
     };
     times->idle[ROLE_ROLLOUT] = sums[3] / (slowest * world->count[ROLE_ROLLOUT]);
     times->idle[ROLE_GRADER] = sums[4] / (slowest * world->count[ROLE_GRADER]);
@@ -193,6 +200,11 @@ void rollout_report(const RolloutTimes *times, Metrics *metrics)
     metrics_set(metrics, "timing_s/reward", times->seconds_grade);
     metrics_set(metrics, "rollout/prefill_rows", times->prefill_rows);
     metrics_set(metrics, "rollout/decode_rows", times->decode_rows);
+    if (times->tool_calls > 0) {
+        metrics_set(metrics, "tools/calls", times->tool_calls);
+        metrics_set(metrics, "tools/failed", times->failed_calls);
+        metrics_set(metrics, "tools/summaries", times->summaries);
+    }
     if (times->questions == 0)
         return;
     metrics_set(metrics, "grading/questions", times->questions);

@@ -25,6 +25,7 @@ typedef struct {
     double judging;          // seconds in which judges of our own answered
     double idle[ROLE_COUNT]; // share of rollout and grader ranks' time spent waiting
     double questions, attempts, unusable, unanswered, unreached; // put to a judge
+    double tool_calls, failed_calls, summaries;
 } RolloutTimes;
 
 // Rolls out the parts, grades, and leaves all trees of the step in `all` on every rank, in the

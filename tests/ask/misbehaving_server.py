@@ -3,8 +3,9 @@
     misbehaving_server.py [--port PORT]     prints "port N" and ends when its standard input closes
 
 Models: `normal` echoes the last message; `delay:S` does so after S seconds; `fixed:TEXT` says TEXT;
-`replies:A|B|C` says A, B, C to the first, second, third request with the same messages; `hash:A|B`
-chooses by the messages; the others misbehave. A model may begin with `delay:S,`. GET /stats tells
+`replies:A|B|C` says A, B, C to the first, second, third request with the same messages; `facts`,
+`verdicts` and `questions` choose an answer of that kind by the messages, and one in four is of no
+use; the others misbehave. A model may begin with `delay:S,`. GET /stats tells
 what was seen.
 """
 import argparse
@@ -17,6 +18,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+SCORES = "<think>why</think>\n<format_score>%s</format_score>\n<content_score>%s</content_score>"
+CHOICES = {
+    "facts": ["['symptom: a']", "['symptom: b', \"c\"]", "none", "[]"],
+    "verdicts": [SCORES % ("1.0", "0.5"), SCORES % ("0.5", "1.0"), "nothing", SCORES % ("1", "0")],
+    "questions": ["Do you cough?", "<stop />", "Since when? Where?", "I see."],
+}
 lock = threading.Lock()
 active = {}  # by model: requests without an answer yet
 stats = {"peak": {}, "requests": 0, "last_answer": None, "body": None}
@@ -104,9 +111,9 @@ class Handler(BaseHTTPRequestHandler):
         elif kind == "replies":
             replies = text.split("|")
             self.say(replies[min(times_seen(words), len(replies)) - 1])
-        elif kind == "hash":
-            replies = text.split("|")
-            self.say(replies[hashlib.md5(words.encode()).digest()[0] % len(replies)])
+        elif kind in CHOICES:
+            choice = hashlib.md5(words.encode()).digest()[0]
+            self.say(CHOICES[kind][choice % len(CHOICES[kind])])
         else:
             getattr(self, kind.replace("-", "_"))(times_seen(model + words), last)
 
