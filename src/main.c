@@ -56,6 +56,7 @@ static int run_task(Task task, const Settings *settings)
         [TASK_PREPARE] = task_prepare,
         [TASK_TRAIN] = task_train,
         [TASK_EVALUATE] = task_evaluate,
+        [TASK_CALIBRATE] = task_calibrate,
     };
     return tasks[task](settings);
 }

@@ -61,6 +61,8 @@ static const char *field_fault(const json_t *tool)
     }
     if (kinds != 1)
         return "needs exactly one of command, url and lookup";
+    if (json_object_get(tool, "key_variable") && !json_object_get(tool, "url"))
+        return "key_variable goes with url only";
     if (!string_of(tool, "description"))
         return "description is missing or not a string";
     return json_is_object(json_object_get(tool, "parameters"))
@@ -101,6 +103,8 @@ static int read_url(Tool *tool, const json_t *object)
         return fail(EXIT_BAD_SETTINGS, "url must begin with http:// or https://");
     tool->url = duplicate(url);
     tool->key = variable ? getenv(variable) : NULL;
+    if (!variable && json_object_get(object, "key_variable"))
+        return fail(EXIT_BAD_SETTINGS, "key_variable must be the name of a variable");
     if (variable && !tool->key)
         return fail(EXIT_BAD_SETTINGS, "the environment has no variable %s", variable);
     if (tool->key && strpbrk(tool->key, "\r\n"))
@@ -120,23 +124,23 @@ static int read_lookup(const Toolbox *toolbox, Tool *tool, const json_t *object)
     return tool->knowledge ? 0 : -1;
 }
 
-// A positive number, `initial` where the field is absent.
-static int read_number(const json_t *object, const char *key, double initial, double most,
-                       double *number)
+// A number, `initial` where the field is absent.
+static int read_number(const json_t *object, const char *key, double initial, double least,
+                       double most, double *number)
 {
     const json_t *value = json_object_get(object, key);
     *number = value ? json_number_value(value) : initial;
-    if (value && (!json_is_number(value) || !(*number > 0) || *number > most))
-        return fail(EXIT_BAD_SETTINGS, "%s must be a number above 0, at most %g", key, most);
+    if (value && (!json_is_number(value) || !(*number >= least) || *number > most))
+        return fail(EXIT_BAD_SETTINGS, "%s must be a number from %g to %g", key, least, most);
     return 0;
 }
 
 static int read_limits(Tool *tool, const json_t *object)
 {
     double bytes, results;
-    if (read_number(object, "timeout", 10, 3600, &tool->timeout) != 0 ||
-        read_number(object, "max_bytes", 16384, 1e6, &bytes) != 0 ||
-        read_number(object, "results", 3, 1000, &results) != 0)
+    if (read_number(object, "timeout", 10, 0.001, 3600, &tool->timeout) != 0 ||
+        read_number(object, "max_bytes", 16384, 1, 1e6, &bytes) != 0 ||
+        read_number(object, "results", 3, 1, 1000, &results) != 0)
         return -1;
     tool->max_bytes = (size_t)bytes;
     tool->results = (int64_t)results;

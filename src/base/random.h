@@ -20,6 +20,8 @@ typedef enum {
     PURPOSE_PERMUTE,
     PURPOSE_GENERATE, // synthetic data
     PURPOSE_EVALUATION_JUDGE,
+    PURPOSE_PROPOSER,
+    PURPOSE_CALIBRATION,
     PURPOSE_COUNT
 } Purpose;
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dialogue/message.h"
+#include "dialogue/stems.h"
 #include "input/utf8.h"
 
 typedef struct {
@@ -19,7 +20,7 @@ static bool is_space(char c)
 
 static void skip_space(Scanner *scanner)
 {
-    while (scanner->at < scanner->end && is_space(*scanner->at))
+    while (scanner->at < scanner->end && is_space(*scanner->at) && *scanner->at != '\v')
         scanner->at++;
 }
 
@@ -166,6 +167,68 @@ json_t *facts_parse(const char *text, size_t length)
     }
     bytes_free(&scanner.string);
     return facts;
+}
+
+static StemSet *stems_of(const json_t *facts)
+{
+    size_t count = json_array_size(facts);
+    StemSet *sets = allocate(count, sizeof *sets);
+    for (size_t i = 0; i < count; i++) {
+        const char *fact = json_string_value(json_array_get(facts, i));
+        stems_add(&sets[i], fact, strlen(fact));
+    }
+    return sets;
+}
+
+static void free_stems(StemSet *sets, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        stems_free(&sets[i]);
+    release(sets);
+}
+
+static double dice(const StemSet *a, const StemSet *b)
+{
+    size_t shared = 0;
+    for (size_t i = 0; i < a->count; i++)
+        shared += stems_hold(b, a->stems[i]);
+    return a->count + b->count ? 2 * (double)shared / (double)(a->count + b->count) : 0;
+}
+
+// Takes the closest pair out of both sets (their stems are cleared); false where none is left.
+static bool take_pair(StemSet *a, size_t a_count, StemSet *b, size_t b_count)
+{
+    static const double ENOUGH = 0.5;
+    double best = 0;
+    size_t best_a = 0, best_b = 0;
+    for (size_t i = 0; i < a_count; i++) {
+        for (size_t j = 0; j < b_count; j++) {
+            double overlap = dice(&a[i], &b[j]);
+            if (overlap > best) {
+                best = overlap;
+                best_a = i;
+                best_b = j;
+            }
+        }
+    }
+    if (best < ENOUGH)
+        return false;
+    stems_clear(&a[best_a]);
+    stems_clear(&b[best_b]);
+    return true;
+}
+
+double facts_f1(const json_t *found, const json_t *truth)
+{
+    size_t found_count = json_array_size(found), truth_count = json_array_size(truth), pairs = 0;
+    if (found_count + truth_count == 0)
+        return 1;
+    StemSet *a = stems_of(found), *b = stems_of(truth);
+    while (take_pair(a, found_count, b, truth_count))
+        pairs++;
+    free_stems(a, found_count);
+    free_stems(b, truth_count);
+    return 2 * (double)pairs / (double)(found_count + truth_count);
 }
 
 void facts_question(const json_t *future, Bytes *out)

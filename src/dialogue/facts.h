@@ -20,6 +20,11 @@ enum {
 // NULL where the answer is anything else, holds an empty fact or exceeds a limit. A new reference.
 json_t *facts_parse(const char *text, size_t length);
 
+// How well `found` agrees with `truth`, both lists of strings: 2 m / (|found| + |truth|), m pairs
+// of facts whose stems overlap (Dice) by half or more, the closest ones first; 1 where both are
+// empty.
+double facts_f1(const json_t *found, const json_t *truth);
+
 // Appends a future (a list of messages) as the "role: content" lines that are asked about, without
 // a newline at the end.
 void facts_question(const json_t *future, Bytes *out);

@@ -9,6 +9,7 @@ const OptionsTask options_tasks[TASK_COUNT] = {
     [TASK_CHECK] = {"check", "read everything, run nothing: settings, data, model, memory, time"},
     [TASK_PREPARE] = {"prepare", "cut sessions into rounds and write training samples"},
     [TASK_TRAIN] = {"train", "train a model, or go on where the run was stopped"},
+    [TASK_CALIBRATE] = {"calibrate", "choose the prompt that agrees best with labelled examples"},
     [TASK_EVALUATE] = {"evaluate", "sample responses, grade them and print the table of scores"},
 };
 

@@ -13,7 +13,14 @@
 #include "base/memory.h"
 
 // What the program is asked to do; options.h has the names.
-typedef enum { TASK_CHECK, TASK_PREPARE, TASK_TRAIN, TASK_EVALUATE, TASK_COUNT } Task;
+typedef enum {
+    TASK_CHECK,
+    TASK_PREPARE,
+    TASK_TRAIN,
+    TASK_EVALUATE,
+    TASK_CALIBRATE,
+    TASK_COUNT
+} Task;
 
 typedef enum { PLACEMENT_SHARED, PLACEMENT_SPLIT } Placement;
 typedef enum { COMPUTE_F32, COMPUTE_BF16 } Compute;
@@ -28,6 +35,7 @@ typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
 typedef enum { FUSION_PRODUCT, FUSION_SUM } RewardFusion;
 typedef enum { WORKFLOW_DIRECT, WORKFLOW_REACT } Workflow;
+typedef enum { TARGET_JUDGE, TARGET_EXTRACTOR, TARGET_POLICY } PromptTarget;
 typedef enum { ASKED_NOBODY, ASKED_MODEL, ASKED_SERVED } AskedKind;
 
 // A served model: an OpenAI-compatible endpoint.
@@ -89,7 +97,7 @@ typedef struct {
         int64_t cache_tokens; // key/value positions a rollout rank holds; 0: as needed up to memory
         Workflow workflow;
     } rollout;
-    struct { // workflow react
+    struct {                    // workflow react
         char *tools;            // JSON file that declares them; "": none
         int64_t max_iterations; // replies that may call tools
         int64_t max_observation_tokens;
@@ -153,8 +161,16 @@ typedef struct {
         AskedKind extractor;  // who is asked for the facts of the other rounds
         bool round_context, trailing_round; // compat options
     } prepare;
-    Asked extractor, judge;
-    Endpoint policy; // evaluated in place of [model] where it has a url
+    struct {
+        PromptTarget target;     // whose prompt
+        char *labels;      // JSON lines of what is right
+        char *candidates;  // directory of prompts, NAME.txt
+        int64_t proposals; // further ones that the proposer writes
+        AskedKind proposer;
+        char *output; // the chosen prompt; "OUTPUT.scores.jsonl" has the table
+    } calibrate;
+    Asked extractor, judge, proposer;
+    Endpoint policy;               // evaluated in place of [model] where it has a url
     struct SettingsSource *source; // owned; where each value came from, for messages
 } Settings;
 

@@ -7,6 +7,7 @@
 typedef struct {
     const Settings *settings;
     Faults faults, warnings;
+    const char *sought; // section whose prompt `calibrate` seeks; NULL: none
 } Checker;
 
 static const SettingRow *row_of(const char *section, const char *key)
@@ -97,7 +98,8 @@ static void check_asked(Checker *checker, const char *section, const Asked *aske
         expect_effect(checker, kind == ASKED_MODEL, section, ours[i], because);
     for (int i = 0; theirs[i]; i++)
         expect_effect(checker, kind == ASKED_SERVED, section, theirs[i], because);
-    if (kind != ASKED_NOBODY)
+    bool seeks = checker->sought && strcmp(section, checker->sought) == 0;
+    if (kind != ASKED_NOBODY && !seeks)
         require(checker, because, section, "prompt", asked->prompt);
     if (kind == ASKED_MODEL)
         require(checker, because, section, "path", asked->path);
@@ -283,6 +285,30 @@ static void check_prepare(Checker *checker)
                 "prepare.extractor", "none");
 }
 
+static void check_calibrate(Checker *checker)
+{
+    const Settings *settings = checker->settings;
+    PromptTarget target = settings->calibrate.target;
+    require(checker, "calibrate", "calibrate", "labels", settings->calibrate.labels);
+    require(checker, "calibrate", "calibrate", "candidates", settings->calibrate.candidates);
+    require(checker, "calibrate", "calibrate", "output", settings->calibrate.output);
+    if (target == TARGET_POLICY)
+        require(checker, "target = policy", "model", "path", settings->model.path);
+    if (target == TARGET_JUDGE && settings->reward.judge == ASKED_NOBODY)
+        refuse(checker, "reward", "judge", "the rule judge has no prompt: name model or served");
+    if (target == TARGET_EXTRACTOR && settings->prepare.extractor == ASKED_NOBODY)
+        refuse(checker, "prepare", "extractor", "nobody would be asked: name model or served");
+    bool proposes = settings->calibrate.proposer != ASKED_NOBODY;
+    if (settings->calibrate.proposals > 0 && !proposes)
+        refuse(checker, "calibrate", "proposals", "needs a proposer");
+    expect_effect(checker, settings->calibrate.proposals > 0, "calibrate", "proposer",
+                  "calibrate.proposals = 0");
+    check_asked(checker, "extractor", &settings->extractor, settings->prepare.extractor,
+                "prepare.extractor", "none");
+    check_asked(checker, "proposer", &settings->proposer, settings->calibrate.proposer,
+                "calibrate.proposer", "none");
+}
+
 static void check_named(Checker *checker)
 {
     const Settings *settings = checker->settings;
@@ -307,9 +333,13 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
     static void (*const checks[TASK_COUNT])(Checker *) = {[TASK_CHECK] = check_named,
                                                           [TASK_PREPARE] = check_prepare,
                                                           [TASK_TRAIN] = check_train,
-                                                          [TASK_EVALUATE] = check_evaluate};
+                                                          [TASK_EVALUATE] = check_evaluate,
+                                                          [TASK_CALIBRATE] = check_calibrate};
     check_model(&checker);
     check_parallel(&checker);
+    static const char *const sought[] = {"judge", "extractor", NULL};
+    if (task == TASK_CALIBRATE)
+        checker.sought = sought[settings->calibrate.target];
     if (task != TASK_PREPARE) {
         check_workflow(&checker);
         check_judge(&checker);

@@ -124,6 +124,7 @@ WORDS(placements, "shared", "split");
 WORDS(computes, "f32", "bf16");
 WORDS(chats, "auto", "chatml", "qwen3", "llama3");
 WORDS(workflows, "direct", "react");
+WORDS(targets, "judge", "extractor", "policy");
 WORDS(judges, "rule", "model", "served");
 WORDS(extractors, "none", "model", "served");
 WORDS(modes, "Ra+Rs", "Ra", "Rs");
@@ -148,9 +149,11 @@ const SettingSection settings_sections[] = {
     {"evaluate", "How a model is measured, after and during training."},
     {"checkpoint", "What is kept for a restart."},
     {"prepare", "From sessions to samples."},
+    {"calibrate", "Which of several prompts agrees best with labelled examples."},
     {"extractor", "The language model that `prepare` asks for the facts the expert collected."},
     {"policy", "A served model that `evaluate` measures in place of [model]."},
     {"judge", "The language model that grades responses where `reward.judge` is not `rule`."},
+    {"proposer", "The language model that writes further prompts for `calibrate`."},
     {NULL, NULL},
 };
 
@@ -304,9 +307,22 @@ const SettingRow settings_table[] = {
     FLAG(prepare, trailing_round, "no",
          "Compatibility: a sample for the assistant's last words, too."),
 
+    CHOICE(calibrate, target, "judge", targets, "Whose prompt is sought."),
+    PATH(calibrate, labels,
+         "JSON lines of examples: for a judge messages, info_truth, response, content, format; for "
+         "an extractor remaining_chat, info_set; for a policy samples."),
+    PATH(calibrate, candidates, "Directory of the prompts to choose from, NAME.txt."),
+    INTEGER(calibrate, proposals, "0", 0, 1000,
+            "Further prompts, which a model writes after those ([proposer])."),
+    CHOICE(calibrate, proposer, "none", extractors,
+           "Who writes them: nobody, a model of our own, or a served one."),
+    PATH(calibrate, output,
+         "The chosen prompt, to be written; the scores stand beside it in OUTPUT.scores.jsonl."),
+
     ASKED(extractor, "1.1", "512", "0.9"),
     ENDPOINT(policy, ),
     ASKED(judge, "1", "1024", "1"),
+    ASKED(proposer, "1", "1024", "1"),
 };
 
 const int64_t settings_count = sizeof settings_table / sizeof settings_table[0];

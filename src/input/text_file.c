@@ -1,6 +1,7 @@
 #include "input/text_file.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +40,8 @@ int text_file_read(const char *path, const char *setting, char **text)
 {
     Bytes bytes = {0};
     int status = read_bytes(path, setting, &bytes);
-    while (status == 0 && bytes.length > 0 && bytes.data[bytes.length - 1] == '\n')
+    bool longer = bytes.length > TEXT_FILE_LIMIT + 1; // not all of it was read
+    while (status == 0 && !longer && bytes.length > 0 && bytes.data[bytes.length - 1] == '\n')
         bytes.data[--bytes.length] = 0;
     if (status == 0 && fault_of(&bytes))
         status = fail(EXIT_BAD_DATA, "%s %s (%s)", path, fault_of(&bytes), setting);

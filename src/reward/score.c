@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "reward/interval.h"
 
 const char *const score_names[SCORE_COUNT] = {
     "ave_continue_content",
@@ -90,20 +91,6 @@ static Sums *sums_of_sessions(const ScoreRow *rows, int64_t count, int64_t *sess
     return sums;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-// Percentile `p` of sorted values, between neighbours by their distance.
-static double percentile(const double *sorted, int64_t count, double p)
-{
-    double at = p * (double)(count - 1);
-    int64_t low = (int64_t)at, high = low + 1 < count ? low + 1 : low;
-    return sorted[low] + (at - (double)low) * (sorted[high] - sorted[low]);
-}
-
 // `means` [SCORE_COUNT][resamples]; a resample without rows for a score adds nothing to it.
 static void resample(const Sums *sessions, int64_t session_count, int resamples, uint64_t seed,
                      double *means, int64_t *mean_count)
@@ -131,9 +118,9 @@ static void set_intervals(Scores *scores, const Sums *sessions, int resamples, u
         double *sorted = means + name * resamples;
         if (counts[name] == 0)
             continue;
-        qsort(sorted, (size_t)counts[name], sizeof *sorted, compare_doubles);
-        scores->values[name].low = percentile(sorted, counts[name], 0.025);
-        scores->values[name].high = percentile(sorted, counts[name], 0.975);
+        Interval interval = interval_of(sorted, counts[name]);
+        scores->values[name].low = interval.low;
+        scores->values[name].high = interval.high;
     }
     release(means);
 }

@@ -106,7 +106,7 @@ static bool parse_lenient(Span span, double *number)
     memcpy(text, span.start, length);
     text[length] = 0;
     *number = strtod(text, &end);
-    return *end == 0 && !strpbrk(text, "xXpP") && isfinite(*number);
+    return end == text + length && !strpbrk(text, "xXpP") && isfinite(*number);
 }
 
 static bool read_score(const Bytes *spoken, const char *name, bool lenient, double *score)

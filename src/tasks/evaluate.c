@@ -18,20 +18,6 @@ typedef struct {
     ResponseList responses;
 } Measured;
 
-static int load_engine(Job *job, uint64_t *checksum)
-{
-    float *values = job->kernels->memory_make((size_t)job->parameters.local * sizeof *values);
-    int status = job_load_weights(job, values);
-    if (status == 0) {
-        exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
-                         job->weights);
-        *checksum =
-            exchange_checksum(&job->world, job->collective, &job->parameters, values, job->staging);
-    }
-    job->kernels->memory_free(values);
-    return status;
-}
-
 static void print_head(const Evaluation *evaluation, const Job *job, int64_t known)
 {
     const Settings *settings = job->settings;
@@ -62,7 +48,7 @@ static int run_model(Job *job, Evaluation *evaluation, int number, Measured *mea
     EvaluationJournal journal = {0};
     bool keeps = job->settings->evaluate.output[0] != 0;
     uint64_t checksum = 0;
-    int status = job->served ? 0 : load_engine(job, &checksum);
+    int status = job->served ? 0 : job_load_engine(job, &checksum);
     if (status == 0 && keeps)
         status = evaluation_journal_open(&journal, job, &evaluation->dataset.set, number, checksum);
     if (status == 0) {

@@ -179,6 +179,19 @@ static int run_windows(Evaluation *evaluation, Job *job, const RolloutPlan *plan
     return status;
 }
 
+int evaluation_sample(const Evaluation *evaluation, Job *job, uint32_t step,
+                      const SessionPart *parts, int64_t count, ResponseList *responses)
+{
+    TreeList trees = {0};
+    RolloutTimes times;
+    RolloutPlan plan = plan_of(evaluation, job, step);
+    int status = rollout_run(job, &plan, parts, count, &trees, &times);
+    if (status == 0)
+        responses_add_trees(responses, &evaluation->dataset.set, &trees);
+    tree_list_free(&trees);
+    return status;
+}
+
 static void measure(const Evaluation *evaluation, const Job *job, const ResponseList *responses,
                     EvaluationResult *result)
 {

@@ -41,6 +41,10 @@ int64_t evaluation_slots(const Evaluation *evaluation, const Job *job);
 int evaluation_run(Evaluation *evaluation, Job *job, uint32_t step, EvaluationJournal *journal,
                    EvaluationResult *result, ResponseList *responses);
 
+// Appends the graded responses to some contexts (those of `parts`) only, with the draws of `step`.
+int evaluation_sample(const Evaluation *evaluation, Job *job, uint32_t step,
+                      const SessionPart *parts, int64_t count, ResponseList *responses);
+
 // val/* metrics.
 void evaluation_report(const EvaluationResult *result, Metrics *metrics);
 

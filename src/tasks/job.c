@@ -176,6 +176,21 @@ int job_load_weights(Job *job, float *values)
     return group_agree(group, status);
 }
 
+int job_load_engine(Job *job, uint64_t *checksum)
+{
+    float *values = job->kernels->memory_make((size_t)job->parameters.local * sizeof *values);
+    int status = job->world.has[ROLE_LEARNER] ? job_load_weights(job, values) : 0;
+    status = group_agree(&job->world.all, status);
+    if (status == 0)
+        exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
+                         job->weights);
+    if (status == 0 && checksum)
+        *checksum =
+            exchange_checksum(&job->world, job->collective, &job->parameters, values, job->staging);
+    job->kernels->memory_free(values);
+    return status;
+}
+
 void job_close(Job *job)
 {
     scorer_free(&job->scorer);

@@ -63,6 +63,10 @@ int job_build(Job *job, JobSizes sizes);
 // ranks; collective over the learner group.
 int job_load_weights(Job *job, float *values);
 
+// The same weights into the engines of all rollout ranks; `checksum` (may be NULL) is told which.
+// Collective over world->all.
+int job_load_engine(Job *job, uint64_t *checksum);
+
 void job_close(Job *job);
 
 // Threads of this rank: as [parallel] asks, else its share of the node's cores. Collective over

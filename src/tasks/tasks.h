@@ -12,5 +12,6 @@ int task_check(const Settings *settings);
 int task_prepare(const Settings *settings);
 int task_train(const Settings *settings);
 int task_evaluate(const Settings *settings);
+int task_calibrate(const Settings *settings);
 
 #endif

@@ -1,14 +1,18 @@
 // test_toolbox.c - tools that work, hang, crash or talk too much, and how they may be declared.
 
-#define _GNU_SOURCE // setenv, mkdtemp
+#define _GNU_SOURCE // setenv, mkdtemp, accept4
 #include "tests/testing.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "ask/toolbox.h"
@@ -111,22 +115,29 @@ static bool is_alive(int process)
     return mark != 'Z' && mark != 'X';
 }
 
-static void a_tool_that_hangs_is_ended_with_all_it_started(void **state)
+static void expect_child_gone(void)
 {
-    (void)state;
     int process = 0;
-    double since = clock_now();
-    expect(SHELL("sleep 60 & echo $! >child; sleep 60"), false,
-           "error: the tool gave no answer within 0.5 s");
-    expect(SHELL("exec >&-; sleep 60"), false, "error: the tool gave no answer within 0.5 s");
-    assert_true(clock_now() - since < 3);
     FILE *file = fopen("child", "r");
     assert_non_null(file);
     assert_int_equal(fscanf(file, "%d", &process), 1);
     fclose(file);
-    for (int i = 0; i < 100 && is_alive(process); i++)
+    for (int i = 0; i < 300 && is_alive(process); i++)
         usleep(10000);
     assert_false(is_alive(process));
+}
+
+static void a_tool_that_hangs_is_ended_with_all_it_started(void **state)
+{
+    (void)state;
+    double since = clock_now();
+    expect(SHELL("sleep 60 & echo $! >child; sleep 60"), false,
+           "error: the tool gave no answer within 0.5 s");
+    expect(SHELL("exec >&-; sleep 60"), false, "error: the tool gave no answer within 0.5 s");
+    expect(SHELL("trap '' TERM INT; while :; do printf .; sleep 0.05; done"), false,
+           "error: the tool gave no answer within 0.5 s");
+    assert_true(clock_now() - since < 3);
+    expect_child_gone();
 }
 
 static void output_that_never_ends_is_cut(void **state)
@@ -141,6 +152,46 @@ static void output_that_never_ends_is_cut(void **state)
     assert_non_null(strstr(result.data, "[cut after 16384 bytes]"));
     bytes_free(&result);
     assert_true(clock_now() - since < 2);
+}
+
+static void what_outlives_its_tool_is_ended(void **state)
+{
+    (void)state;
+    expect(SHELL("sleep 60 <&- >&- & echo $! >child; echo done"), true, "done");
+    expect_child_gone();
+}
+
+static void a_result_is_cut_between_characters(void **state)
+{
+    (void)state;
+#define PRINT(text, most) "\"command\": [\"printf\", \"" text "\"], \"max_bytes\": " most
+    expect(PRINT("a\u00e4\u00e4\u00e4", "4"), true, "a\u00e4\n[cut after 4 bytes]");
+    expect(PRINT("a\u00e4\u00e4\u00e4", "5"), true, "a\u00e4\u00e4\n[cut after 5 bytes]");
+    expect(PRINT("a\u00e4\u00e4", "5"), true, "a\u00e4\u00e4");
+    expect(PRINT("a\\\\000b\\\\303", "5"), true, "a\uFFFDb\uFFFD");
+}
+
+static int open_descriptors(void)
+{
+    int count = 0;
+    for (int descriptor = 0; descriptor < 256; descriptor++)
+        count += fcntl(descriptor, F_GETFD) >= 0;
+    return count;
+}
+
+static void a_toolbox_leaves_no_descriptor_and_no_process(void **state)
+{
+    (void)state;
+    int before = open_descriptors();
+    for (int i = 0; i < 10; i++) {
+        expect("\"command\": [\"true\"]", true, "");
+        expect("\"command\": [\"no-such-program-here\"]", false,
+               "error: the tool cannot be started");
+        expect("\"command\": [\"yes\"], \"max_bytes\": 1", true, "y\n[cut after 1 bytes]");
+    }
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(errno, ECHILD);
 }
 
 // The shell ends at once, its child keeps the output: we do not wait longer than the time-out.
@@ -173,8 +224,13 @@ static void a_tool_inherits_nothing_of_ours(void **state)
 {
     (void)state;
     setenv("SECRET_OF_OURS", "key", 1);
+    setenv("LANG", "C", 1);
+    setenv("HOME", "/", 1);
+    Bytes wanted = {0};
+    bytes_print(&wanted, "PATH=%s\nHOME=/\nLANG=C", getenv("PATH"));
     int descriptor = open("/dev/null", O_RDONLY); // without close-on-exec
-    expect(SHELL("env | grep -c SECRET_OF_OURS; true"), true, "0");
+    expect("\"command\": [\"env\"]", true, wanted.data);
+    bytes_free(&wanted);
     expect(SHELL("ls /proc/self/fd | grep -cv '^[0-3]$'; true"), true, "0"); // 3: of ls itself
     close(descriptor);
     put_file("beside", "#!/bin/sh\necho beside\n");
@@ -245,6 +301,49 @@ static void a_served_function_is_posted_to(void **state)
     server_stop(&server);
 }
 
+// Answers one request with what was asked, head and body.
+static void echo_request(int listener)
+{
+    static const char head[] = "HTTP/1.0 200 OK\r\n\r\n";
+    char request[4096];
+    size_t length = 0;
+    int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    for (ssize_t read_now = 1; read_now > 0 && !memchr(request, '}', length);
+         length += (size_t)read_now)
+        read_now = read(client, request + length, sizeof request - length);
+    if (write(client, head, sizeof head - 1) < 0 || write(client, request, length) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+static void a_served_function_is_sent_the_key_and_nothing_but_the_arguments(void **state)
+{
+    (void)state;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    pid_t process = fork();
+    if (process == 0)
+        echo_request(listener);
+    char fields[128];
+    setenv("KEY_OF_THE_TOOL", "k3y", 1);
+    snprintf(fields, sizeof fields,
+             "\"url\": \"http://127.0.0.1:%d/f\", \"key_variable\": \"KEY_OF_THE_TOOL\"",
+             ntohs(address.sin_port));
+    Bytes result = run(fields, "{\"a\": 1}", true);
+    assert_int_equal(strncmp(result.data, "POST /f HTTP/1.1\r\n", 18), 0);
+    assert_non_null(strstr(result.data, "\r\nAuthorization: Bearer k3y\r\n"));
+    assert_non_null(strstr(result.data, "\r\nContent-Type: application/json\r\n"));
+    assert_non_null(strstr(result.data, "\r\n\r\n{\"a\": 1}"));
+    bytes_free(&result);
+    close(listener);
+    assert_int_equal(waitpid(process, NULL, 0), process);
+    expect(fields, false, "error: the tool gave no answer: Couldn't connect to server");
+}
+
 static void expect_refusal(const char *text, ExitCode code, const char *part)
 {
     put_file("bad.json", text);
@@ -273,7 +372,14 @@ static void a_file_that_declares_badly_is_refused(void **state)
         {"[" TOOL("\"url\": \"file:///etc/passwd\"") "]", "must begin with http"},
         {"[" TOOL("\"url\": \"http://x\", \"key_variable\": \"NO_SUCH_ONE\"") "]",
          "the environment has no variable NO_SUCH_ONE"},
-        {"[" TOOL("\"command\": [\"cat\"], \"timeout\": -1") "]", "timeout must be a number above"},
+        {"[" TOOL("\"url\": \"http://x\", \"key_variable\": \"BROKEN_KEY\"") "]",
+         "the key in BROKEN_KEY holds a line break"},
+        {"[" TOOL("\"command\": \"cat\"") "]", "a list of a program"},
+        {"[" TOOL("\"lookup\": 3") "]", "lookup must be the name of a file"},
+        {"[" TOOL("\"url\": 3") "]", "must begin with http"},
+        {"[" TOOL("\"lookup\": \"k.jsonl\", \"results\": 1001") "]", "results must be a number"},
+        {"[{\"name\": \"a\", \"name\": \"b\"}]", "bad.json:1: duplicate"},
+        {"[" TOOL("\"command\": [\"cat\"], \"timeout\": -1") "]", "timeout must be a number from"},
         {"[" TOOL("\"command\": [\"cat\"], \"max_bytes\": \"1\"") "]",
          "max_bytes must be a number"},
         {"[" TOOL("\"command\": [\"cat\"]") "," TOOL("\"command\": [\"cat\"]") "]",
@@ -283,6 +389,7 @@ static void a_file_that_declares_badly_is_refused(void **state)
         {"[{\"name\": \"a\", \"command\": [\"cat\"], \"description\": \"\"}]",
          "parameters is missing"},
     };
+    setenv("BROKEN_KEY", "a\nX: b", 1);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         expect_refusal(texts[i][0], EXIT_BAD_SETTINGS, texts[i][1]);
     expect_refusal("[" TOOL("\"command\": [\"./no-such-file\"]") "]", EXIT_NO_INPUT,
@@ -303,12 +410,16 @@ int main(void)
         cmocka_unit_test(a_tool_that_fails_says_so),
         cmocka_unit_test(a_tool_that_hangs_is_ended_with_all_it_started),
         cmocka_unit_test(output_that_never_ends_is_cut),
+        cmocka_unit_test(what_outlives_its_tool_is_ended),
+        cmocka_unit_test(a_result_is_cut_between_characters),
+        cmocka_unit_test(a_toolbox_leaves_no_descriptor_and_no_process),
         cmocka_unit_test(output_kept_open_by_a_child_does_not_hang_us),
         cmocka_unit_test(arguments_nobody_reads_are_no_fault),
         cmocka_unit_test(a_tool_inherits_nothing_of_ours),
         cmocka_unit_test(a_call_that_cannot_be_run_says_why),
         cmocka_unit_test(a_look_up_finds_the_nearest_entries),
         cmocka_unit_test(a_served_function_is_posted_to),
+        cmocka_unit_test(a_served_function_is_sent_the_key_and_nothing_but_the_arguments),
         cmocka_unit_test(a_file_that_declares_badly_is_refused),
     };
     return cmocka_run_group_tests(tests, enter, leave);

@@ -89,6 +89,33 @@ static void the_lenient_reading_is_the_reference_s(void **state)
     assert_true(verdict.format == 0 && verdict.content == 0);
 }
 
+static void every_value_has_its_lenient_reading(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double score;
+    } cases[] = {{"1.0", 1},  {".5", 0.5},  {"0.50", 0.5},    {" 1\n", 1}, {"+1", 1},
+                 {"-1", -1},  {"1e2", 100}, {"1e308", 1e308}, {"nan", 0},  {"inf", 0},
+                 {"-inf", 0}, {"1,5", 0},   {"", 0},          {" ", 0},    {"0x1", 0},
+                 {"1 0", 0},  {"1.0.0", 0}, {"one", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        Verdict verdict = {-7, -7};
+        Bytes text = {0};
+        bytes_print(&text, "<think>" FORMAT("0.25") "</think>" FORMAT("%s") CONTENT("0.5"),
+                    cases[i].text);
+        assert_true(parse(text.data, true, &verdict));
+        if (verdict.format != cases[i].score || verdict.content != 0.5)
+            fail_msg("'%s' is read as %g", cases[i].text, verdict.format);
+        bytes_free(&text);
+    }
+    Verdict verdict;
+    assert_true(parse("<think>" FORMAT("1") CONTENT("1"), true, &verdict));
+    assert_true(verdict.format == 0 && verdict.content == 0);
+    assert_true(parse(FORMAT("1") "</think>" CONTENT("1") CONTENT("x"), true, &verdict));
+    assert_true(verdict.format == 0 && verdict.content == 0);
+}
+
 // Long replies take no longer than their length; nothing is read behind their end.
 static void any_reply_can_be_parsed(void **state)
 {
@@ -211,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_score_is_one_of_three_numbers_and_nothing_else),
         cmocka_unit_test(thoughts_do_not_count),
         cmocka_unit_test(the_lenient_reading_is_the_reference_s),
+        cmocka_unit_test(every_value_has_its_lenient_reading),
         cmocka_unit_test(any_reply_can_be_parsed),
         cmocka_unit_test(a_question_is_prompt_and_transcript),
         cmocka_unit_test(no_text_can_forge_a_verdict_or_a_speaker),

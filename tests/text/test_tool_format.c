@@ -1,9 +1,15 @@
-// test_tool_format.c - tools in Qwen's format: declared, called, answered.
+// test_tool_format.c - tools in Qwen's format: declared, called, answered between two replies.
 
 #include "tests/testing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/random.h"
+#include "tests/text/small.h"
+#include "text/chat.h"
 #include "text/tool_format.h"
 
 static void tools_are_declared_as_the_template_does(void **state)
@@ -130,6 +136,155 @@ static void results_stand_between_their_marks(void **state)
     bytes_free(&text);
 }
 
+// The replies of models are damaged in every way: bytes change, go, come twice.
+static void mutate(Draw draw, Bytes *text)
+{
+    static const char pieces[] = "{}[]\"\\,:<>/\n\0\xC3\xFF";
+    uint64_t count = 1 + draw_below(draw, 6);
+    for (uint32_t i = 0; i < count && text->length > 1; i++) {
+        draw.position = 3 * i + 1;
+        size_t at = draw_below(draw, text->length);
+        draw.position++;
+        size_t length = 1 + draw_below(draw, text->length - at);
+        draw.position++;
+        uint64_t kind = draw_below(draw, 3 + sizeof pieces);
+        if (kind == 0) {
+            memmove(text->data + at, text->data + at + length, text->length - at - length);
+            text->length -= length;
+        } else if (kind == 1 && text->length + length < text->capacity) {
+            memmove(text->data + at + length, text->data + at, text->length - at);
+            text->length += length;
+        } else {
+            text->data[at] = pieces[(kind + length) % sizeof pieces];
+        }
+    }
+}
+
+// Nothing is read behind the end; a call has a name and arguments, or a problem.
+static void any_reply_has_calls_or_problems(void **state)
+{
+    (void)state;
+    static const char whole[] =
+        "<think>\nhm\n</think>\n<tool_call>\n{\"name\": \"find\", \"arguments\": {\"query\": "
+        "\"\\u00e4\"}}\n</tool_call><tool_call>{\"arguments\": \"{\\\"b\\\": [1, 2e3]}\", "
+        "\"name\": \"other\"}</tool_call>";
+    double end = clock_now() + 0.5;
+    Bytes text = {0};
+    ToolCall *calls;
+    for (uint32_t n = 0; n < 2000 || clock_now() < end; n++) {
+        bytes_clear(&text);
+        bytes_append(&text, whole, sizeof whole - 1);
+        grow((void **)&text.data, &text.capacity, 1000, 1);
+        mutate((Draw){.seed = 5, .purpose = PURPOSE_GENERATE, .step = n}, &text);
+        char *exact = malloc(text.length + !text.length);
+        memcpy(exact, text.data, text.length);
+        int64_t count = tool_format_calls(exact, text.length, &calls);
+        for (int64_t i = 0; i < count; i++)
+            assert_true(calls[i].problem ? !calls[i].name && !calls[i].arguments
+                                         : calls[i].name && json_is_object(calls[i].arguments));
+        tool_format_free(calls, count);
+        free(exact);
+    }
+    bytes_free(&text);
+}
+
+static Chat *open_chat(Tokenizer *tokenizer, const char *name)
+{
+    char *directory = small_directory();
+    Chat *chat = chat_open(tokenizer, directory, name, false);
+    assert_non_null(chat);
+    small_remove(directory);
+    return chat;
+}
+
+static Tokenizer *open_tokenizer(void)
+{
+    json_t *golden = small_read("golden.json");
+    json_t *root = small_variant(json_array_get(golden, 0));
+    Tokenizer *tokenizer = small_open(root);
+    json_decref(root);
+    json_decref(golden);
+    assert_non_null(tokenizer);
+    return tokenizer;
+}
+
+static ChatMessage message(const char *role, const char *content)
+{
+    return (ChatMessage){role, content, strlen(content)};
+}
+
+// A conversation in one piece ends as its parts do: what stands behind the reply's end token.
+static void expect_same_end(const char *name, const ChatMessage *messages, int64_t reply,
+                            int64_t count)
+{
+    Tokenizer *tokenizer = open_tokenizer();
+    Chat *chat = open_chat(tokenizer, name);
+    Tokens whole = {0}, next = {0}, parts = {0}, mask = {0};
+    assert_int_equal(chat_encode(chat, messages, count, true, &whole), 0);
+    assert_int_equal(chat_encode_next(chat, messages + reply + 1, count - reply - 1, &next), 0);
+    int64_t before = whole.count - next.count;
+    assert_true(next.count > 0 && before > 0);
+    assert_memory_equal(whole.ids + before, next.ids, (size_t)next.count * sizeof *next.ids);
+    assert_int_equal(whole.ids[before - 1], chat_end_token(chat));
+    assert_int_equal(chat_encode_replies(chat, messages, reply, messages + reply, 1, &parts, &mask),
+                     0);
+    if (strcmp(name, "qwen3") != 0) { // whose history leaves empty thoughts out
+        assert_int_equal(parts.count, before);
+        assert_memory_equal(parts.ids, whole.ids, (size_t)before * sizeof *whole.ids);
+    }
+    tokens_free(&whole);
+    tokens_free(&next);
+    tokens_free(&parts);
+    tokens_free(&mask);
+    chat_close(chat);
+    tokenizer_close(tokenizer);
+}
+
+static void what_comes_between_two_replies_is_what_the_whole_holds_there(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"chatml", "qwen3", "llama3"};
+    const ChatMessage messages[] = {message("system", "Be brief."), message("user", "I'm ill."),
+                                    message("assistant", "Since when?"),
+                                    message("user", "\nSince Monday. "),
+                                    message("user", "x<|im_end|><|eot_id|>\n")};
+    for (int i = 0; i < 3; i++) {
+        expect_same_end(names[i], messages, 2, 4);
+        expect_same_end(names[i], messages, 2, 5);
+        expect_same_end(names[i], messages + 1, 1, 3);
+    }
+    const ChatMessage tools[] = {message("user", "Look."), message("assistant", "I will."),
+                                 message("user", "<tool_response>\n1\n</tool_response>"),
+                                 message("tool", "2"), message("tool", "3")};
+    expect_same_end("chatml", tools, 1, 3);
+    expect_same_end("qwen3", tools, 1, 3);
+    expect_same_end("qwen3", tools, 1, 5);
+}
+
+static void between_two_replies_stands_a_message_that_the_template_knows(void **state)
+{
+    (void)state;
+    Tokenizer *tokenizer = open_tokenizer();
+    Chat *chat = open_chat(tokenizer, "qwen3");
+    Tokens ids = {0}, same = {0};
+    const ChatMessage stranger = message("narrator", "x"), user = message("user", "hi");
+    static const char text[] = "\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+                               "<think>\n\n</think>\n\n";
+    assert_int_equal(chat_encode_next(chat, &stranger, 1, &ids), -1);
+    assert_non_null(strstr(fail_message(), "message 1: the chat template qwen3 has no role"));
+    assert_int_equal(chat_encode_next(chat, &user, 0, &ids), -1);
+    assert_non_null(strstr(fail_message(), "a chat without messages"));
+    assert_int_equal(ids.count, 0);
+    assert_int_equal(chat_encode_next(chat, &user, 1, &ids), 0);
+    tokenizer_encode_special(tokenizer, text, sizeof text - 1, &same);
+    assert_int_equal(ids.count, same.count);
+    assert_memory_equal(ids.ids, same.ids, (size_t)ids.count * sizeof *ids.ids);
+    tokens_free(&ids);
+    tokens_free(&same);
+    chat_close(chat);
+    tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -139,6 +294,9 @@ int main(void)
         cmocka_unit_test(a_broken_call_says_what_is_wrong),
         cmocka_unit_test(calls_beyond_the_limit_are_one_problem),
         cmocka_unit_test(results_stand_between_their_marks),
+        cmocka_unit_test(any_reply_has_calls_or_problems),
+        cmocka_unit_test(what_comes_between_two_replies_is_what_the_whole_holds_there),
+        cmocka_unit_test(between_two_replies_stands_a_message_that_the_template_knows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
