@@ -26,7 +26,7 @@ bool verdict_parse(const char *text, size_t length, bool lenient, Verdict *verdi
 
 // Appends the two messages that ask about a response to a sample: the prompt with the sample's
 // info_truth ("None." where empty) in place of {info_truth}, and the transcript, patient and
-// doctor, with the response as the doctor's last line.
+// doctor, with the response as the doctor's last line. Messages of other roles are left out.
 void verdict_question(const char *prompt, const Sample *sample, const char *response, size_t length,
                       Bytes *system, Bytes *user);
 

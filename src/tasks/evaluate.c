@@ -31,7 +31,7 @@ static void print_head(const Evaluation *evaluation, const Job *job, int64_t kno
                job->checkpoint ? job->checkpoint : "");
     printf("file %s: %lld sessions, %lld contexts used, %lld too long\n"
            "sampling temperature %g, top_p %g, top_k %lld, repetition penalty %g, at most %lld "
-           "tokens, %lld responses a context, seed %lld; %s\n",
+           "tokens, %lld responses a context, seed %lld, judge: %s\n",
            settings->evaluate.file, (long long)dataset->set.session_count,
            (long long)dataset->usable, (long long)dataset->too_long, settings->evaluate.temperature,
            settings->evaluate.top_p, (long long)settings->evaluate.top_k,

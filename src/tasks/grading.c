@@ -70,11 +70,11 @@ void grading_describe(const Grading *grading, Bytes *out)
 {
     const Asked *asked = &grading->settings->judge;
     if (grading->kind == ASKED_NOBODY)
-        bytes_append_text(out, "rule judge");
+        bytes_append_text(out, "by rule");
     else if (grading->kind == ASKED_SERVED)
-        bytes_print(out, "served judge %s at %s", asked->endpoint.name, asked->endpoint.url);
+        bytes_print(out, "%s at %s", asked->endpoint.name, asked->endpoint.url);
     else
-        bytes_print(out, "judge %s", asked->path);
+        bytes_append_text(out, asked->path);
 }
 
 // Writes a grade into the branch that earned it.

@@ -61,7 +61,7 @@ void grading_finish(Grading *grading, TreeList *mine, GradingReport *report);
 // Appends all that decides a verdict besides the question.
 void grading_identify(const Grading *grading, Bytes *out);
 
-// The judge in a few words, for the log.
+// Appends who judges in a few words, for the log.
 void grading_describe(const Grading *grading, Bytes *out);
 
 #endif
