@@ -182,6 +182,8 @@ static bool judge(Served *served, Request *request, CURLcode code, Bytes *reason
     bytes_print(reason, "HTTP status %ld: ", status);
     request_read_error(request->answer.data, request->answer.length, reason);
     redact(served, reason);
+    if (strstr(reason->data, "repetition_penalty"))
+        bytes_append_text(reason, "; repetition_penalty = 1 is not sent");
     return status != 408 && status != 429 && status < 500;
 }
 

@@ -271,7 +271,10 @@ void evaluation_print_scores(const char *const *names, const EvaluationResult *r
             bytes_print(text, "  %-28s", "n/a");
     bytes_print(text, "\n%-33s", "response tokens (mean)");
     for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-28.1f", results[r].response_tokens);
+        if (results[r].response_tokens > 0)
+            bytes_print(text, "  %-28.1f", results[r].response_tokens);
+        else
+            bytes_print(text, "  %-28s", "n/a"); // a served policy's are not told
     bytes_print(text, "\n%-33s", "responses");
     for (int r = 0; r < count; r++)
         bytes_print(text, "  %-28lld", (long long)results[r].scores.rows);

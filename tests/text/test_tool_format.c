@@ -12,6 +12,28 @@
 #include "text/chat.h"
 #include "text/tool_format.h"
 
+// data/tool_format.json: tools and results, and what Qwen's template makes of them, rendered by
+// Jinja as transformers sets it up.
+static void what_we_write_is_what_the_template_writes(void **state)
+{
+    (void)state;
+    json_t *golden = small_read("tool_format.json"), *list = json_object_get(golden, "results");
+    size_t count = json_array_size(list);
+    Bytes text = {0}, *results = allocate(count, sizeof *results);
+    tool_format_system(json_object_get(golden, "tools"), &text);
+    assert_string_equal(text.data, json_string_value(json_object_get(golden, "system")));
+    bytes_clear(&text);
+    for (size_t i = 0; i < count; i++)
+        bytes_append_text(&results[i], json_string_value(json_array_get(list, i)));
+    tool_format_observation(results, (int64_t)count, &text);
+    assert_string_equal(text.data, json_string_value(json_object_get(golden, "observation")));
+    for (size_t i = 0; i < count; i++)
+        bytes_free(&results[i]);
+    release(results);
+    bytes_free(&text);
+    json_decref(golden);
+}
+
 static void tools_are_declared_as_the_template_does(void **state)
 {
     (void)state;
@@ -288,6 +310,7 @@ static void between_two_replies_stands_a_message_that_the_template_knows(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_we_write_is_what_the_template_writes),
         cmocka_unit_test(tools_are_declared_as_the_template_does),
         cmocka_unit_test(a_reply_without_calls_has_none),
         cmocka_unit_test(calls_are_read_in_order),
