@@ -218,14 +218,15 @@ typedef struct {
     int64_t shared, shared_length, own; // as in Span
 } Stretch;
 
-// Branches that need a row of a trunk: those attached behind it without tokens of their own.
-static void wait_for_trunk(Run *run, const Part *part, Live *live, int64_t first, int64_t count,
+// Branches [count] that need a row of a trunk: those attached behind it without tokens of their
+// own.
+static void wait_for_trunk(Run *run, Live *live, int64_t count, int64_t first, int64_t rows,
                            int64_t row)
 {
-    for (int32_t b = 0; b < part->count; b++) {
+    for (int64_t b = 0; b < count; b++) {
         const Branch *branch = live[b].branch;
         int64_t last = branch->attach - 1;
-        if (branch->forced + live[b].first == 0 && last >= first && last < first + count)
+        if (branch->forced + live[b].first == 0 && last >= first && last < first + rows)
             wait_for_row(run, &live[b], row + last - first);
     }
 }
@@ -235,45 +236,81 @@ static int64_t room(const Run *run)
     return run->engine->workspace.rows - run->engine->batch.rows;
 }
 
-// Adds rows of a stretch, flushing when the batch is full; `part` and `live` tell who waits.
-static void add_stretch(Run *run, Stretch stretch, const Part *part, Live *live)
+// Adds rows of a stretch, flushing when the batch is full. Of a trunk, `live` [count] are the
+// branches behind it; else `live` is the branch that waits for the last row, and count is 0.
+static void add_stretch(Run *run, Stretch stretch, Live *live, int64_t count)
 {
     Batch *batch = &run->engine->batch;
     for (int64_t done = 0; done < stretch.count;) {
         if (room(run) <= 0)
             flush_rows(run);
-        int64_t count = stretch.count - done < room(run) ? stretch.count - done : room(run);
-        batch_add_rows(batch, stretch.tokens + done, count, stretch.position + done,
+        int64_t rows = stretch.count - done < room(run) ? stretch.count - done : room(run);
+        batch_add_rows(batch, stretch.tokens + done, rows, stretch.position + done,
                        (Span){.shared = stretch.shared,
                               .shared_length = stretch.shared_length,
                               .own = stretch.own,
                               .own_length = done});
-        int64_t row = batch->rows - count;
-        if (part)
-            wait_for_trunk(run, part, live, done, count, row);
-        else if (done + count == stretch.count)
+        if (count > 0)
+            wait_for_trunk(run, live, count, done, rows, batch->rows - rows);
+        else if (done + rows == stretch.count)
             wait_for_row(run, live, batch->rows - 1);
-        done += count;
+        done += rows;
     }
     run->engine->counts.prefill_rows += stretch.count;
 }
 
-static void prefill(Run *run)
+// What a branch has of its own: forced tokens and those of earlier completions.
+static void add_own(Run *run, Live *live)
 {
-    Live *live = run->wave.live;
-    for (int64_t p = 0; p < run->wave.part_count; p++) {
-        const Part *part = &run->wave.parts[p];
-        Stretch trunk = {
-            .tokens = part->tree->trunk, .count = part_trunk(part), .own = live->trunk_slot};
-        add_stretch(run, trunk, part, live);
-        for (int32_t b = 0; b < part->count; b++, live++) {
-            Stretch forced = {.tokens = live->branch->tokens,
-                              .count = live->branch->forced + live->first,
-                              .position = live->branch->attach,
-                              .shared = live->trunk_slot,
-                              .shared_length = live->branch->attach,
-                              .own = live->slot};
-            add_stretch(run, forced, NULL, live);
+    const Branch *branch = live->branch;
+    add_stretch(run,
+                (Stretch){.tokens = branch->tokens,
+                          .count = branch->forced + live->first,
+                          .position = branch->attach,
+                          .shared = live->open->trunk_slot,
+                          .shared_length = branch->attach,
+                          .own = live->slot},
+                live, 0);
+}
+
+// The trunk's row that a branch's first token comes from is gone: it is computed again, in the slot
+// that this token will overwrite.
+static void add_last_of_trunk(Run *run, Live *live)
+{
+    const Branch *branch = live->branch;
+    CHECK(branch->attach > 0, "a branch behind nothing");
+    add_stretch(run,
+                (Stretch){.tokens = live->tree->trunk + branch->attach - 1,
+                          .count = 1,
+                          .position = branch->attach - 1,
+                          .shared = live->open->trunk_slot,
+                          .shared_length = branch->attach - 1,
+                          .own = live->slot},
+                live, 0);
+}
+
+// Computes what the last `count` live branches need that is not in the caches yet.
+static void prefill(Run *run, int64_t count)
+{
+    Wave *wave = &run->wave;
+    for (int64_t i = wave->live_count - count, end; i < wave->live_count; i = end) {
+        OpenTree *open = wave->live[i].open;
+        for (end = i; end < wave->live_count && wave->live[end].open == open;)
+            end++;
+        bool fresh = !open->computed;
+        open->computed = true;
+        if (fresh)
+            add_stretch(run,
+                        (Stretch){.tokens = open->tree->trunk,
+                                  .count = open->trunk,
+                                  .own = open->trunk_slot},
+                        &wave->live[i], end - i);
+        for (int64_t b = i; b < end; b++) {
+            Live *live = &wave->live[b];
+            if (live->branch->forced + live->first > 0)
+                add_own(run, live);
+            else if (!fresh)
+                add_last_of_trunk(run, live);
         }
     }
     flush_rows(run);
@@ -282,6 +319,7 @@ static void prefill(Run *run)
 static void drop_ended(Run *run)
 {
     Wave *wave = &run->wave;
+    const Generation *generation = run->generation;
     int64_t kept = 0;
     for (int64_t i = 0; i < wave->live_count; i++) {
         Live *live = &wave->live[i];
@@ -289,9 +327,9 @@ static void drop_ended(Run *run)
             wave->live[kept++] = *live;
             continue;
         }
-        seen_free(&live->seen);
-        if (run->generation->ended)
-            run->generation->ended(run->generation->context, live->tree, live->branch);
+        wave_end(wave, live);
+        if (generation->ended)
+            generation->ended(generation->context, live->tree, live->branch);
     }
     wave->live_count = kept;
 }
@@ -305,7 +343,7 @@ static void decode_step(Run *run)
         if (room(run) <= 0)
             flush_rows(run);
         batch_add_rows(&run->engine->batch, branch->tokens + own, 1, branch->attach + own,
-                       (Span){.shared = live->trunk_slot,
+                       (Span){.shared = live->open->trunk_slot,
                               .shared_length = branch->attach,
                               .own = live->slot,
                               .own_length = own});
@@ -316,32 +354,38 @@ static void decode_step(Run *run)
     flush_rows(run);
 }
 
-static void start_penalty(Run *run)
+static void start_penalty(Run *run, int64_t count)
 {
-    for (int64_t i = 0; i < run->wave.live_count; i++) {
+    for (int64_t i = run->wave.live_count - count; i < run->wave.live_count; i++) {
         Live *live = &run->wave.live[i];
         seen_make(&live->seen, run->engine->model->shape->vocabulary);
         seen_add_context(&live->seen, live->tree, live->branch);
     }
 }
 
+// Lets branches start where there is room, and computes what they stand on.
+static void admit(Run *run)
+{
+    double since = clock_now();
+    for (int64_t count; (count = wave_admit(&run->wave)) > 0;) {
+        if (run->generation->repetition_penalty != 1)
+            start_penalty(run, count);
+        prefill(run, count);
+        drop_ended(run);
+    }
+    run->engine->counts.prefill_seconds += clock_now() - since;
+}
+
 void engine_generate(Engine *engine, Tree *trees, int64_t count, const Generation *generation)
 {
     Run run = {.engine = engine, .generation = generation};
-    int64_t tree = 0;
-    int32_t branch = 0;
+    wave_make(&run.wave, trees, count, engine->slots, generation->max_response_tokens);
     batch_clear(&engine->batch);
-    while (wave_fill(&run.wave, trees, count, &tree, &branch, engine->slots,
-                     generation->max_response_tokens)) {
-        double start = clock_now();
-        if (generation->repetition_penalty != 1)
-            start_penalty(&run);
-        prefill(&run);
-        double filled = clock_now();
-        for (drop_ended(&run); run.wave.live_count > 0; drop_ended(&run))
-            decode_step(&run);
-        engine->counts.prefill_seconds += filled - start;
-        engine->counts.decode_seconds += clock_now() - filled;
+    for (admit(&run); run.wave.live_count > 0; admit(&run)) {
+        double since = clock_now();
+        decode_step(&run);
+        drop_ended(&run);
+        engine->counts.decode_seconds += clock_now() - since;
     }
     wave_free(&run.wave);
     release(run.waiting);

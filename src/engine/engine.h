@@ -1,8 +1,8 @@
 // engine.h - generation: trunks are computed once, all branches of all trunks decode together.
 //
-// The engine owns the caches of one rank. Trees larger than the caches run in waves, a tree that
-// alone is too large in parts; since no row depends on its neighbours and every draw is indexed by
-// what it is for, none of this shows in the responses.
+// The engine owns the caches of one rank. What does not fit waits until other branches have ended;
+// since no row depends on its neighbours and every draw is indexed by what it is for, none of this
+// shows in the responses.
 
 #ifndef L2A_ENGINE_ENGINE_H
 #define L2A_ENGINE_ENGINE_H
@@ -56,7 +56,7 @@ size_t engine_bytes(const Model *model, int64_t rows, int64_t slots);
 
 // Samples a completion of every branch behind the `count` tokens that it has (room for
 // max_response_tokens more): fills tokens, logprobs, scored, count and finished. A branch that does
-// not fit alone into the caches is a broken precondition.
+// not fit into the caches beside its tree's trunk is a broken precondition.
 void engine_generate(Engine *engine, Tree *trees, int64_t count, const Generation *generation);
 
 #endif

@@ -1,77 +1,131 @@
 #include "engine/wave.h"
 
+#include <string.h>
+
 #include "base/fail.h"
 
-static int64_t branch_slots(const Branch *branch, int32_t max_response_tokens)
+void wave_make(Wave *wave, Tree *trees, int64_t count, int64_t slots, int32_t max_response_tokens)
 {
-    return slots_aligned(branch->forced + branch->count + max_response_tokens);
-}
-
-static int64_t slots_needed(const Part *part, int32_t max_response_tokens)
-{
-    int64_t slots = slots_aligned(part_trunk(part));
-    for (int32_t b = part->first; b < part->first + part->count; b++)
-        slots += branch_slots(&part->tree->branches[b], max_response_tokens);
-    return slots;
-}
-
-static void add_live(Wave *wave, const Part *part, int32_t max_response_tokens)
-{
-    int64_t trunk_slot = wave->slots;
-    wave->slots += slots_aligned(part_trunk(part));
-    for (int32_t b = part->first; b < part->first + part->count; b++) {
-        Branch *branch = &part->tree->branches[b];
-        grow((void **)&wave->live, &wave->live_capacity, (size_t)wave->live_count + 1,
-             sizeof *wave->live);
-        wave->live[wave->live_count++] = (Live){.tree = part->tree,
-                                                .branch = branch,
-                                                .trunk_slot = trunk_slot,
-                                                .slot = wave->slots,
-                                                .first = branch->count};
-        wave->slots += branch_slots(branch, max_response_tokens);
-    }
-}
-
-bool wave_fill(Wave *wave, Tree *trees, int64_t count, int64_t *tree, int32_t *branch,
-               int64_t slots, int32_t max_response_tokens)
-{
-    wave_clear(wave);
-    while (*tree < count) {
-        Part part = {.tree = &trees[*tree], .first = *branch};
-        while (part.first + part.count < trees[*tree].branch_count) {
-            part.count++;
-            if (wave->slots + slots_needed(&part, max_response_tokens) > slots) {
-                part.count--;
-                break;
-            }
-        }
-        bool whole = part.first + part.count == trees[*tree].branch_count;
-        // A tree is only cut when it has the caches to itself.
-        if (part.count == 0 || (!whole && wave->part_count > 0))
-            break;
-        grow((void **)&wave->parts, &wave->part_capacity, (size_t)wave->part_count + 1,
-             sizeof *wave->parts);
-        wave->parts[wave->part_count++] = part;
-        add_live(wave, &part, max_response_tokens);
-        *branch = whole ? 0 : part.first + part.count;
-        *tree += whole;
-    }
-    CHECK(wave->part_count > 0 || *tree >= count, "a branch does not fit into %lld slots",
-          (long long)slots);
-    return wave->part_count > 0;
-}
-
-void wave_clear(Wave *wave)
-{
-    for (int64_t i = 0; i < wave->live_count; i++)
-        seen_free(&wave->live[i].seen);
-    wave->part_count = wave->live_count = wave->slots = 0;
+    *wave = (Wave){.trees = trees, .count = count, .max_response_tokens = max_response_tokens};
+    slots_reset(&wave->slots, slots);
 }
 
 void wave_free(Wave *wave)
 {
-    wave_clear(wave);
-    release(wave->parts);
+    slots_free(&wave->slots);
+    release(wave->open);
     release(wave->live);
     *wave = (Wave){0};
+}
+
+static int64_t branch_slots(const Wave *wave, const Branch *branch, int32_t first)
+{
+    return slots_aligned(branch->forced + first + wave->max_response_tokens);
+}
+
+static bool start_branch(Wave *wave, OpenTree *open)
+{
+    Branch *branch = &open->tree->branches[open->next];
+    int64_t slot = slots_take(&wave->slots, branch_slots(wave, branch, branch->count));
+    if (slot < 0)
+        return false;
+    grow((void **)&wave->live, &wave->live_capacity, (size_t)wave->live_count + 1,
+         sizeof *wave->live);
+    wave->live[wave->live_count++] = (Live){
+        .open = open, .tree = open->tree, .branch = branch, .slot = slot, .first = branch->count};
+    open->next++;
+    open->live++;
+    return true;
+}
+
+static void close_tree(Wave *wave, int64_t at)
+{
+    OpenTree *open = wave->open[at];
+    slots_give(&wave->slots, open->trunk_slot, slots_aligned(open->trunk));
+    release(open);
+    wave->open_count--;
+    memmove(wave->open + at, wave->open + at + 1,
+            (size_t)(wave->open_count - at) * sizeof *wave->open);
+}
+
+// Opens the next tree with its first branch; false where the two do not fit.
+static bool open_tree(Wave *wave)
+{
+    Tree *tree = &wave->trees[wave->next_tree];
+    Part all = {.tree = tree, .first = 0, .count = tree->branch_count};
+    int32_t trunk = part_trunk(&all);
+    int64_t slot = slots_take(&wave->slots, slots_aligned(trunk));
+    if (slot < 0)
+        return false;
+    OpenTree *open = allocate(1, sizeof *open);
+    *open = (OpenTree){.tree = tree, .trunk = trunk, .trunk_slot = slot};
+    grow((void **)&wave->open, &wave->open_capacity, (size_t)wave->open_count + 1,
+         sizeof *wave->open);
+    wave->open[wave->open_count++] = open;
+    if (start_branch(wave, open)) {
+        wave->next_tree++;
+        return true;
+    }
+    close_tree(wave, wave->open_count - 1);
+    return false;
+}
+
+static void skip_bare_trees(Wave *wave)
+{
+    while (wave->next_tree < wave->count && wave->trees[wave->next_tree].branch_count == 0)
+        wave->next_tree++;
+}
+
+// Starts one more branch: of a tree that is open, else of the next one.
+static bool start_next(Wave *wave)
+{
+    for (int64_t i = 0; i < wave->open_count; i++)
+        if (wave->open[i]->next < wave->open[i]->tree->branch_count)
+            return start_branch(wave, wave->open[i]);
+    skip_bare_trees(wave);
+    return wave->next_tree < wave->count && open_tree(wave);
+}
+
+static bool has_more(Wave *wave)
+{
+    skip_bare_trees(wave);
+    return wave->next_tree < wave->count || wave->open_count > 0;
+}
+
+// With nothing live, a trunk in the middle of the caches may leave too little on either side: it
+// moves to the front, to be computed again.
+static bool start_afresh(Wave *wave)
+{
+    if (wave->live_count > 0 || wave->open_count == 0)
+        return false;
+    OpenTree *open = wave->open[0]; // the only one: the others have nothing to start and are closed
+    slots_give(&wave->slots, open->trunk_slot, slots_aligned(open->trunk));
+    open->trunk_slot = slots_take(&wave->slots, slots_aligned(open->trunk));
+    open->computed = false;
+    return start_branch(wave, open);
+}
+
+int64_t wave_admit(Wave *wave)
+{
+    int64_t before = wave->live_count;
+    if (before > wave->most - (wave->most + 7) / 8)
+        return 0;
+    while (start_next(wave) || start_afresh(wave))
+        continue;
+    CHECK(wave->live_count > 0 || !has_more(wave), "a branch does not fit into the caches");
+    wave->most = wave->live_count;
+    return wave->live_count - before;
+}
+
+void wave_end(Wave *wave, Live *live)
+{
+    OpenTree *open = live->open;
+    slots_give(&wave->slots, live->slot, branch_slots(wave, live->branch, live->first));
+    seen_free(&live->seen);
+    if (--open->live > 0 || open->next < open->tree->branch_count)
+        return;
+    int64_t at = 0;
+    while (wave->open[at] != open)
+        at++;
+    close_tree(wave, at);
 }
