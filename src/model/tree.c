@@ -9,7 +9,8 @@ void tree_make(Tree *tree, int64_t session, const int32_t *trunk, int32_t trunk_
 {
     *tree = (Tree){.session = session, .trunk_length = trunk_length};
     tree->trunk = allocate((size_t)trunk_length, sizeof *tree->trunk);
-    memcpy(tree->trunk, trunk, (size_t)trunk_length * sizeof *trunk);
+    if (trunk_length > 0)
+        memcpy(tree->trunk, trunk, (size_t)trunk_length * sizeof *trunk);
     tree->branches = allocate((size_t)branch_capacity, sizeof *tree->branches);
 }
 

@@ -3,13 +3,16 @@
 #include <stdio.h>
 
 #include "base/fail.h"
+#include "tasks/extraction.h"
 #include "tasks/sizes.h"
 #include "tasks/tasks.h"
 
 typedef struct {
     const Settings *settings;
     Job job; // text side only
-    bool has_model, trains, evaluates;
+    bool has_model, trains, evaluates, prepares;
+    PreparedSet prepared;
+    Answerer extractor;
     Dataset dataset;
     StagePlan stages[STAGE_COUNT];
     Evaluation evaluation;
@@ -27,10 +30,26 @@ static bool good(Checked *checked, int status)
     return status == 0;
 }
 
+static void open_prepare(Checked *checked)
+{
+    const Settings *settings = checked->settings;
+    PrepareSettings files = extraction_files(settings);
+    if (!settings->prepare.input[0])
+        return;
+    checked->prepares = good(checked, prepare_read(&checked->prepared, &files));
+    good(checked, answerer_open(&checked->extractor, settings->prepare.extractor,
+                                &settings->extractor, "extractor"));
+}
+
 static void open_all(Checked *checked)
 {
     const Settings *settings = checked->settings;
-    checked->job = (Job){.settings = settings};
+    open_prepare(checked);
+    if (!settings->data.train[0] && !settings->evaluate.file[0])
+        return;
+    // Training needs a model of our own; what is only evaluated may be served.
+    bool served = settings->policy.url[0] && !settings->data.train[0];
+    checked->job = (Job){.settings = settings, .served = served};
     checked->has_model = good(checked, job_open_text(&checked->job));
     if (!checked->has_model)
         return;
@@ -54,6 +73,8 @@ static void open_all(Checked *checked)
 
 static void close_all(Checked *checked)
 {
+    answerer_close(&checked->extractor);
+    prepare_free(&checked->prepared);
     if (checked->evaluates)
         evaluation_close(&checked->evaluation);
     if (checked->trains) {
@@ -67,13 +88,30 @@ static void print_data(const char *label, const Dataset *dataset)
 {
     Bytes text = {0};
     samples_describe(&dataset->set, &text);
-    printf(
-        "%-11s%s\n%-11s%lld usable contexts of %.1f tokens on average, longest %lld; %lld exceed "
-        "max_prompt_tokens\n",
-        label, text.data, "", (long long)dataset->usable,
-        (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
-        (long long)dataset->longest, (long long)dataset->too_long);
+    printf("%-11s%s\n", label, text.data);
+    if (dataset->tokens > 0) // else a served policy's: its tokens are not ours to count
+        printf("%-11s%lld usable contexts of %.1f tokens on average, longest %lld; %lld exceed "
+               "max_prompt_tokens\n",
+               "", (long long)dataset->usable,
+               (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
+               (long long)dataset->longest, (long long)dataset->too_long);
     bytes_free(&text);
+}
+
+static void print_prepare(const Checked *checked)
+{
+    const PreparedSet *set = &checked->prepared;
+    int64_t missing = 0;
+    for (int64_t i = 0; i < set->count; i++)
+        missing += set->rounds[i].info_state == INFO_MISSING;
+    printf("prepare    %lld rounds of %s, %lld of them without facts", (long long)set->count,
+           checked->settings->prepare.input, (long long)missing);
+    if (checked->extractor.kind != ASKED_NOBODY)
+        printf(", which the extractor is asked for");
+    if (checked->extractor.kind == ASKED_MODEL)
+        printf("; it takes %.0f MiB a rank",
+               (double)answerer_bytes(&checked->extractor, kernels_cpu()) / 0x1p20);
+    printf("\n");
 }
 
 static void print_model(const Checked *checked)
@@ -164,7 +202,9 @@ int task_check(const Settings *settings)
 {
     Checked checked = {.settings = settings};
     open_all(&checked);
-    if (checked.has_model)
+    if (checked.prepares)
+        print_prepare(&checked);
+    if (checked.has_model && !checked.job.served)
         print_model(&checked);
     if (checked.trains || checked.evaluates)
         print_judge(&checked);

@@ -314,6 +314,24 @@ static void close(Extraction *extraction)
     bytes_free(&extraction->lines);
 }
 
+static const char *given(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+PrepareSettings extraction_files(const Settings *settings)
+{
+    return (PrepareSettings){
+        .input = settings->prepare.input,
+        .labels = given(settings->prepare.info_sets),
+        .processed = given(settings->prepare.processed),
+        .samples = given(settings->prepare.output),
+        .compat = {.round_context = settings->prepare.round_context,
+                   .trailing_round = settings->prepare.trailing_round},
+        .skip_bad = settings->data.skip_bad,
+    };
+}
+
 int extraction_run(const Group *group, const Settings *settings, PreparedSet *set, Bytes *text)
 {
     Extraction extraction = {.group = group, .settings = settings, .set = set};

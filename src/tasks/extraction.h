@@ -12,6 +12,9 @@
 #include "input/settings.h"
 #include "parallel/group.h"
 
+// What [prepare] and [data] say of files.
+PrepareSettings extraction_files(const Settings *settings);
+
 // Gives every round of `set` (the same on every rank) that misses its facts its own, or marks it
 // failed, and appends a report to `text`. Fails with EXIT_UNAVAILABLE where a server gave no answer
 // at all, and with EXIT_AGAIN where some of the rounds found none: those answered are kept.

@@ -8,24 +8,6 @@
 #include "tasks/job.h"
 #include "tasks/tasks.h"
 
-static const char *given(const char *text)
-{
-    return text[0] ? text : NULL;
-}
-
-static PrepareSettings prepare_settings(const Settings *settings)
-{
-    return (PrepareSettings){
-        .input = settings->prepare.input,
-        .labels = given(settings->prepare.info_sets),
-        .processed = given(settings->prepare.processed),
-        .samples = given(settings->prepare.output),
-        .compat = {.round_context = settings->prepare.round_context,
-                   .trailing_round = settings->prepare.trailing_round},
-        .skip_bad = settings->data.skip_bad,
-    };
-}
-
 // Files are written by one rank, whatever the number of ranks: they are always the same.
 static int write_files(const Group *world, PreparedSet *set, const PrepareSettings *settings,
                        Bytes *text)
@@ -42,7 +24,7 @@ static int write_files(const Group *world, PreparedSet *set, const PrepareSettin
 static int prepare_files(const Group *world, const Settings *settings)
 {
     bool asks = settings->prepare.extractor != ASKED_NOBODY;
-    PrepareSettings prepare = prepare_settings(settings);
+    PrepareSettings prepare = extraction_files(settings);
     PreparedSet set = {0};
     Bytes text = {0};
     int status = asks || world->rank == 0 ? prepare_read(&set, &prepare) : 0;

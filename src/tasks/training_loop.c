@@ -135,6 +135,10 @@ static void add_step(Metrics *totals, const Metrics *metrics)
             add(totals, metrics->list[i].name, metrics->list[i].value);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         add(totals, counts[i], metrics_get(metrics, counts[i]));
+    static const char *const groups[] = {"group/rollout/idle", "group/grader/idle"};
+    for (int i = 0; i < 2; i++)
+        add(totals, groups[i],
+            metrics_get(metrics, groups[i]) * metrics_get(metrics, "timing_s/gen"));
     add(totals, "tree/independent",
         metrics_get(metrics, "tree/rows") * metrics_get(metrics, "tree/independent_over_rows"));
 }
@@ -170,6 +174,14 @@ static void say_times(const Training *training)
                        100 * seconds / wall);
     }
     record_say(&training->record, "%-16s %10.2f\n", "wall", wall);
+    double sampling = metrics_get(&training->totals, "timing_s/gen");
+    double rollout = metrics_get(&training->totals, "group/rollout/idle");
+    if (!isnan(rollout))
+        record_say(&training->record,
+                   "while responses were sampled and judged, rollout ranks waited %.0f %% of the "
+                   "time, grader ranks %.0f %%\n",
+                   100 * rollout / sampling,
+                   100 * metrics_get(&training->totals, "group/grader/idle") / sampling);
 }
 
 void training_table(Training *training)

@@ -31,6 +31,7 @@ done
 [ $(($(date +%s) - since)) -lt 20 ] || die 'check takes too long'
 grep -q 'Qwen2ForCausalLM, 7615.62 M parameters' 7b.txt || die "$(cat 7b.txt)"
 grep -q 'Qwen2ForCausalLM, 32763.88 M parameters' 32b.txt || die "$(cat 32b.txt)"
+grep -q '^prepare  *548 rounds of data/realmedconv/train_origin.jsonl, [0-9]* of them without facts, which' 7b.txt || die "$(cat 7b.txt)"
 grep -q '^judge  *models/Qwen2.5-32B-Instruct' 7b.txt || die "$(cat 7b.txt)"
 grep -q 'each of 2 grader ranks: [0-9]* MiB' 7b.txt || die "$(cat 7b.txt)"
 cat 7b.txt
