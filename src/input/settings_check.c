@@ -298,6 +298,9 @@ static void check_calibrate(Checker *checker)
         refuse(checker, "reward", "judge", "the rule judge has no prompt: name model or served");
     if (target == TARGET_EXTRACTOR && settings->prepare.extractor == ASKED_NOBODY)
         refuse(checker, "prepare", "extractor", "nobody would be asked: name model or served");
+    if (*settings->calibrate.output &&
+        strcmp(settings->calibrate.output, settings->calibrate.labels) == 0)
+        refuse(checker, "calibrate", "output", "would overwrite calibrate.labels");
     bool proposes = settings->calibrate.proposer != ASKED_NOBODY;
     if (settings->calibrate.proposals > 0 && !proposes)
         refuse(checker, "calibrate", "proposals", "needs a proposer");

@@ -129,6 +129,67 @@ static void no_task_overwrites_what_it_reads(void **state)
            "error: run.ini:5: evaluate.output: would overwrite evaluate.file\n");
 }
 
+static void who_is_asked_must_be_named(void **state)
+{
+    (void)state;
+    const char *served = TRAIN "[reward]\njudge = served\n";
+    expect(TASK_TRAIN, served,
+           "error: run.ini: judge.url: must be given for reward.judge = served\n");
+    expect(TASK_TRAIN, served,
+           "error: run.ini: judge.name: must be given for reward.judge = served\n");
+    expect(TASK_TRAIN, served,
+           "error: run.ini: judge.prompt: must be given for reward.judge = served\n");
+    expect_silence(TASK_TRAIN, TRAIN "[reward]\njudge = served\n[judge]\nurl = http://h/v1\n"
+                                     "name = n\nprompt = p\n");
+    expect(TASK_TRAIN, TRAIN "[reward]\njudge = model\n[judge]\nprompt = p\nurl = http://h\n",
+           "error: run.ini: judge.path: must be given for reward.judge = model\n");
+    expect(TASK_TRAIN,
+           TRAIN "[reward]\njudge = model\n[judge]\nprompt = p\npath = q\n"
+                 "url = http://h\n",
+           "warning: run.ini:12: judge.url: has no effect with reward.judge = model\n");
+    expect(TASK_TRAIN, TRAIN "[judge]\npath = m\n",
+           "warning: run.ini:8: judge.path: has no effect with reward.judge = rule\n");
+    expect(TASK_TRAIN,
+           TRAIN "[parallel]\nplacement = split\nlearner_ranks = 1\n"
+                 "rollout_ranks = 1\ngrader_ranks = 1\n",
+           "error: run.ini:11: parallel.grader_ranks: grader ranks have nothing to do: "
+           "reward.judge = rule\n");
+    expect(TASK_PREPARE, "[prepare]\ninput = i\noutput = o\nextractor = model\n",
+           "error: run.ini: extractor.path: must be given for prepare.extractor = model\n");
+    expect(TASK_EVALUATE, "[evaluate]\nfile = f\n[policy]\nurl = http://h/v1\n",
+           "error: run.ini: policy.name: must be given for policy.url\n");
+    expect_silence(TASK_EVALUATE, "[evaluate]\nfile = f\n[policy]\nurl = http://h/v1\nname = n\n");
+}
+
+static void tools_need_their_loop(void **state)
+{
+    (void)state;
+    expect(TASK_TRAIN, TRAIN "[react]\ntools = t\n",
+           "warning: run.ini:8: react.tools: has no effect with rollout.workflow = direct\n");
+    expect(TASK_TRAIN, TRAIN "[rollout]\nworkflow = react\n[react]\ntools = t\n",
+           "error: run.ini: react.summary_prompt: must be given for tools\n");
+    expect(TASK_EVALUATE,
+           "[evaluate]\nfile = f\n[policy]\nurl = http://h/v1\nname = n\n"
+           "[rollout]\nworkflow = react\n",
+           "error: run.ini:7: rollout.workflow: a served policy answers in one completion");
+}
+
+static void a_calibration_needs_somebody_whose_prompt_it_seeks(void **state)
+{
+    (void)state;
+    const char *files = "[calibrate]\nlabels = l\ncandidates = c\noutput = o\n";
+    expect(TASK_CALIBRATE, "", "error: run.ini: calibrate.labels: must be given for calibrate\n");
+    expect(TASK_CALIBRATE, files, "error: run.ini: reward.judge: the rule judge has no prompt");
+    expect_silence(TASK_CALIBRATE, "[calibrate]\nlabels = l\ncandidates = c\noutput = o\n[reward]\n"
+                                   "judge = model\n[judge]\npath = m\n");
+    expect(TASK_CALIBRATE, "[calibrate]\nlabels = l\ncandidates = c\noutput = l\n",
+           "error: run.ini:4: calibrate.output: would overwrite calibrate.labels\n");
+    expect(TASK_CALIBRATE,
+           "[calibrate]\nlabels = l\ncandidates = c\noutput = o\ntarget = policy\n"
+           "proposals = 2\n[model]\npath = m\n",
+           "error: run.ini:6: calibrate.proposals: needs a proposer\n");
+}
+
 static void what_is_seldom_meant_is_said(void **state)
 {
     (void)state;
@@ -180,6 +241,9 @@ int main(void)
         cmocka_unit_test(split_placement_needs_ranks),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(no_task_overwrites_what_it_reads),
+        cmocka_unit_test(who_is_asked_must_be_named),
+        cmocka_unit_test(tools_need_their_loop),
+        cmocka_unit_test(a_calibration_needs_somebody_whose_prompt_it_seeks),
         cmocka_unit_test(what_is_seldom_meant_is_said),
         cmocka_unit_test(the_place_of_an_override_is_its_name),
     };
