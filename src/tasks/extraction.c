@@ -303,7 +303,7 @@ static int report(Extraction *extraction, Bytes *text)
     return group_agree(group, status);
 }
 
-static void close(Extraction *extraction)
+static void free_all(Extraction *extraction)
 {
     ask_free(extraction->ask);
     answerer_close(&extraction->answerer);
@@ -354,6 +354,6 @@ int extraction_run(const Group *group, const Settings *settings, PreparedSet *se
     } else {
         status = -1;
     }
-    close(&extraction);
+    free_all(&extraction);
     return status;
 }

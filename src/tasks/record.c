@@ -162,39 +162,48 @@ static void range_report(const Range *range, const char *name, Metrics *metrics)
     }
 }
 
-void record_rewards(const Dataset *dataset, const TreeList *trees, int64_t flat_groups,
-                    Metrics *metrics)
+void record_advantages(const TreeList *trees, int64_t flat_groups, Metrics *metrics)
 {
-    Range reward = {0}, advantage = {0}, length = {0}, prompt = {0};
+    Range advantage = {0};
+    for (int64_t t = 0; t < trees->count; t++)
+        for (int32_t b = 0; b < trees->trees[t].branch_count; b++)
+            range_add(&advantage, (double)trees->trees[t].branches[b].advantage);
+    range_report(&advantage, "critic/advantages", metrics);
+    metrics_set(metrics, "reward/flat_groups", (double)flat_groups);
+}
+
+void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metrics)
+{
+    Range reward = {0}, length = {0}, prompt = {0};
     double decision = 0, content = 0, format = 0, clipped = 0, ungraded = 0;
     TreeCosts costs = {0};
     for (int64_t t = 0; t < trees->count; t++) {
         session_tree_costs(dataset, &trees->trees[t], &costs);
         for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
             const Branch *branch = &trees->trees[t].branches[b];
-            range_add(&reward, (double)branch->reward);
-            range_add(&advantage, (double)branch->advantage);
             range_add(&length, branch->count);
             range_add(&prompt, dataset->contexts[branch->sample].count);
+            clipped += !branch->finished;
+            ungraded += !branch->graded;
+            if (!branch->graded)
+                continue;
+            range_add(&reward, (double)branch->reward);
             decision += (double)branch->decision;
             content += (double)branch->content;
             format += (double)branch->format;
-            clipped += !branch->finished;
-            ungraded += !branch->graded;
         }
     }
     double count = reward.count > 0 ? reward.count : 1;
     range_report(&reward, "critic/rewards", metrics);
-    range_report(&advantage, "critic/advantages", metrics);
     range_report(&length, "response_length", metrics);
     range_report(&prompt, "prompt_length", metrics);
     metrics_set(metrics, "reward/mean", reward.sum / count);
     metrics_set(metrics, "reward/decision", decision / count);
     metrics_set(metrics, "reward/content", content / count);
     metrics_set(metrics, "reward/format", format / count);
-    metrics_set(metrics, "reward/flat_groups", (double)flat_groups);
     metrics_set(metrics, "reward/ungraded", ungraded);
-    metrics_set(metrics, "response_length/clip_ratio", clipped / count);
+    metrics_set(metrics, "response_length/clip_ratio",
+                length.count > 0 ? clipped / length.count : 0);
     metrics_set(metrics, "tree/rows", (double)costs.rows);
     metrics_set(metrics, "tree/forced_tokens", (double)costs.forced);
     metrics_set(metrics, "tree/over_trie", (double)costs.rows / (double)costs.trie);

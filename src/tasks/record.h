@@ -35,9 +35,12 @@ void record_metrics(Record *record, const Metrics *metrics);
 // Every response of the step as a line of samples.jsonl.
 void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step);
 
-// reward/*, response_length/* and the like, from a step's trees.
-void record_rewards(const Dataset *dataset, const TreeList *trees, int64_t flat_groups,
-                    Metrics *metrics);
+// reward/*, response_length/* and the like, from a step's graded trees; what has no grade is
+// counted and takes no part in the means of what was earned.
+void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metrics);
+
+// The same of advantages, once they are there.
+void record_advantages(const TreeList *trees, int64_t flat_groups, Metrics *metrics);
 
 // metrics.h5, made again from the journal; a failure is a warning.
 void record_series(const Record *record);

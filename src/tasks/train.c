@@ -55,11 +55,12 @@ static int sampled_trees(Training *training, const SessionSchedule *schedule, in
     if (rollout_run(&training->job, &plan, schedule->parts, schedule->part_count, trees, &times) !=
         0)
         return -1;
+    record_rewards(&training->dataset, trees, metrics);
     int64_t flat = 0;
     for (int64_t t = 0; t < trees->count; t++)
         flat += advantage_group_relative(&trees->trees[t],
                                          training->settings->algorithm.drop_flat_groups);
-    record_rewards(&training->dataset, trees, flat, metrics);
+    record_advantages(trees, flat, metrics);
     metrics_set(metrics, "timing_s/gen", clock_now() - since);
     rollout_report(&times, metrics);
     return 0;
