@@ -109,6 +109,7 @@ static void hand_over(Ask *ask, const Pending *pending, const Bytes *text, const
     AskAnswer answer = {.tag = pending->tag,
                         .text = text ? text->data : "",
                         .length = text ? text->length : 0,
+                        .whole = pending->spoken.whole,
                         .reached = !ask->served || text,
                         .failure = failure,
                         .attempts = pending->spoken.attempt};
@@ -208,6 +209,7 @@ static void take_served(Ask *ask, ServedAnswer *served)
     if (served->ok) {
         bytes_clear(text);
         bytes_append(text, served->text, served->length);
+        pending->spoken.whole = served->whole;
         done = settle(ask, pending);
     } else {
         hand_over(ask, pending, NULL, served->failure);

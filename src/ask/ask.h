@@ -23,6 +23,7 @@ typedef struct {
     int64_t tag;
     const char *text; // [length], 0 behind it; the usable answer, or the last unusable one
     size_t length;
+    bool whole;          // it ended by itself, not by the limit
     bool reached;        // false: the server gave no answer at all
     const char *failure; // NULL: usable; else why there is no usable answer
     int64_t attempts;

@@ -33,7 +33,7 @@ static void take(void *context, const AskAnswer *answer)
         return;
     }
     bytes_append(&wanted->branch->text, answer->text, answer->length);
-    wanted->branch->finished = 1;
+    wanted->branch->finished = answer->whole;
     grading_take(asking->job->grading, wanted->tree, wanted->branch);
 }
 
