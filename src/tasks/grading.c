@@ -293,7 +293,7 @@ static void finish_here(Grading *grading, TreeList *mine)
 {
     for (int64_t t = 0; grading->kind == ASKED_MODEL && t < mine->count; t++)
         for (int32_t b = 0; b < mine->trees[t].branch_count; b++)
-            if (!mine->trees[t].branches[b].graded && mine->trees[t].branches[b].text.data)
+            if (!mine->trees[t].branches[b].graded && !mine->trees[t].branches[b].missing)
                 submit_branch(grading, &mine->trees[t].branches[b]);
     ask_finish(grading->ask);
 }

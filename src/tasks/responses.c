@@ -51,13 +51,13 @@ static void add_branch(ResponseList *list, const SampleSet *set, const Branch *b
     Bytes line = {0};
     bytes_append_text(&line, "{");
     response_append_fields(sample, branch, &line);
-    bytes_append_text(&line, branch->text.data ? "}" : ", \"failed\": true}");
+    bytes_append_text(&line, branch->missing ? ", \"failed\": true}" : "}");
     *add(list) =
         (Response){.sample = branch->sample,
                    .repeat = branch->repeat,
                    .tokens = branch->count,
                    .stops = reward_stops(branch->text.data, branch->text.length),
-                   .failed = branch->text.data == NULL,
+                   .failed = branch->missing != 0,
                    .grade = {(double)branch->decision, (double)branch->content,
                              (double)branch->format, (double)branch->reward, branch->graded != 0},
                    .line = line.data};

@@ -27,6 +27,7 @@ static void take(void *context, const AskAnswer *answer)
     Asking *asking = context;
     const Wanted *wanted = &asking->wanted[answer->tag];
     if (answer->failure) {
+        wanted->branch->missing = 1;
         wanted->branch->graded = 0;
         if (!asking->failure)
             asking->failure = duplicate(answer->failure);

@@ -163,6 +163,12 @@ class Handler(BaseHTTPRequestHandler):
     def refused(self, times, last):
         self.error(401, "no entry with " + str(self.headers["Authorization"]))
 
+    def refuses_some(self, times, last):
+        if hashlib.md5(last.encode()).digest()[0] % 4 == 0:
+            self.error(400, "not this one")
+        else:
+            self.say("Do you cough?")
+
     def moved(self, times, last):
         self.reply(302, b"", [("Location", "/elsewhere/v1/chat/completions")])
 

@@ -60,6 +60,14 @@ for ranks in 1 2; do
 done
 cmp served.1.jsonl served.2.jsonl || die 'a served policy is graded otherwise on 2 ranks'
 grep -q '^expert_loss  *n/a' served.txt || die "$(cat served.txt)"
+
+# Requests without a response are counted, left out, and asked again by the next start.
+evaluate 2 --set policy.url="$url" --set policy.name=refuses_some \
+    --set evaluate.output=some.jsonl >some.txt 2>&1 || die "$(cat some.txt)"
+missing=$(grep -c '"failed": true' some.jsonl) || die 'no response is missing'
+grep -q "^left out: no grade, no response  *0, $missing " some.txt || die "$missing: $(cat some.txt)"
+grep -q "warning: \[policy\] [0-9]* responses are missing, one of them because: HTTP status 400" \
+    some.txt || die "$(cat some.txt)"
 server_stop
 expect_status 69 "$build/learn2ask" evaluate "$tree/inputs/clinic.ini" --set policy.url="$url" \
     --set policy.name=x --set policy.retries=0 --set evaluate.output=none.jsonl
