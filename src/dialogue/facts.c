@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "dialogue/message.h"
 #include "dialogue/stems.h"
@@ -169,43 +170,59 @@ json_t *facts_parse(const char *text, size_t length)
     return facts;
 }
 
-static StemSet *stems_of(const json_t *facts)
+// A fact taken apart; `text` is NULL once it has found its pair.
+typedef struct {
+    const char *text; // borrowed
+    size_t field;     // bytes before the colon
+    StemSet stems;    // of the value
+} Fact;
+
+static Fact *facts_of(const json_t *list)
 {
-    size_t count = json_array_size(facts);
-    StemSet *sets = allocate(count, sizeof *sets);
+    size_t count = json_array_size(list);
+    Fact *facts = allocate(count, sizeof *facts);
     for (size_t i = 0; i < count; i++) {
-        const char *fact = json_string_value(json_array_get(facts, i));
-        stems_add(&sets[i], fact, strlen(fact));
+        const char *text = json_string_value(json_array_get(list, i));
+        const char *colon = strchr(text, ':'), *value = colon ? colon + 1 : text;
+        facts[i] = (Fact){.text = text, .field = colon ? (size_t)(colon - text) : 0};
+        stems_add(&facts[i].stems, value, strlen(value));
     }
-    return sets;
+    return facts;
 }
 
-static void free_stems(StemSet *sets, size_t count)
+static void free_facts(Fact *facts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        stems_free(&sets[i]);
-    release(sets);
+        stems_free(&facts[i].stems);
+    release(facts);
 }
 
-static double dice(const StemSet *a, const StemSet *b)
+// From 0 to 1; 2 where the facts are equal.
+static double closeness(const Fact *a, const Fact *b)
 {
-    size_t shared = 0;
-    for (size_t i = 0; i < a->count; i++)
-        shared += stems_hold(b, a->stems[i]);
-    return a->count + b->count ? 2 * (double)shared / (double)(a->count + b->count) : 0;
+    size_t shared = 0, all = a->stems.count + b->stems.count;
+    if (!a->text || !b->text)
+        return 0;
+    if (strcmp(a->text, b->text) == 0)
+        return 2;
+    if (a->field != b->field || strncasecmp(a->text, b->text, a->field) != 0)
+        return 0;
+    for (size_t i = 0; i < a->stems.count; i++)
+        shared += stems_hold(&b->stems, a->stems.stems[i]);
+    return all > 0 ? 2 * (double)shared / (double)all : 0;
 }
 
-// Takes the closest pair out of both sets (their stems are cleared); false where none is left.
-static bool take_pair(StemSet *a, size_t a_count, StemSet *b, size_t b_count)
+// Takes the closest pair out of both lists; false where none is close enough.
+static bool take_pair(Fact *a, size_t a_count, Fact *b, size_t b_count)
 {
     static const double ENOUGH = 0.5;
     double best = 0;
     size_t best_a = 0, best_b = 0;
     for (size_t i = 0; i < a_count; i++) {
         for (size_t j = 0; j < b_count; j++) {
-            double overlap = dice(&a[i], &b[j]);
-            if (overlap > best) {
-                best = overlap;
+            double close = closeness(&a[i], &b[j]);
+            if (close > best) {
+                best = close;
                 best_a = i;
                 best_b = j;
             }
@@ -213,8 +230,7 @@ static bool take_pair(StemSet *a, size_t a_count, StemSet *b, size_t b_count)
     }
     if (best < ENOUGH)
         return false;
-    stems_clear(&a[best_a]);
-    stems_clear(&b[best_b]);
+    a[best_a].text = b[best_b].text = NULL;
     return true;
 }
 
@@ -223,11 +239,11 @@ double facts_f1(const json_t *found, const json_t *truth)
     size_t found_count = json_array_size(found), truth_count = json_array_size(truth), pairs = 0;
     if (found_count + truth_count == 0)
         return 1;
-    StemSet *a = stems_of(found), *b = stems_of(truth);
+    Fact *a = facts_of(found), *b = facts_of(truth);
     while (take_pair(a, found_count, b, truth_count))
         pairs++;
-    free_stems(a, found_count);
-    free_stems(b, truth_count);
+    free_facts(a, found_count);
+    free_facts(b, truth_count);
     return 2 * (double)pairs / (double)(found_count + truth_count);
 }
 

@@ -127,7 +127,6 @@ static int open_asked(Calibration *calibration)
         calibration->groups[i] = i;
     if (answerer_open(&calibration->answerer, kind, asked, judged ? "judge" : "extractor") != 0)
         return -1;
-    job_set_threads(calibration->group, settings);
     return answerer_build(&calibration->answerer, kernels_cpu());
 }
 
@@ -136,6 +135,7 @@ int calibration_open(Calibration **calibration, const Group *group, const Settin
 {
     Calibration *opened = allocate(1, sizeof *opened);
     *opened = (Calibration){.group = group, .settings = settings, .candidates = candidates};
+    job_set_threads(group, settings); // collective: before anything that one rank may fail in
     int status = settings->calibrate.target == TARGET_POLICY
                      ? policy_calibration_open(&opened->policy, settings, candidates)
                      : group_agree(group, open_asked(opened));

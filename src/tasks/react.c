@@ -83,7 +83,8 @@ const json_t *react_declarations(const React *react)
     return react && react->toolbox ? toolbox_declarations(react->toolbox) : NULL;
 }
 
-// An observation may be cut to its limit; the marks around it and the headers come on top.
+// An observation is cut to its limit; the marks around its one result, if need be, and the headers
+// of the message come on top.
 enum { OBSERVATION_FRAME = 64 };
 
 int64_t react_capacity(const React *react, int64_t completion)
@@ -143,7 +144,18 @@ static void append_unscored(Branch *branch, const Tokens *tokens, int64_t room)
     }
 }
 
-// What the tools returned, no longer than the limit.
+// Cuts every result by a quarter, between characters; false where there is nothing left to cut.
+static bool shorten(Bytes *results, int64_t count)
+{
+    size_t left = 0;
+    for (int64_t c = 0; c < count; c++) {
+        left += results[c].length;
+        results[c].length = utf8_valid_length(results[c].data, results[c].length * 3 / 4);
+    }
+    return left > 0;
+}
+
+// What the tools returned, no longer than the limit: results are cut, then the last ones left out.
 static void observe(React *react, const Caller *caller, Bytes *observation)
 {
     Bytes *results = allocate((size_t)caller->call_count, sizeof *results);
@@ -152,17 +164,15 @@ static void observe(React *react, const Caller *caller, Bytes *observation)
         react->counts.calls++;
         react->counts.failed += !toolbox_run(react->toolbox, &caller->calls[c], &results[c]);
     }
-    for (bool fits = false; !fits;) {
+    for (int64_t shown = caller->call_count; shown > 0;) {
         bytes_clear(observation);
         tokens_clear(&tokens);
-        tool_format_observation(results, caller->call_count, observation);
+        tool_format_observation(results, shown, observation);
         tokenizer_encode(react->tokenizer, observation->data, observation->length, &tokens);
-        fits = tokens.count <= react->max_observation_tokens;
-        for (int64_t c = 0; !fits && c < caller->call_count; c++) {
-            size_t kept = results[c].length * 3 / 4;
-            results[c].length = utf8_valid_length(results[c].data, kept);
-            fits = caller->call_count == 1 && kept == 0;
-        }
+        if (tokens.count <= react->max_observation_tokens)
+            break;
+        if (!shorten(results, shown) && --shown == 0)
+            break; // the marks of one empty result
     }
     for (int64_t c = 0; c < caller->call_count; c++)
         bytes_free(&results[c]);

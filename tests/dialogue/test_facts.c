@@ -94,6 +94,31 @@ static void any_bytes_can_be_parsed(void **state)
     }
 }
 
+static void expect_f1(const char *found, const char *truth, double f1)
+{
+    json_t *a = json_loads(found, 0, NULL), *b = json_loads(truth, 0, NULL);
+    double forth = facts_f1(a, b), back = facts_f1(b, a);
+    if (forth < f1 - 1e-9 || forth > f1 + 1e-9 || back < f1 - 1e-9 || back > f1 + 1e-9)
+        fail_msg("%s and %s: %g, back %g, not %g", found, truth, forth, back, f1);
+    json_decref(a);
+    json_decref(b);
+}
+
+static void agreement_is_in_values_under_the_same_field(void **state)
+{
+    (void)state;
+    expect_f1("[]", "[]", 1);
+    expect_f1("[]", "[\"symptom: cough\"]", 0);
+    expect_f1("[\"symptom: cough\"]", "[\"symptom: cough\"]", 1);
+    expect_f1("[\"symptom: fever\"]", "[\"symptom: cough\"]", 0);
+    expect_f1("[\"Symptom: dry coughing\"]", "[\"symptom: cough\"]", 1);
+    expect_f1("[\"symptom location: head\"]", "[\"symptom: head\"]", 0);
+    expect_f1("[\"T: 39\"]", "[\"T: 39\"]", 1); // equal, though without a stem
+    expect_f1("[\"T: 39\"]", "[\"T: 41\"]", 0);
+    expect_f1("[\"symptom: cough\", \"symptom: rash\"]", "[\"symptom: rash\"]", 2.0 / 3);
+    expect_f1("[\"symptom: cough\", \"symptom: cough\"]", "[\"symptom: cough\"]", 2.0 / 3);
+}
+
 static void a_future_is_asked_about_as_lines(void **state)
 {
     (void)state;
@@ -114,6 +139,7 @@ int main(void)
         cmocka_unit_test(everything_else_is_not),
         cmocka_unit_test(answers_beyond_all_measure_are_refused),
         cmocka_unit_test(any_bytes_can_be_parsed),
+        cmocka_unit_test(agreement_is_in_values_under_the_same_field),
         cmocka_unit_test(a_future_is_asked_about_as_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

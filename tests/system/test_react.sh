@@ -53,6 +53,23 @@ for run in tools-split tools-small; do
     expect_equal "$run" "$(clinic_weights $run)" "$(clinic_weights tools)"
     cmp tools/samples.jsonl $run/samples.jsonl || die "$run says other things"
 done
+# Marks alone exceed the smallest limit: what does not fit is left out, and nothing hangs.
+python3 - calls.jsonl >many.jsonl <<'PYTHON'
+import json, sys
+for line in open(sys.argv[1]):
+    sample = json.loads(line)
+    sample["remaining_chat"][0]["content"] = "<tool_call></tool_call>" * 18
+    print(json.dumps(sample))
+PYTHON
+clinic_train 2 of-many --set data.train=many.jsonl --set data.system_prompt=declared.txt \
+    --set algorithm.name=sft --set warmup.epochs=0 --set train.steps=60 --set evaluate.file='' \
+    --set optimizer.learning_rate=5e-3 --set rollout.max_response_tokens=500 ||
+    die "$(tail -n 5 of-many.log)"
+# shellcheck disable=SC2086
+train 2 many $tools --set model.path=of-many --set react.max_observation_tokens=16 \
+    --set react.max_iterations=1 --set rollout.max_response_tokens=300
+grep -qF '</tool_call><tool_call></tool_call><tool_call></tool_call>' many/samples.jsonl ||
+    die 'no reply of many calls'
 gaps=$(grep -ho '"mismatch/logprob_gap_max":[^,}]*' tools/metrics.jsonl | sort -u)
 expect_equal 'gaps between sampler and learner' "$gaps" '"mismatch/logprob_gap_max":0'
 grep -qF '<tool_response>\n{\"a\": 1}\n</tool_response>' tools/samples.jsonl || die 'no tool ran'
