@@ -151,13 +151,6 @@ static void start(Served *served, Request *request)
     served->active[served->active_count++] = request;
 }
 
-// Takes the key out of a text that came from the server.
-static void redact(const Served *served, Bytes *text)
-{
-    for (char *at; served->key && (at = strstr(text->data, served->key)) != NULL;)
-        memset(at, '*', strlen(served->key));
-}
-
 // What came of a try. True: it is settled; else `reason` says why it is worth another.
 static bool judge(Served *served, Request *request, CURLcode code, Bytes *reason)
 {
@@ -180,8 +173,7 @@ static bool judge(Served *served, Request *request, CURLcode code, Bytes *reason
         return request->result.ok;
     }
     bytes_print(reason, "HTTP status %ld: ", status);
-    request_read_error(request->answer.data, request->answer.length, reason);
-    redact(served, reason);
+    request_read_error(request->answer.data, request->answer.length, served->key, reason);
     if (strstr(reason->data, "repetition_penalty"))
         bytes_append_text(reason, "; repetition_penalty = 1 is not sent");
     return status != 408 && status != 429 && status < 500;

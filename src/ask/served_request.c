@@ -98,14 +98,33 @@ static const char *find_error(const json_t *object)
     return NULL;
 }
 
-void request_read_error(const char *body, size_t length, Bytes *out)
+// Every occurrence of the key becomes as many stars.
+static void redact(Bytes *text, const char *key)
+{
+    size_t length = strlen(key);
+    for (size_t at = 0; length > 0 && at + length <= text->length;) {
+        if (memcmp(text->data + at, key, length) == 0) {
+            memset(text->data + at, '*', length);
+            at += length;
+        } else {
+            at++;
+        }
+    }
+}
+
+void request_read_error(const char *body, size_t length, const char *key, Bytes *out)
 {
     enum { SHOWN = 200 };
     json_t *object = json_loadb(body, length, 0, NULL);
-    const char *text = find_error(object);
-    size_t size = text ? strlen(text) : length;
-    text = text ? text : body;
-    for (size_t i = 0; i < size && i < SHOWN; i++)
-        bytes_append(out, text[i] >= ' ' && text[i] < 0x7f ? &text[i] : " ", 1);
+    const char *found = find_error(object);
+    Bytes text = {0};
+    bytes_append(&text, found ? found : body, found ? strlen(found) : length);
+    if (key)
+        redact(&text, key); // before it is cut: half a key would not be known again
+    for (size_t i = 0; i < text.length && i < SHOWN; i++) {
+        char c = text.data[i];
+        bytes_append(out, c >= ' ' && c < 0x7f ? &c : " ", 1);
+    }
+    bytes_free(&text);
     json_decref(object);
 }

@@ -169,6 +169,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.say("Do you cough?")
 
+    def refused_late(self, times, last):
+        self.error(401, "x" * 190 + str(self.headers["Authorization"])[len("Bearer "):])
+
     def moved(self, times, last):
         self.reply(302, b"", [("Location", "/elsewhere/v1/chat/completions")])
 

@@ -1,11 +1,13 @@
-#define _GNU_SOURCE // setenv
 // test_served.c - the client of a served model against one that misbehaves in every way we know.
+
+#define _GNU_SOURCE // setenv
 
 #include "tests/testing.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ask/ask.h"
 #include "ask/served.h"
@@ -109,8 +111,8 @@ static void what_passes_is_tried_again(void **state)
     expect_answer("too_many", "hello", 2);
     assert_true(clock_now() - since >= 1); // Retry-After
     expect_failure("always_503", "HTTP status 503: overloaded", 3);
-    expect_failure("half", "(http", 3);
-    expect_failure("hang", "(http", 3);
+    expect_failure("half", "Transferred a partial file", 3);
+    expect_failure("hang", "Server returned nothing", 3);
     expect_failure("not_json", "no chat completion", 3);
     expect_failure("bad_utf8", "no chat completion", 3);
     expect_failure("no_choices", "no chat completion", 3);
@@ -124,6 +126,24 @@ static void what_is_refused_is_not(void **state)
     expect_failure("refused", "HTTP status 401: no entry with Bearer ****", 1);
     expect_failure("long", "longer than 8 MiB", 1);
     expect_failure("moved", "HTTP status 302", 1);
+}
+
+// A key across the place where messages are cut, and one that looks as if it were taken out.
+static void no_part_of_a_key_is_shown(void **state)
+{
+    (void)state;
+    ServedSettings settings = settings_of("refused_late");
+    ServedAnswer answer = ask_once(&settings, "hello");
+    assert_false(answer.ok);
+    assert_non_null(strstr(answer.failure, "xxx**********"));
+    assert_null(strstr(answer.failure, "s3cret"));
+    served_answer_free(&answer);
+    setenv("SERVED_TEST_STARS", "****", 1);
+    settings.key_variable = "SERVED_TEST_STARS";
+    settings.name = "refused";
+    answer = ask_once(&settings, "hello");
+    assert_false(answer.ok);
+    served_answer_free(&answer);
 }
 
 static void an_answer_cut_by_its_limit_is_not_whole(void **state)
@@ -166,6 +186,15 @@ static void requests_say_what_was_asked(void **state)
     served_answer_free(&answer);
 }
 
+// Highest number of requests that the server has had from a model at once.
+static int64_t peak_of(const char *model)
+{
+    json_t *stats = server_stats(&server);
+    int64_t peak = json_integer_value(json_object_get(json_object_get(stats, "peak"), model));
+    json_decref(stats);
+    return peak;
+}
+
 static void requests_overlap_up_to_the_limit(void **state)
 {
     (void)state;
@@ -190,21 +219,72 @@ static void requests_overlap_up_to_the_limit(void **state)
     assert_int_equal(tags, REQUESTS * (REQUESTS - 1) / 2);
     assert_true(seconds >= 0.6 && seconds < 2);
     served_close(served);
-    json_t *stats = server_stats(&server), *peaks = json_object_get(stats, "peak");
-    assert_int_equal(json_integer_value(json_object_get(peaks, "delay:0.3")), 32);
-    json_decref(stats);
+    assert_int_equal(peak_of("delay:0.3"), 32);
+}
+
+static void requests_go_on_while_the_caller_does_nothing(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 64 };
+    ServedSettings settings = settings_of("delay:0.30");
+    settings.in_flight = REQUESTS;
+    Served *served = served_open(&settings);
+    ServedAnswer answer;
+    for (int64_t i = 0; i < REQUESTS; i++)
+        submit(served, i, "hello");
+    usleep(1400000);
+    double since = clock_now();
+    for (int64_t i = 0; i < REQUESTS; i++) {
+        assert_true(served_poll(served, &answer));
+        assert_true(answer.ok);
+        served_answer_free(&answer);
+    }
+    assert_true(clock_now() - since < 0.1);
+    assert_false(served_poll(served, &answer));
+    assert_false(served_next(served, &answer)); // nothing is outstanding
+    served_close(served);
+    assert_int_equal(peak_of("delay:0.30"), REQUESTS);
+}
+
+static void expect_quick_close(Served *served)
+{
+    double since = clock_now();
+    served_close(served);
+    assert_true(clock_now() - since < 0.2);
+}
+
+static Served *submit_twenty(const ServedSettings *settings)
+{
+    Served *served = served_open(settings);
+    assert_non_null(served);
+    for (int64_t i = 0; i < 20; i++)
+        submit(served, i, "to be closed");
+    return served;
 }
 
 static void closing_gives_up_what_is_under_way(void **state)
 {
     (void)state;
     ServedSettings settings = settings_of("delay:2");
-    Served *served = served_open(&settings);
-    for (int64_t i = 0; i < 20; i++)
-        submit(served, i, "hello");
-    double since = clock_now();
-    served_close(served);
-    assert_true(clock_now() - since < 0.5);
+    expect_quick_close(submit_twenty(&settings));
+    settings.name = "delay:2.0";
+    Served *served = submit_twenty(&settings);
+    for (int i = 0; i < 50 && peak_of("delay:2.0") < settings.in_flight; i++)
+        usleep(10000);
+    assert_int_equal(peak_of("delay:2.0"), settings.in_flight);
+    expect_quick_close(served);
+}
+
+static void closing_gives_up_what_waits_for_another_try(void **state)
+{
+    (void)state;
+    ServedSettings settings = settings_of("always_503");
+    settings.backoff = 30;
+    Served *served = submit_twenty(&settings);
+    ServedAnswer answer;
+    usleep(300000);
+    assert_false(served_poll(served, &answer));
+    expect_quick_close(served);
 }
 
 static void a_server_that_is_not_there_is_named(void **state)
@@ -214,7 +294,9 @@ static void a_server_that_is_not_there_is_named(void **state)
     settings.url = "http://127.0.0.1:1/v1/chat/completions";
     ServedAnswer answer = ask_once(&settings, "hello");
     assert_false(answer.ok);
+    assert_non_null(strstr(answer.failure, "Couldn't connect to server"));
     assert_non_null(strstr(answer.failure, "(http://127.0.0.1:1/v1/chat/completions, 3 tries)"));
+    assert_int_equal(answer.tries, 3);
     served_answer_free(&answer);
 }
 
@@ -242,10 +324,16 @@ static void addresses_and_keys_that_cannot_be_are_refused(void **state)
     settings = settings_of("normal");
     settings.key_variable = "SERVED_TEST_NO_SUCH";
     expect_refusal(settings, "the environment has no variable SERVED_TEST_NO_SUCH");
-    setenv("SERVED_TEST_BAD", "a b\r\nX: y", 1);
     settings.key_variable = "SERVED_TEST_BAD";
-    expect_refusal(settings, "holds something that is no key");
-    assert_null(strstr(fail_message(), "X: y"));
+    setenv("SERVED_TEST_BAD", "", 1);
+    expect_refusal(settings, "the environment has no variable SERVED_TEST_BAD");
+    static const char *const keys[] = {"se cret", "secret\r\nX:y", "secret\t", "secret\x7f",
+                                       "secret\xC3\xA4"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        setenv("SERVED_TEST_BAD", keys[i], 1);
+        expect_refusal(settings, "SERVED_TEST_BAD holds something that is no key");
+        assert_null(strstr(fail_message(), keys[i]));
+    }
 }
 
 typedef struct {
@@ -327,10 +415,13 @@ int main(void)
         cmocka_unit_test(an_answer_comes_with_its_tag),
         cmocka_unit_test(what_passes_is_tried_again),
         cmocka_unit_test(what_is_refused_is_not),
+        cmocka_unit_test(no_part_of_a_key_is_shown),
         cmocka_unit_test(an_answer_cut_by_its_limit_is_not_whole),
         cmocka_unit_test(requests_say_what_was_asked),
         cmocka_unit_test(requests_overlap_up_to_the_limit),
+        cmocka_unit_test(requests_go_on_while_the_caller_does_nothing),
         cmocka_unit_test(closing_gives_up_what_is_under_way),
+        cmocka_unit_test(closing_gives_up_what_waits_for_another_try),
         cmocka_unit_test(a_server_that_is_not_there_is_named),
         cmocka_unit_test(addresses_and_keys_that_cannot_be_are_refused),
         cmocka_unit_test(unusable_answers_are_asked_for_again),
