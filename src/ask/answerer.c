@@ -87,5 +87,6 @@ void answerer_identify(const Answerer *answerer, Bytes *out)
                 asked->endpoint.url, asked->endpoint.name, asked->thinking, asked->compute,
                 asked->temperature, asked->top_p, asked->repetition_penalty,
                 (long long)asked->max_tokens, (long long)asked->attempts);
+    bytes_print(out, "%s %lld ", asked->chat, (long long)asked->max_prompt_tokens);
     bytes_append_text(out, answerer->prompt ? answerer->prompt : "");
 }

@@ -42,12 +42,12 @@ static void take_means(const Contest *contest, Standing *standing)
     double sum = 0, content = 0, format = 0, unanswered = 0;
     for (int64_t i = 0; i < standing->seen; i++) {
         const Measure *measure = &standing->measures[i];
+        unanswered += measure->unanswered;
         if (measure->measured == 0)
             continue;
         sum += measure->score;
         content += measure->content_error;
         format += measure->format_error;
-        unanswered += measure->unanswered;
         scores[n] = measure->score;
         of[n++] = groups[contest->order[i]];
     }
@@ -57,7 +57,7 @@ static void take_means(const Contest *contest, Standing *standing)
         standing->format_error = format / (double)n;
         standing->interval = interval_of_mean(scores, of, n, (uint64_t)contest->settings->run.seed);
     }
-    standing->unanswered = unanswered;
+    standing->unanswered = unanswered / (double)standing->seen;
     release(scores);
     release(of);
 }

@@ -271,8 +271,10 @@ int calibration_measure(Calibration *calibration, int64_t candidate, const int64
     group_sum(group, (double *)measures, (end - first) * FIELDS); // each from one rank
     double reached[] = {(double)counts.questions, (double)counts.unreached};
     group_sum(group, reached, 2);
-    if (reached[0] > 0 && reached[1] == reached[0])
-        return fail(EXIT_UNAVAILABLE, "the served model answered none of %.0f questions",
-                    reached[0]);
+    // What nobody answered says nothing about a prompt, so no prompt is chosen.
+    if (reached[1] > 0)
+        return fail(EXIT_UNAVAILABLE,
+                    "the served model answered only %.0f of %.0f questions: nothing was chosen",
+                    reached[0] - reached[1], reached[0]);
     return 0;
 }

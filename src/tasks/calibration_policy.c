@@ -85,15 +85,21 @@ const int64_t *policy_calibration_groups(const PolicyCalibration *policy)
     return policy->groups;
 }
 
-// The mean reward of a context's graded responses.
-static void add_response(const PolicyCalibration *policy, const Response *response,
-                         Measure *measure)
+// `measured` counts the graded responses until means are taken.
+static void add_response(const Response *response, Measure *measure)
 {
-    double weight = 1 / (double)policy->settings.evaluate.samples;
-    if (response->grade.graded)
-        measure->score += response->grade.reward * weight;
-    else
-        measure->unanswered += weight;
+    measure->score += response->grade.graded ? response->grade.reward : 0;
+    measure->measured += response->grade.graded;
+    measure->unanswered += !response->grade.graded;
+}
+
+// The mean reward of a context's graded responses; one without any says nothing.
+static void take_mean(Measure *measure)
+{
+    double graded = measure->measured, all = graded + measure->unanswered;
+    measure->score = graded > 0 ? measure->score / graded : 0;
+    measure->measured = graded > 0;
+    measure->unanswered = all > 0 ? measure->unanswered / all : 0;
 }
 
 int policy_calibration_measure(PolicyCalibration *policy, int64_t candidate, const int64_t *order,
@@ -106,7 +112,7 @@ int policy_calibration_measure(PolicyCalibration *policy, int64_t candidate, con
     ResponseList responses = {0};
     for (int64_t i = first; i < end; i++) {
         bool usable = dataset->contexts[order[i]].usable;
-        measures[i - first] = (Measure){.measured = usable};
+        measures[i - first] = (Measure){0};
         place[order[i]] = i - first;
         if (usable)
             parts[count++] = (SessionPart){&order[i], 1};
@@ -114,7 +120,9 @@ int policy_calibration_measure(PolicyCalibration *policy, int64_t candidate, con
     int status =
         evaluation_sample(evaluation, &policy->job, (uint32_t)candidate, parts, count, &responses);
     for (int64_t i = 0; i < responses.count; i++)
-        add_response(policy, &responses.list[i], &measures[place[responses.list[i].sample]]);
+        add_response(&responses.list[i], &measures[place[responses.list[i].sample]]);
+    for (int64_t i = first; i < end; i++)
+        take_mean(&measures[i - first]);
     responses_free(&responses);
     release(parts);
     release(place);

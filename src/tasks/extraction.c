@@ -1,6 +1,7 @@
 #include "tasks/extraction.h"
 
-#include <glob.h>
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "dialogue/facts.h"
+#include "files/directory.h"
 #include "files/journal.h"
 #include "input/jsonl.h"
 #include "input/utf8.h"
@@ -105,21 +107,48 @@ static int64_t missing(const PreparedSet *set)
     return count;
 }
 
+// Whether a file beside the output is one of its journals: NAME.extract-NNNN.jsonl.
+static bool is_journal(const char *entry, const char *name)
+{
+    static const char middle[] = ".extract-", end[] = ".jsonl";
+    size_t length = strlen(name);
+    if (strncmp(entry, name, length) != 0 ||
+        strncmp(entry + length, middle, sizeof middle - 1) != 0)
+        return false;
+    const char *digits = entry + length + sizeof middle - 1;
+    size_t count = strspn(digits, "0123456789");
+    return count >= 4 && strcmp(digits + count, end) == 0;
+}
+
+static int read_all(const char *output, Bytes *lines)
+{
+    char *directory = directory_of(output);
+    const char *slash = strrchr(output, '/'), *name = slash ? slash + 1 : output;
+    DIR *opened = opendir(directory);
+    int status = 0;
+    if (!opened)
+        status = fail(EXIT_NO_INPUT, "%s: %s ([prepare] output)", directory, strerror(errno));
+    for (struct dirent *entry; status == 0 && (entry = readdir(opened)) != NULL;) {
+        Bytes path = {0};
+        if (!is_journal(entry->d_name, name))
+            continue;
+        bytes_print(&path, "%s/%s", directory, entry->d_name);
+        status = journal_read(path.data, keep_line, lines);
+        bytes_free(&path);
+    }
+    if (opened)
+        closedir(opened);
+    release(directory);
+    return status;
+}
+
 // The journals of earlier starts. One rank reads for all: what it saw is what everybody knows.
 static int read_journals(Extraction *extraction)
 {
-    Bytes pattern = {0}, lines = {0};
+    Bytes lines = {0};
     int status = 0;
-    if (extraction->group->rank == 0) {
-        glob_t found;
-        bytes_print(&pattern, "%s.extract-[0-9][0-9][0-9][0-9].jsonl",
-                    extraction->settings->prepare.output);
-        if (glob(pattern.data, 0, NULL, &found) == 0) {
-            for (size_t i = 0; i < found.gl_pathc && status == 0; i++)
-                status = journal_read(found.gl_pathv[i], keep_line, &lines);
-            globfree(&found);
-        }
-    }
+    if (extraction->group->rank == 0)
+        status = read_all(extraction->settings->prepare.output, &lines);
     status = group_agree(extraction->group, status);
     if (status == 0) {
         int64_t before = missing(extraction->set);
@@ -127,7 +156,6 @@ static int read_journals(Extraction *extraction)
         take_lines(extraction, &lines);
         extraction->known = before - missing(extraction->set);
     }
-    bytes_free(&pattern);
     bytes_free(&lines);
     return status;
 }
@@ -196,7 +224,8 @@ static void take(void *context, const AskAnswer *answer)
     if (answer->failure)
         add_unusable(line, answer);
     jsonl_append(&text, line);
-    if (journal_append(extraction->journal, text.data, text.length) != 0)
+    // A question that was never put costs nothing to refuse again, and settings may change.
+    if (answer->attempts > 0 && journal_append(extraction->journal, text.data, text.length) != 0)
         die_failed();
     keep_line(&extraction->lines, text.data, text.length, 0);
     extraction->failed += answer->failure != NULL;

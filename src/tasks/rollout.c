@@ -56,22 +56,27 @@ static int *assign_parts(const RolloutPlan *plan, const SessionPart *parts, int6
     return rank_of;
 }
 
+// Among the graded ones: the others have nothing to give, and take no part.
 static void permute_group(const RolloutPlan *plan, Tree *tree, int32_t first, int32_t count)
 {
-    int64_t *order = allocate((size_t)count, sizeof *order);
+    int64_t *order = allocate((size_t)count, sizeof *order), graded = 0;
     float *rewards = allocate((size_t)count, sizeof *rewards);
     for (int32_t i = 0; i < count; i++) {
-        order[i] = i;
-        rewards[i] = tree->branches[first + i].reward;
+        const Branch *branch = &tree->branches[first + i];
+        if (!branch->graded)
+            continue;
+        order[graded] = graded;
+        rewards[graded++] = branch->reward;
     }
     draw_shuffle((Draw){.seed = plan->generation.seed,
                         .purpose = PURPOSE_PERMUTE,
                         .step = plan->generation.step,
                         .session = (uint32_t)tree->session,
                         .round = (uint32_t)tree->branches[first].round},
-                 order, count);
-    for (int32_t i = 0; i < count; i++)
-        tree->branches[first + i].reward = rewards[order[i]];
+                 order, graded);
+    for (int32_t i = 0, g = 0; i < count; i++)
+        if (tree->branches[first + i].graded)
+            tree->branches[first + i].reward = rewards[order[g++]];
     release(order);
     release(rewards);
 }
