@@ -26,7 +26,7 @@ typedef struct {
     bool whole;          // it ended by itself, not by the limit
     bool reached;        // false: the server gave no answer at all
     const char *failure; // NULL: usable; else why there is no usable answer
-    int64_t attempts; // 0: it was never put, being too long for a model of ours
+    int64_t attempts;    // 0: it was never put, being too long for a model of ours
 } AskAnswer;
 
 typedef struct {

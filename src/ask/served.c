@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
-
 #include "ask/curl_start.h"
 #include "ask/served_request.h"
 #include "base/clock.h"
@@ -129,21 +127,10 @@ static size_t take_answer(char *data, size_t size, size_t count, void *context)
 static void start(Served *served, Request *request)
 {
     const ServedSettings *settings = &served->settings;
-    CURL *curl = request->curl = curl_easy_init();
-    if (!curl)
-        die(EXIT_NO_MEMORY, "libcurl gives no handle");
+    CURL *curl = request->curl = curl_open_post(served->address, &request->body, settings->timeout);
     bytes_clear(&request->answer);
     request->result.tries++;
-    curl_easy_setopt(curl, CURLOPT_URL, served->address);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (strncmp(served->address, "http:", 5) == 0)
-        curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, served->headers);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.data);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.length);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(settings->timeout * 1000));
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, request);
     curl_easy_setopt(curl, CURLOPT_PRIVATE, request);

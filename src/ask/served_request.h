@@ -15,8 +15,8 @@ void request_body(const ServedSettings *settings, const ChatMessage *messages, i
 // What the body of an answer holds; false where it cannot be used.
 bool request_read(const char *body, size_t length, ServedAnswer *answer);
 
-// Appends the server's own words on a refusal, printable, at most 200 bytes, `key` (NULL: none) taken
-// out of them first.
+// Appends the server's own words on a refusal, printable, at most 200 bytes, `key` (NULL: none)
+// taken out of them first.
 void request_read_error(const char *body, size_t length, const char *key, Bytes *out);
 
 #endif

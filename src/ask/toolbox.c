@@ -243,15 +243,16 @@ static bool run(const Tool *tool, const json_t *arguments, Bytes *result)
 // What a tool said as text, cut between characters where it said too much.
 static void append_text(const Tool *tool, const Bytes *said, Bytes *result)
 {
-    bool cut = said->length > tool->max_bytes;
     Bytes text = {0};
-    size_t length = cut ? tool->max_bytes : said->length;
-    while (!cut && length > 0 && (said->data[length - 1] == '\n' || said->data[length - 1] == '\r'))
+    bytes_append(&text, "", 0);
+    utf8_append_repaired(&text, said->data, said->length);
+    bool cut = text.length > tool->max_bytes;
+    size_t length = cut ? tool->max_bytes : text.length;
+    while (!cut && length > 0 && (text.data[length - 1] == '\n' || text.data[length - 1] == '\r'))
         length--;
-    while (cut && length > 0 && ((unsigned char)said->data[length] & 0xC0) == 0x80)
+    while (cut && length > 0 && ((unsigned char)text.data[length] & 0xC0) == 0x80)
         length--;
-    utf8_append_repaired(&text, said->data, length);
-    bytes_append(result, text.data, text.length);
+    bytes_append(result, text.data, length);
     if (cut)
         bytes_print(result, "\n[cut after %zu bytes]", tool->max_bytes);
     bytes_free(&text);

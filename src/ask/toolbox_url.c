@@ -1,9 +1,5 @@
 // toolbox_url.c - a tool that is a served function: one POST, one body.
 
-#include <string.h>
-
-#include <curl/curl.h>
-
 #include "ask/curl_start.h"
 #include "ask/toolbox_kinds.h"
 #include "input/jsonl.h"
@@ -21,31 +17,20 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
     return body->bytes->length <= body->limit ? size * count : 0;
 }
 
-static void set_options(CURL *curl, const Tool *tool, const Bytes *arguments, Body *body)
-{
-    curl_easy_setopt(curl, CURLOPT_URL, tool->url);
-    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, arguments->data);
-    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)arguments->length);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)(tool->timeout * 1000));
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-}
-
 bool tool_run_url(const Tool *tool, const json_t *arguments, Bytes *result)
 {
     Bytes input = {0}, authorization = {0};
     Body body = {result, tool->max_bytes};
     long status = 0;
     jsonl_append(&input, arguments);
-    CURL *curl = curl_easy_init();
+    CURL *curl = curl_open_post(tool->url, &input, tool->timeout);
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (tool->key) {
         bytes_print(&authorization, "Authorization: Bearer %s", tool->key);
         headers = curl_slist_append(headers, authorization.data);
     }
-    set_options(curl, tool, &input, &body);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     CURLcode code = curl_easy_perform(curl);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -27,11 +27,12 @@ typedef struct {
     int32_t round, repeat, completion, attempt;
     int32_t finished; // ended by an end token, not by the length limit
     float decision, content, format, reward, advantage;
-    int32_t graded;  // takes part in loss and group statistics
-    int32_t missing; // a served policy gave no response
-    Bytes text;      // owned: the response's last completion, its end token left out
-    Bytes earlier;   // owned: the turns before it, what tools returned among them
-    char *verdict;   // owned: what a judge said of it; NULL: nothing
+    int32_t graded;   // takes part in loss and group statistics
+    int32_t missing;  // a served policy gave no response
+    int32_t unjudged; // a served judge did not reply
+    Bytes text;       // owned: the response's last completion, its end token left out
+    Bytes earlier;    // owned: the turns before it, what tools returned among them
+    char *verdict;    // owned: what a judge said of it; NULL: nothing
 } Branch;
 
 typedef struct {

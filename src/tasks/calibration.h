@@ -14,7 +14,8 @@ typedef struct {
     double score;                       // judge: 1 where both scores are the label's; extractor:
                                         // F1; policy: mean reward of the responses
     double content_error, format_error; // judge: distance from the label
-    double measured, unanswered;        // 0 or 1
+    double measured;                    // 1, or 0: it says nothing
+    double unanswered;                  // share of its questions without a usable answer
 } Measure;
 
 typedef struct Calibration Calibration;

@@ -84,6 +84,14 @@ static int evaluate_model(const Settings *settings, bool served, int number, Mea
     return status;
 }
 
+static int64_t outages(const ResponseList *list)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < list->count; i++)
+        count += list->list[i].failed || list->list[i].unjudged;
+    return count;
+}
+
 // One line a response in the order of the file; of two models one behind the other.
 static int write_responses(const Settings *settings, const Measured *measured, int count)
 {
@@ -101,8 +109,15 @@ static int write_responses(const Settings *settings, const Measured *measured, i
     }
     int status = atomic_write_file(settings->evaluate.output, out.data ? out.data : "", out.length);
     bytes_free(&out);
-    for (int m = 0; status == 0 && m < count; m++)
-        evaluation_journal_remove(settings, m);
+    for (int m = 0; status == 0 && m < count; m++) {
+        int64_t lacking = outages(&measured[m].responses);
+        if (lacking == 0)
+            evaluation_journal_remove(settings, m);
+        else
+            warn("%s: %lld responses lack a text or a grade because a server did not answer; the "
+                 "same command asks for them again",
+                 measured[m].name, (long long)lacking);
+    }
     return status;
 }
 

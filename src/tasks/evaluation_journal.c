@@ -152,7 +152,7 @@ int evaluation_journal_open(EvaluationJournal *journal, const Job *job, const Sa
 void evaluation_journal_add(EvaluationJournal *journal, const ResponseList *list, int64_t first)
 {
     for (int64_t i = first; journal->journal && i < list->count; i++)
-        if (!list->list[i].failed &&
+        if (!list->list[i].failed && !list->list[i].unjudged &&
             journal_append(journal->journal, list->list[i].line, strlen(list->list[i].line)) != 0)
             die_failed();
 }

@@ -21,7 +21,8 @@ typedef struct {
 int evaluation_journal_open(EvaluationJournal *journal, const Job *job, const SampleSet *set,
                             int number, uint64_t weights);
 
-// Appends responses from the `first` on.
+// Appends responses from the `first` on, but for those that an outage left without a text or a
+// grade: they are asked for again.
 void evaluation_journal_add(EvaluationJournal *journal, const ResponseList *list, int64_t first);
 
 void evaluation_journal_close(EvaluationJournal *journal);

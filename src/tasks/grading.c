@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fail.h"
 #include "input/utf8.h"
 #include "reward/verdict.h"
@@ -126,11 +125,13 @@ static void take_answer(void *context, const AskAnswer *answer)
         warn("the judge did not reply: %s; such responses are left out and counted",
              answer->failure);
     }
-    if (grading->apart)
+    if (grading->apart) {
         letters_answer(grading->mail, answer);
-    else
-        set_verdict(grading, (Branch *)(intptr_t)answer->tag, answer->text, answer->length,
-                    answer->failure == NULL);
+        return;
+    }
+    Branch *branch = (Branch *)(intptr_t)answer->tag;
+    branch->unjudged = !answer->reached;
+    set_verdict(grading, branch, answer->text, answer->length, answer->failure == NULL);
 }
 
 int grading_build(Grading *grading, const World *world, const Kernels *kernels)
@@ -260,10 +261,8 @@ static void serve(Grading *grading)
 {
     Letter letter;
     for (int open = grading->world->count[ROLE_ROLLOUT]; open > 0;) {
-        double since = clock_now();
-        bool found = mail_take(grading->mail, true, &letter);
-        grading->report.waiting += clock_now() - since;
-        for (; found; found = mail_take(grading->mail, false, &letter)) {
+        for (bool found = mail_take(grading->mail, true, &letter); found;
+             found = mail_take(grading->mail, false, &letter)) {
             open -= letter.kind == LETTER_DONE;
             for (size_t at = 0; at < letter.bytes.length;) {
                 LetterQuestion question = letters_next_question(&letter.bytes, &at);
@@ -301,7 +300,6 @@ static void finish_here(Grading *grading, TreeList *mine)
 void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
 {
     const World *world = grading->world;
-    double since = clock_now();
     if (grading->apart && world->has[ROLE_GRADER])
         serve(grading);
     else if (grading->apart && world->has[ROLE_ROLLOUT])
@@ -315,8 +313,6 @@ void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
         grading->report.asked = ask_counts(grading->ask);
         grading->report.judging = grading->answerer.speaker.seconds - grading->judged;
     }
-    if (!(grading->apart && world->has[ROLE_GRADER]))
-        grading->report.waiting = clock_now() - since - grading->report.judging;
     ask_free(grading->ask);
     grading->ask = NULL;
     *report = grading->report;

@@ -31,7 +31,6 @@ typedef struct {
 typedef struct {
     AskCounts asked;
     double judging; // seconds in which this rank's own model answered
-    double waiting; // seconds in which this rank only waited: for verdicts, or for questions
 } GradingReport;
 
 typedef struct Grading Grading;

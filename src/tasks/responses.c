@@ -39,10 +39,11 @@ void response_append_fields(const Sample *sample, const Branch *branch, Bytes *l
     }
 }
 
-static Response *add(ResponseList *list)
+static void put(ResponseList *list, Response response)
 {
     grow((void **)&list->list, &list->capacity, (size_t)list->count + 1, sizeof *list->list);
-    return &list->list[list->count++];
+    response.order = list->count;
+    list->list[list->count++] = response;
 }
 
 static void add_branch(ResponseList *list, const SampleSet *set, const Branch *branch)
@@ -51,16 +52,19 @@ static void add_branch(ResponseList *list, const SampleSet *set, const Branch *b
     Bytes line = {0};
     bytes_append_text(&line, "{");
     response_append_fields(sample, branch, &line);
-    bytes_append_text(&line, branch->missing ? ", \"failed\": true}" : "}");
-    *add(list) =
+    bytes_append_text(&line, branch->missing    ? ", \"failed\": true}"
+                             : branch->unjudged ? ", \"unjudged\": true}"
+                                                : "}");
+    put(list,
         (Response){.sample = branch->sample,
                    .repeat = branch->repeat,
                    .tokens = branch->count,
                    .stops = reward_stops(branch->text.data, branch->text.length),
                    .failed = branch->missing != 0,
+                   .unjudged = branch->unjudged != 0,
                    .grade = {(double)branch->decision, (double)branch->content,
                              (double)branch->format, (double)branch->reward, branch->graded != 0},
-                   .line = line.data};
+                   .line = line.data});
 }
 
 void responses_add_trees(ResponseList *list, const SampleSet *set, const TreeList *trees)
@@ -84,7 +88,7 @@ bool responses_add_line(ResponseList *list, const json_t *samples, const char *l
     if (sample && json_is_string(text)) {
         Bytes copy = {0};
         bytes_append(&copy, line, length);
-        *add(list) =
+        put(list,
             (Response){.sample = json_integer_value(sample),
                        .repeat = (int32_t)number(object, "repeat"),
                        .tokens = (int32_t)number(object, "tokens"),
@@ -93,7 +97,7 @@ bool responses_add_line(ResponseList *list, const json_t *samples, const char *l
                        .grade = {number(object, "decision"), number(object, "content"),
                                  number(object, "format"), number(object, "reward"),
                                  json_is_true(json_object_get(object, "graded"))},
-                       .line = copy.data};
+                       .line = copy.data});
     }
     bool added = sample && json_is_string(text);
     json_decref(object);
@@ -103,10 +107,15 @@ bool responses_add_line(ResponseList *list, const json_t *samples, const char *l
 void responses_copy(ResponseList *list, const ResponseList *from)
 {
     for (int64_t i = 0; i < from->count; i++) {
-        Response *copy = add(list);
-        *copy = from->list[i];
-        copy->line = duplicate(from->list[i].line);
+        Response copy = from->list[i];
+        copy.line = duplicate(copy.line);
+        put(list, copy);
     }
+}
+
+static bool is_same(const Response *a, const Response *b)
+{
+    return a->sample == b->sample && a->repeat == b->repeat;
 }
 
 static int by_place(const void *left, const void *right)
@@ -114,7 +123,9 @@ static int by_place(const void *left, const void *right)
     const Response *a = left, *b = right;
     if (a->sample != b->sample)
         return a->sample < b->sample ? -1 : 1;
-    return a->repeat < b->repeat ? -1 : a->repeat > b->repeat;
+    if (a->repeat != b->repeat)
+        return a->repeat < b->repeat ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order;
 }
 
 void responses_sort(ResponseList *list)
@@ -123,7 +134,7 @@ void responses_sort(ResponseList *list)
     if (list->count > 0)
         qsort(list->list, (size_t)list->count, sizeof *list->list, by_place);
     for (int64_t i = 0; i < list->count; i++) {
-        if (kept > 0 && by_place(&list->list[kept - 1], &list->list[i]) == 0)
+        if (kept > 0 && is_same(&list->list[kept - 1], &list->list[i]))
             release(list->list[i].line);
         else
             list->list[kept++] = list->list[i];

@@ -12,10 +12,12 @@
 typedef struct {
     int64_t sample; // index in the sample set
     int32_t repeat, tokens;
-    bool stops;  // decided to stop
-    bool failed; // a served policy gave no response
+    bool stops;    // decided to stop
+    bool failed;   // a served policy gave no response
+    bool unjudged; // a served judge did not reply
     Grade grade;
-    char *line; // owned: the object that says all of it, without a newline
+    int64_t order; // in which it was added
+    char *line;    // owned: the object that says all of it, without a newline
 } Response;
 
 typedef struct {
@@ -39,7 +41,8 @@ bool responses_add_line(ResponseList *list, const json_t *samples, const char *l
 // Appends copies of another list's responses.
 void responses_copy(ResponseList *list, const ResponseList *from);
 
-// In the order of samples and repeats. Of two about the same response one stays.
+// In the order of samples and repeats. Of two about the same response the one added first
+// stays.
 void responses_sort(ResponseList *list);
 
 void responses_free(ResponseList *list);

@@ -169,6 +169,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.say("Do you cough?")
 
+    def judges_some(self, times, last):
+        if hashlib.md5(last.encode()).digest()[0] % 4 == 0:
+            self.error(400, "not this one")
+        else:
+            self.say(SCORES % ("1.0", "0.5"))
+
     def refused_late(self, times, last):
         self.error(401, "x" * 190 + str(self.headers["Authorization"])[len("Bearer "):])
 

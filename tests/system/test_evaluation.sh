@@ -68,6 +68,20 @@ missing=$(grep -c '"failed": true' some.jsonl) || die 'no response is missing'
 grep -q "^left out: no grade, no response  *0, $missing " some.txt || die "$missing: $(cat some.txt)"
 grep -q "warning: \[policy\] [0-9]* responses are missing, one of them because: HTTP status 400" \
     some.txt || die "$(cat some.txt)"
+evaluate 2 --set policy.url="$url" --set policy.name=refuses_some \
+    --set evaluate.output=some.jsonl >some.txt 2>&1 || die "$(cat some.txt)"
+grep -q '^going on behind [1-9][0-9]* responses' some.txt || die "$(cat some.txt)"
+# The same of a judge that does not reply.
+outage="--set reward.judge=served --set judge.url=$url --set judge.prompt=judge.txt
+    --set judge.name=judges_some"
+# shellcheck disable=SC2086
+evaluate 2 $outage --set evaluate.output=judged.jsonl >judged.txt 2>&1 || die "$(cat judged.txt)"
+lacking=$(grep -c '"unjudged": true' judged.jsonl) || die 'the judge replied to all'
+grep -q "^warning: run: $lacking responses lack" judged.txt || die "$lacking: $(cat judged.txt)"
+# shellcheck disable=SC2086
+evaluate 1 $outage --set evaluate.output=judged.jsonl >judged.txt 2>&1 || die "$(cat judged.txt)"
+grep -q "^going on behind $(($(wc -l <judged.jsonl) - lacking)) responses" judged.txt ||
+    die "$(cat judged.txt)"
 server_stop
 expect_status 69 "$build/learn2ask" evaluate "$tree/inputs/clinic.ini" --set policy.url="$url" \
     --set policy.name=x --set policy.retries=0 --set evaluate.output=none.jsonl
