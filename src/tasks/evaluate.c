@@ -49,8 +49,13 @@ static int run_model(Job *job, Evaluation *evaluation, int number, Measured *mea
     bool keeps = job->settings->evaluate.output[0] != 0;
     uint64_t checksum = 0;
     int status = job->served ? 0 : job_load_engine(job, &checksum);
-    if (status == 0 && keeps)
-        status = evaluation_journal_open(&journal, job, &evaluation->dataset.set, number, checksum);
+    if (status == 0 && keeps) {
+        Bytes identity = {0};
+        evaluation_identify(evaluation, job, &identity);
+        status = evaluation_journal_open(&journal, job, &evaluation->dataset.set, &identity, number,
+                                         checksum);
+        bytes_free(&identity);
+    }
     if (status == 0) {
         if (job->world.all.rank == 0)
             print_head(evaluation, job, journal.known.count);

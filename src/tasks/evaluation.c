@@ -1,6 +1,7 @@
 #include "tasks/evaluation.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -114,6 +115,35 @@ static void score_expert(Evaluation *evaluation, Job *job, EvaluationResult *res
     result->expert_tokens = sums[1];
     result->expert_loss = sums[1] > 0 ? sums[0] / sums[1] : 0;
     tree_list_free(&expert);
+}
+
+static void append_whole(Bytes *out, const char *text)
+{
+    bytes_append(out, text, strlen(text) + 1);
+}
+
+void evaluation_identify(const Evaluation *evaluation, const Job *job, Bytes *out)
+{
+    const SampleSet *set = &evaluation->dataset.set;
+    const char *system = evaluation->dataset.system_prompt;
+    append_whole(out, system ? system : "");
+    react_identify(job->react, out);
+    grading_identify(job->grading, out);
+    for (int64_t i = 0; i < set->count; i++) {
+        const Sample *sample = &set->samples[i];
+        append_whole(out, sample->cid);
+        append_whole(out, sample->info_truth);
+        bytes_append(out, &sample->truth, sizeof sample->truth);
+        for (int64_t m = 0; m < sample->message_count; m++) {
+            append_whole(out, sample->messages[m].role);
+            append_whole(out, sample->messages[m].content);
+        }
+    }
+    const StemWeights *weights = rule_judge_weights(evaluation->judge);
+    StemFrequency *sorted = stem_weights_sorted(weights);
+    bytes_append(out, sorted, weights->count * sizeof *sorted);
+    bytes_append(out, &weights->documents, sizeof weights->documents);
+    release(sorted);
 }
 
 // Which contexts have all their responses already.

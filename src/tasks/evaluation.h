@@ -34,6 +34,10 @@ void evaluation_close(Evaluation *evaluation);
 int64_t evaluation_positions(const Evaluation *evaluation, const Job *job);
 int64_t evaluation_slots(const Evaluation *evaluation, const Job *job);
 
+// Appends all that decides responses and grades besides settings and the policy's weights:
+// contents, not names of files.
+void evaluation_identify(const Evaluation *evaluation, const Job *job, Bytes *out);
+
 // Evaluates the weights that the engines hold, or the served policy, with the draws of `step`. What
 // `journal` knows is not done again, and it takes the rest as it comes; NULL: none. The same result
 // on every rank; `responses` (may be NULL) takes all of them in the order of the file. Fails as

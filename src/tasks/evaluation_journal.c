@@ -1,6 +1,7 @@
 #define _GNU_SOURCE // strchrnul
 #include "tasks/evaluation_journal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,36 +40,14 @@ static uint64_t hash_settings(const Settings *settings)
     return hash;
 }
 
-static uint64_t hash_samples(const SampleSet *set)
-{
-    XXH3_state_t *state = XXH3_createState();
-    CHECK(state, "no memory for a checksum");
-    XXH3_64bits_reset(state);
-    for (int64_t i = 0; i < set->count; i++) {
-        const Sample *sample = &set->samples[i];
-        XXH3_64bits_update(state, sample->cid, strlen(sample->cid) + 1);
-        XXH3_64bits_update(state, sample->info_truth, strlen(sample->info_truth) + 1);
-        XXH3_64bits_update(state, &sample->truth, sizeof sample->truth);
-        for (int64_t m = 0; m < sample->message_count; m++)
-            XXH3_64bits_update(state, sample->messages[m].content,
-                               strlen(sample->messages[m].content) + 1);
-    }
-    uint64_t hash = XXH3_64bits_digest(state);
-    XXH3_freeState(state);
-    return hash;
-}
-
 // What a start that goes on must agree with.
-static void make_key(const Job *job, const SampleSet *set, uint64_t weights, char *line,
+static void make_key(const Job *job, const Bytes *identity, uint64_t weights, char *line,
                      size_t size)
 {
-    Bytes prompts = {0};
-    grading_identify(job->grading, &prompts);
-    snprintf(line, size, "{\"key\": \"%016llx%016llx%016llx%016llx\"}",
+    snprintf(line, size, "{\"key\": \"%016llx%016llx%016llx\"}",
              (unsigned long long)hash_settings(job->settings),
-             (unsigned long long)hash_samples(set), (unsigned long long)weights,
-             (unsigned long long)XXH3_64bits(prompts.data, prompts.length));
-    bytes_free(&prompts);
+             (unsigned long long)XXH3_64bits(identity->data, identity->length),
+             (unsigned long long)weights);
 }
 
 typedef struct {
@@ -94,19 +73,32 @@ static char *journal_path(const Settings *settings, int number)
     return path.data;
 }
 
+// Under a name that is not taken yet: what was set aside before stays.
+static int set_aside(const char *path)
+{
+    Bytes aside = {0};
+    int status = 0;
+    for (int number = 1; number == 1 || access(aside.data, F_OK) == 0; number++) {
+        bytes_clear(&aside);
+        bytes_print(&aside, number > 1 ? "%s.orphan-%d" : "%s.orphan", path, number);
+    }
+    if (rename(path, aside.data) != 0)
+        status = fail(EXIT_CANNOT_WRITE, "%s: cannot be set aside as %s: %s", path, aside.data,
+                      strerror(errno));
+    else
+        warn("%s is of another evaluation (model, settings or data differ): set aside as %s", path,
+             aside.data);
+    bytes_free(&aside);
+    return status;
+}
+
 // On the rank that writes: the file of an earlier start, or a new one.
 static int open_file(EvaluationJournal *journal, const char *path, Found *found)
 {
     if (access(path, F_OK) == 0 && journal_read(path, take_line, found) != 0)
         return -1;
-    if (!found->matches && access(path, F_OK) == 0) {
-        Bytes aside = {0};
-        bytes_print(&aside, "%s.orphan", path);
-        warn("%s is of another evaluation (model, settings or data differ): set aside as %s", path,
-             aside.data);
-        rename(path, aside.data);
-        bytes_free(&aside);
-    }
+    if (!found->matches && access(path, F_OK) == 0 && set_aside(path) != 0)
+        return -1;
     journal->journal = journal_open(path);
     if (!journal->journal)
         return -1;
@@ -131,12 +123,12 @@ static void take_known(EvaluationJournal *journal, const SampleSet *set, const B
 }
 
 int evaluation_journal_open(EvaluationJournal *journal, const Job *job, const SampleSet *set,
-                            int number, uint64_t weights)
+                            const Bytes *identity, int number, uint64_t weights)
 {
     const Group *all = &job->world.all;
     char key[128];
     char *path = journal_path(job->settings, number);
-    make_key(job, set, weights, key, sizeof key);
+    make_key(job, identity, weights, key, sizeof key);
     *journal = (EvaluationJournal){0};
     Found found = {.key = key};
     int status = group_agree(all, all->rank == 0 ? open_file(journal, path, &found) : 0);

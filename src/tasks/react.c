@@ -95,6 +95,11 @@ int64_t react_capacity(const React *react, int64_t completion)
     return completion + react->iterations * (completion + observation) + react->summary_tokens;
 }
 
+void react_identify(const React *react, Bytes *out)
+{
+    bytes_append_text(out, react && react->summary ? react->summary : "");
+}
+
 ReactCounts react_counts(const React *react)
 {
     return react->counts;

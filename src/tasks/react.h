@@ -26,6 +26,9 @@ void react_close(React *react); // NULL is fine
 // The tools as the system message declares them (borrowed); NULL: none. `react` may be NULL.
 const json_t *react_declarations(const React *react);
 
+// Appends the request for a summary, which decides responses besides the declarations.
+void react_identify(const React *react, Bytes *out);
+
 // Response tokens that a branch may reach whose completions have at most `completion` each.
 int64_t react_capacity(const React *react, int64_t completion);
 

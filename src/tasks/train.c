@@ -134,10 +134,10 @@ int task_train(const Settings *settings)
         if (last || boundary || due(settings->evaluate.every, step + 1))
             status = training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
                                        &better);
-        if (status != 0)
-            break;
         training_say_step(&training, step, &metrics);
         record_metrics(&training.record, &metrics);
+        if (status != 0)
+            break;
         stopped = training_stop_wanted(&training) && !last;
         if (last || boundary || better || stopped || !patient(&training) ||
             due(settings->checkpoint.every, step + 1))
@@ -148,6 +148,8 @@ int task_train(const Settings *settings)
                    "stopped early: the last %lld evaluations were no better than "
                    "that of step %lld",
                    (long long)training.state.since_best, (long long)training.state.best_step);
+    if (status != 0)
+        training_keep_steps(&training);
     int code = status == 0 ? training_exit_status(&training, !stopped) : (int)fail_code();
     if (code == EXIT_DONE)
         training_table(&training);

@@ -56,6 +56,10 @@ int training_enter_main(Training *training);
 // on and tries again at the next interval.
 void training_checkpoint(Training *training, bool is_best);
 
+// After a judge that does not reply ended the run: the steps that were done go into a checkpoint.
+// The recorded failure stays. Collective.
+void training_keep_steps(Training *training);
+
 // The exit status of a run that ended in good order, `finished` or asked to stop. Steps that no
 // checkpoint holds must be done again: EXIT_AGAIN, and EXIT_NO_PROGRESS where this start of the
 // program saved none at all. Collective.

@@ -64,6 +64,18 @@ void training_checkpoint(Training *training, bool is_best)
     record_series(&training->record);
 }
 
+void training_keep_steps(Training *training)
+{
+    int code = (int)fail_code();
+    if (code != EXIT_UNAVAILABLE || training->state.step <= training->first_step)
+        return;
+    char *message = duplicate(fail_message());
+    if (training->job.world.has[ROLE_LEARNER] && training->saved < training->state.step)
+        training_checkpoint(training, false);
+    fail((ExitCode)code, "%s", message);
+    release(message);
+}
+
 int training_exit_status(const Training *training, bool finished)
 {
     const Group *all = &training->job.world.all;

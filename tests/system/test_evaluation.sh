@@ -48,6 +48,20 @@ grep -q 'warning: out.jsonl.part-0 is of another evaluation' other.txt || die "$
 [ -e out.jsonl.part-0.orphan ] || die 'what was set aside is gone'
 cmp out.jsonl want.jsonl || die 'two evaluations were mixed'
 
+# Nor does one whose prompt was edited in the meantime; what was set aside before stays.
+echo 'Ask kindly.' >system.txt
+# shellcheck disable=SC2086
+{
+    evaluate 2 $slow --set data.system_prompt=system.txt >killed.txt 2>&1 &
+    while ! { [ -e out.jsonl.part-0 ] && [ "$(wc -l <out.jsonl.part-0)" -gt 10 ]; }; do sleep 0.1; done
+    pkill -9 -f 'judge.name=delay:0.4,verdicts' || true
+    wait $! 2>/dev/null || true
+    echo 'Ask briefly.' >system.txt
+    evaluate 2 $slow --set data.system_prompt=system.txt >edited.txt 2>&1 || die "$(cat edited.txt)"
+}
+grep -q 'warning: out.jsonl.part-0 is of another evaluation' edited.txt || die "$(cat edited.txt)"
+[ "$(find . -name "out.jsonl.part-0.orphan*" | wc -l)" -eq 2 ] || die 'what was set aside first is gone'
+
 evaluate 2 --set evaluate.baseline=run/step-000020.h5 >both.txt || die "$(cat both.txt)"
 [ "$(wc -l <out.jsonl)" -eq $(($(wc -l <want.jsonl) * 2)) ] || die 'not two lines a response'
 grep '^{"model": "run", ' out.jsonl | sed 's/^{"model": "run", /{/' | cmp - want.jsonl ||

@@ -68,7 +68,19 @@ grep -q '"graded": false' served.1.jsonl || die 'all verdicts were of use'
 # shellcheck disable=SC2086
 evaluate 2 zero.jsonl $served --set reward.unusable_is_zero=yes
 if grep -q '"graded": false' zero.jsonl; then die 'unusable_is_zero leaves some out'; fi
+
+# The judge goes away between two checkpoints: the steps that were done are kept.
+# shellcheck disable=SC2086
+clinic_train 2 cut $served --set judge.name=delay:0.2,verdicts --set warmup.epochs=0 \
+    --set warmup.steps=3 --set train.steps=200 --set train.batch_contexts=8 \
+    --set evaluate.file='' --set judge.prompt=judge.txt &
+while ! grep -qs '^step [5-9]/' cut.log; do sleep 0.1; done
 server_stop
+status=0
+wait $! || status=$?
+[ "$status" -eq 69 ] || die "without its judge a run ends with $status: $(tail -n 5 cut.log)"
+last=$(sed -n 's,^step \([0-9]*\)/.*,\1,p' cut.log | tail -n 1)
+[ -e "$(printf 'cut/step-%06d.h5' "$last")" ] || die "step $last is lost: $(ls cut)"
 
 status=0
 # shellcheck disable=SC2086
