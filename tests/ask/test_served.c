@@ -146,6 +146,15 @@ static void no_part_of_a_key_is_shown(void **state)
     served_answer_free(&answer);
 }
 
+// A proxy would see the key of an address without encryption: none is used.
+static void no_proxy_comes_between(void **state)
+{
+    (void)state;
+    setenv("http_proxy", "http://127.0.0.1:1", 1);
+    expect_answer("normal", "hello", 1);
+    unsetenv("http_proxy");
+}
+
 static void an_answer_cut_by_its_limit_is_not_whole(void **state)
 {
     (void)state;
@@ -416,6 +425,7 @@ int main(void)
         cmocka_unit_test(what_passes_is_tried_again),
         cmocka_unit_test(what_is_refused_is_not),
         cmocka_unit_test(no_part_of_a_key_is_shown),
+        cmocka_unit_test(no_proxy_comes_between),
         cmocka_unit_test(an_answer_cut_by_its_limit_is_not_whole),
         cmocka_unit_test(requests_say_what_was_asked),
         cmocka_unit_test(requests_overlap_up_to_the_limit),

@@ -286,8 +286,10 @@ static void a_served_function_is_posted_to(void **state)
     static const char arguments[] =
         "{\"model\": \"fixed:good\", \"messages\": [{\"content\": \"x\"}]}";
     snprintf(fields, sizeof fields, "\"url\": \"%s/chat/completions\"", server.url);
+    setenv("http_proxy", "http://127.0.0.1:1", 1); // would see a key: it is not used
     Bytes result = run(fields, arguments, true);
     assert_non_null(strstr(result.data, "\"content\": \"good\""));
+    unsetenv("http_proxy");
     bytes_free(&result);
     result =
         run(fields, "{\"model\": \"always_503\", \"messages\": [{\"content\": \"x\"}]}", false);

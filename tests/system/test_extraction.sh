@@ -57,6 +57,14 @@ same 'after kill -9'
 prepare 4 served.ini --set extractor.url="$url" >log.txt || die "$(cat log.txt)"
 if grep -q '^answers from an earlier start: [1-9]' log.txt; then die 'answers to other questions'; fi
 
+# Any name of an output finds its journals.
+for again in first second; do
+    prepare 2 served.ini --set extractor.url="$url" --set prepare.output='odd[1]*.jsonl' >log.txt ||
+        die "$(cat log.txt)"
+done
+grep -q '^answers from an earlier start: [1-9]' log.txt || die "$again: $(cat log.txt)"
+if grep -q '^questions asked' log.txt; then die "asked again: $(cat log.txt)"; fi
+
 # The server goes away: what it said is kept, no file is written, the rest is asked later.
 fresh
 (sleep 1 && kill -9 "$server") &
@@ -86,3 +94,13 @@ done
 grep -q ' attempts, [1-9][0-9]* answers unusable' log.txt || die "all usable: $(cat log.txt)"
 [ "$(wc -l <own.jsonl)" -gt 20 ] || die "hardly any samples: $(cat log.txt)"
 cat log.txt
+# A question that is too long is refused; with more room it is put.
+long="--set prepare.extractor=model --set extractor.path=hf-lists --set prepare.output=long.jsonl
+    --set extractor.max_tokens=60"
+# shellcheck disable=SC2086
+{
+    prepare 1 served.ini $long --set extractor.max_prompt_tokens=20 >log.txt 2>&1 || die "$(cat log.txt)"
+    grep -q '^rounds with info_set: 0' log.txt || die "$(cat log.txt)"
+    prepare 1 served.ini $long --set extractor.max_prompt_tokens=1500 >log.txt 2>&1 || die "$(cat log.txt)"
+}
+cmp long.jsonl own-1.jsonl || die 'a question once refused is never put'
