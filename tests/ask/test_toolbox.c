@@ -168,7 +168,8 @@ static void a_result_is_cut_between_characters(void **state)
     expect(PRINT("a\u00e4\u00e4\u00e4", "4"), true, "a\u00e4\n[cut after 4 bytes]");
     expect(PRINT("a\u00e4\u00e4\u00e4", "5"), true, "a\u00e4\u00e4\n[cut after 5 bytes]");
     expect(PRINT("a\u00e4\u00e4", "5"), true, "a\u00e4\u00e4");
-    expect(PRINT("a\\\\000b\\\\303", "5"), true, "a\uFFFDb\uFFFD");
+    expect(PRINT("a\\\\000b\\\\303", "8"), true, "a\uFFFDb\uFFFD");
+    expect(PRINT("a\\\\000b\\\\303", "7"), true, "a\uFFFDb\n[cut after 7 bytes]"); // as it is shown
 }
 
 static int open_descriptors(void)
