@@ -164,9 +164,12 @@ typedef struct {
     // In place, z becomes the gradient of sum_i c_i lp_i w.r.t. the logits before the temperature:
     //   dlogits[r, j] = fma(-C_r, p_j, h_rj) / T, p_j = exp(z_j - lse_r),
     //   C_r = sum of the c_i of row r, h_rj = sum of those with token_i = j, i ascending, from 0.
+    // With `slopes` [rows] (or NULL), of the loss by the row's `entropy` [rows]: the gradient of the
+    // loss, dlogits[r, j] = fma(-(slopes_r * p_j), (z_j - lse_r) + entropy_r, fma(-C_r, p_j, h_rj)) / T.
     // Targets are ordered by row. Rows without targets become 0.
-    void (*target_backward)(Queue *queue, Tensor z, const float *lse, const Target *targets,
-                            const float *coefficients, int64_t count, float temperature);
+    void (*target_backward)(Queue *queue, Tensor z, const float *lse, const float *entropy,
+                            const float *slopes, const Target *targets, const float *coefficients,
+                            int64_t count, float temperature);
 
     // Repetition penalty on logits row r for the distinct tokens seen[offsets[r]] ..
     // seen[offsets[r + 1] - 1]: positive logits divided by it, others multiplied. offsets

@@ -81,8 +81,9 @@ void CPU(logsumexp)(Queue *queue, float *out, Tensor logits, float temperature);
 void CPU(target_logprobs)(Queue *queue, float *out, Tensor z, const float *lse,
                           const Target *targets, int64_t count);
 void CPU(entropy)(Queue *queue, float *out, Tensor z, const float *lse);
-void CPU(target_backward)(Queue *queue, Tensor z, const float *lse, const Target *targets,
-                          const float *coefficients, int64_t count, float temperature);
+void CPU(target_backward)(Queue *queue, Tensor z, const float *lse, const float *entropy,
+                          const float *slopes, const Target *targets, const float *coefficients,
+                          int64_t count, float temperature);
 void CPU(penalise)(Queue *queue, Tensor logits, const int32_t *seen, const int64_t *offsets,
                    float penalty);
 

@@ -120,6 +120,8 @@ static int64_t first_target(const Target *targets, int64_t count, int64_t r)
 typedef struct {
     float lse, temperature;
     float coefficient; // C_r
+    bool has_slope;
+    float entropy, slope;
 } RowGradient;
 
 static inline void backward_part(float *z, const float *hits, Lanes lse, Lanes minus_c,
@@ -130,9 +132,23 @@ static inline void backward_part(float *z, const float *hits, Lanes lse, Lanes m
     lanes_store_tail(z, lanes_div(lanes_fma(minus_c, p, hit), temperature), n);
 }
 
+static inline void entropy_part(float *z, const float *hits, const RowGradient *row, int64_t n)
+{
+    Lanes a = lanes_sub(lanes_load_tail(z, n), lanes_set(row->lse)), p = lanes_exp(a);
+    Lanes hit = hits ? lanes_load_tail(hits, n) : lanes_zero();
+    Lanes sum = lanes_fma(lanes_set(-row->coefficient), p, hit);
+    Lanes pull = lanes_mul(lanes_set(-row->slope), p);
+    sum = lanes_fma(pull, lanes_add(a, lanes_set(row->entropy)), sum);
+    lanes_store_tail(z, lanes_div(sum, lanes_set(row->temperature)), n);
+}
+
 // `hits` [n]: the coefficients at each column; NULL: none of them is hit.
 static void block_backward(float *z, const float *hits, RowGradient row, int64_t n)
 {
+    for (int64_t j = 0; row.has_slope && j < n; j += LANES)
+        entropy_part(z + j, hits ? hits + j : NULL, &row, n - j < LANES ? n - j : LANES);
+    if (row.has_slope)
+        return;
     Lanes lse = lanes_set(row.lse), minus_c = lanes_set(-row.coefficient);
     Lanes temperature = lanes_set(row.temperature);
     int64_t j = 0;
@@ -176,16 +192,22 @@ static void row_backward(float *z, RowGradient row, const Target *targets,
     }
 }
 
-void CPU(target_backward)(Queue *queue, Tensor z, const float *lse, const Target *targets,
-                          const float *coefficients, int64_t count, float temperature)
+void CPU(target_backward)(Queue *queue, Tensor z, const float *lse, const float *entropy,
+                          const float *slopes, const Target *targets, const float *coefficients,
+                          int64_t count, float temperature)
 {
     (void)queue;
 #pragma omp parallel for schedule(static) if (z.rows * z.width >= PARALLEL_ELEMENTS)
     for (int64_t r = 0; r < z.rows; r++) {
         int64_t first = first_target(targets, count, r);
         int64_t end = first_target(targets, count, r + 1);
-        row_backward(row_of(z, r), (RowGradient){.lse = lse[r], .temperature = temperature},
-                     targets + first, coefficients + first, end - first, z.width);
+        RowGradient row = {.lse = lse[r],
+                           .temperature = temperature,
+                           .has_slope = slopes != NULL,
+                           .entropy = slopes ? entropy[r] : 0,
+                           .slope = slopes ? slopes[r] : 0};
+        row_backward(row_of(z, r), row, targets + first, coefficients + first, end - first,
+                     z.width);
     }
 }
 

@@ -22,6 +22,7 @@ typedef enum {
     PURPOSE_EVALUATION_JUDGE,
     PURPOSE_PROPOSER,
     PURPOSE_CALIBRATION,
+    PURPOSE_REPLACE, // contexts in place of those whose groups were flat
     PURPOSE_COUNT
 } Purpose;
 

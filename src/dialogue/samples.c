@@ -143,6 +143,11 @@ static void keep(Builder *builder, json_t *record, const Labels *labels)
     set->counts.speechless += sample.expert_count == 0;
 }
 
+const char *sample_rejected(const Sample *sample)
+{
+    return json_string_value(json_object_get(sample->record, "rejected"));
+}
+
 static bool is_new(Builder *builder, const json_t *record)
 {
     const char *cid = json_string_value(json_object_get(record, "cid"));

@@ -38,6 +38,9 @@ typedef struct {
     int64_t expert_count;  // message "<stop />" where the truth is stop; 0 where unknown
 } Sample;
 
+// The text of the sample's own field "rejected", a response worse than the expert's; NULL: none.
+const char *sample_rejected(const Sample *sample);
+
 typedef struct {
     int64_t first_sample, sample_count; // consecutive samples of one session, contexts growing
     const Message *messages;            // the longest context, shared by all

@@ -21,6 +21,13 @@ const SettingRow *settings_find(const char *section, const char *key)
     return NULL;
 }
 
+bool settings_sample_responses(const Settings *settings)
+{
+    if (settings->algorithm.name == ALGORITHM_DPO)
+        return settings->algorithm.rejected == REJECTED_SAMPLED;
+    return settings->algorithm.name != ALGORITHM_SFT;
+}
+
 static int64_t section_index(const char *name)
 {
     for (int64_t i = 0; settings_sections[i].name; i++)
@@ -159,6 +166,18 @@ static void take_override(Reader *reader, const char *override)
         take_value(reader, name, key, override + length + 1, SOURCE_OVERRIDE, place);
 }
 
+// An algorithm's own defaults, where the user left the table's.
+static void take_own_defaults(Reader *reader)
+{
+    Settings *settings = reader->settings;
+    for (const OwnDefault *own = settings_own_defaults; own->key; own++) {
+        const SettingRow *row = settings_find("algorithm", own->key);
+        bool is_left = settings->source->lines[row - settings_table] == SOURCE_DEFAULT;
+        if (own->algorithm == settings->algorithm.name && is_left)
+            CHECK(setting_parse(row, own->value, settings) == 0, "%s", fail_message());
+    }
+}
+
 // The only variable of a path: one input file serves an array of jobs.
 static void replace_seed(Reader *reader)
 {
@@ -214,8 +233,10 @@ int settings_read_text(Settings *settings, const char *text, size_t length, cons
     for (int64_t i = 0; i < override_count; i++)
         take_override(&reader, overrides[i]);
     bool is_usage = faults_of_file == 0 && reader.faults.count > 0;
-    if (reader.faults.count == 0)
+    if (reader.faults.count == 0) {
+        take_own_defaults(&reader);
         replace_seed(&reader);
+    }
     int status = faults_finish(&reader.faults, is_usage ? EXIT_USAGE : EXIT_BAD_SETTINGS);
     if (status)
         settings_free(settings);

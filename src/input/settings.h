@@ -24,14 +24,28 @@ typedef enum {
 
 typedef enum { PLACEMENT_SHARED, PLACEMENT_SPLIT } Placement;
 typedef enum { COMPUTE_F32, COMPUTE_BF16 } Compute;
-typedef enum { ALGORITHM_GRPO, ALGORITHM_SFT } Algorithm;
+typedef enum {
+    ALGORITHM_GRPO,
+    ALGORITHM_DR_GRPO,
+    ALGORITHM_DAPO,
+    ALGORITHM_GSPO,
+    ALGORITHM_CISPO,
+    ALGORITHM_RLOO,
+    ALGORITHM_REINFORCE,
+    ALGORITHM_OPMD,
+    ALGORITHM_SFT,
+    ALGORITHM_DPO
+} Algorithm;
 typedef enum { KL_NONE, KL_K1, KL_K2, KL_K3, KL_LOW_VARIANCE_K3, KL_ABS } KlEstimator;
 typedef enum {
     AGGREGATE_TOKEN_MEAN,
     AGGREGATE_SEQUENCE_MEAN_TOKEN_MEAN,
-    AGGREGATE_SEQUENCE_MEAN_TOKEN_SUM
+    AGGREGATE_SEQUENCE_MEAN_TOKEN_SUM,
+    AGGREGATE_SEQUENCE_MEAN_TOKEN_SUM_NORM
 } Aggregation;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
+typedef enum { NOT_FINITE_STOP, NOT_FINITE_SKIP, NOT_FINITE_ROLL_BACK } NotFinite;
+typedef enum { REJECTED_GIVEN, REJECTED_SAMPLED } Rejected;
 typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
 typedef enum { FUSION_PRODUCT, FUSION_SUM } RewardFusion;
 typedef enum { WORKFLOW_DIRECT, WORKFLOW_REACT } Workflow;
@@ -116,11 +130,17 @@ typedef struct {
         double clip_low, clip_high, clip_dual;
         double kl_coefficient;
         KlEstimator kl_estimator;
+        double entropy_coefficient;
+        double importance_cap; // of truncated importance weights; 0: off
         Aggregation aggregation;
         bool drop_flat_groups;
+        int64_t replacements; // rounds of further sampling in place of flat groups
+        double opmd_tau, dpo_beta;
+        Rejected rejected; // dpo: where rejected responses come from
     } algorithm;
     struct {
-        double learning_rate, beta1, beta2, epsilon, weight_decay, max_gradient_norm;
+        double learning_rate, beta1, beta2, epsilon, max_gradient_norm;
+        double weight_decay, vector_decay; // of matrices; of norms and biases
         Schedule schedule;
         int64_t warmup_steps; // of the learning rate
         double min_ratio;     // of the schedule's end
@@ -128,7 +148,10 @@ typedef struct {
     struct {
         int64_t batch_contexts;
         int64_t epochs;
-        int64_t steps; // > 0: instead of epochs
+        int64_t steps;                    // > 0: instead of epochs
+        int64_t mini_batches, passes;     // optimiser steps of a step: every mini-batch, so often
+        int64_t staleness, sync_interval; // k and I of the specification's "Versions"
+        NotFinite not_finite;             // what to do about a gradient that is not finite
     } train;
     struct { // an sft stage before the algorithm; off where steps and epochs are 0
         int64_t steps, epochs, batch_contexts;
@@ -162,10 +185,10 @@ typedef struct {
         bool round_context, trailing_round; // compat options
     } prepare;
     struct {
-        PromptTarget target;     // whose prompt
-        char *labels;      // JSON lines of what is right
-        char *candidates;  // directory of prompts, NAME.txt
-        int64_t proposals; // further ones that the proposer writes
+        PromptTarget target; // whose prompt
+        char *labels;        // JSON lines of what is right
+        char *candidates;    // directory of prompts, NAME.txt
+        int64_t proposals;   // further ones that the proposer writes
         AskedKind proposer;
         char *output; // the chosen prompt; "OUTPUT.scores.jsonl" has the table
     } calibrate;
@@ -218,6 +241,9 @@ int settings_read_text(Settings *settings, const char *text, size_t length, cons
 // "warning: ..."), each with the place of the value; returns as settings_read does. TASK_CHECK asks
 // for what every task asks whose files are named.
 int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *warnings);
+
+// Whether the algorithm rolls out (or else learns from what it is given).
+bool settings_sample_responses(const Settings *settings);
 
 // The effective settings as an .ini text, every default explicit. settings_read takes it back.
 void settings_print(const Settings *settings, Bytes *out);

@@ -68,10 +68,21 @@ void settings_print_defaults(Bytes *out)
     settings_free(&defaults);
 }
 
+// Algorithms that have another default: "; dapo: 0.28".
+static void print_own_defaults(const SettingRow *row, const char *mark, Bytes *out)
+{
+    for (const OwnDefault *own = settings_own_defaults; own->key; own++)
+        if (strcmp(row->section, "algorithm") == 0 && strcmp(row->key, own->key) == 0)
+            bytes_print(out, "; %s: %s%s%s", settings_algorithm_name(own->algorithm), mark,
+                        own->value, mark);
+}
+
 static void print_markdown_row(const SettingRow *row, Bytes *out)
 {
-    bytes_print(out, "| `%s` | %s%s%s | ", row->key, *row->initial ? "`" : "",
+    bytes_print(out, "| `%s` | %s%s%s", row->key, *row->initial ? "`" : "",
                 *row->initial ? row->initial : "–", *row->initial ? "`" : "");
+    print_own_defaults(row, "`", out);
+    bytes_append_text(out, " | ");
     setting_describe(row, out);
     bytes_print(out, " | %s |\n", row->help);
 }
@@ -90,8 +101,9 @@ void settings_print_markdown(Bytes *out)
 
 static void explain_row(const SettingRow *row, Bytes *out)
 {
-    bytes_print(out, "%s.%s = %s\n    %s\n    ", row->section, row->key,
-                *row->initial ? row->initial : "\"\"", row->help);
+    bytes_print(out, "%s.%s = %s", row->section, row->key, *row->initial ? row->initial : "\"\"");
+    print_own_defaults(row, "", out);
+    bytes_print(out, "\n    %s\n    ", row->help);
     setting_describe(row, out);
     bytes_append_text(out, "\n");
 }

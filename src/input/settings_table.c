@@ -129,9 +129,13 @@ WORDS(judges, "rule", "model", "served");
 WORDS(extractors, "none", "model", "served");
 WORDS(modes, "Ra+Rs", "Ra", "Rs");
 WORDS(fusions, "product", "sum");
-WORDS(algorithms, "grpo", "sft");
+WORDS(algorithms, "grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++", "opmd", "sft",
+      "dpo");
+WORDS(rejections, "given", "sampled");
+WORDS(not_finites, "stop", "skip", "roll_back");
 WORDS(estimators, "none", "k1", "k2", "k3", "low-variance-k3", "abs");
-WORDS(aggregations, "token-mean", "sequence-mean-token-mean", "sequence-mean-token-sum");
+WORDS(aggregations, "token-mean", "sequence-mean-token-mean", "sequence-mean-token-sum",
+      "sequence-mean-token-sum-norm");
 WORDS(schedules, "constant", "linear", "cosine");
 
 const SettingSection settings_sections[] = {
@@ -227,23 +231,37 @@ const SettingRow settings_table[] = {
     FLAG(reward, permute, "no",
          "Control experiment: permute the rewards of each group, so that nothing can be learned."),
 
-    CHOICE(algorithm, name, "grpo", algorithms, "Training algorithm."),
+    CHOICE(algorithm, name, "grpo", algorithms,
+           "Training algorithm. Some have defaults of their own for the settings below."),
     REAL(algorithm, clip_low, "0.2", 0, 1, "Ratios below 1 minus this are clipped."),
     REAL(algorithm, clip_high, "0.2", 0, 1000, "Ratios above 1 plus this are clipped."),
     REAL(algorithm, clip_dual, "3", 1, 1e6, "Bound of the ratio where the advantage is negative."),
     REAL(algorithm, kl_coefficient, "0.001", 0, 1000,
          "Weight of the divergence from the first policy; 0 needs no copy of it."),
     CHOICE(algorithm, kl_estimator, "k2", estimators, "How that divergence is estimated."),
+    REAL(algorithm, entropy_coefficient, "0", 0, 1000,
+         "Weight of the entropy of the distributions that tokens are drawn from, which is raised."),
+    REAL(
+        algorithm, importance_cap, "0", 0, 1e6,
+        "Largest importance weight between the sampler and the learner, such as 2; 0: no weights."),
     CHOICE(algorithm, aggregation, "token-mean", aggregations,
-           "How the losses of tokens become one."),
+           "How the losses of tokens become one; -norm divides by rollout.max_response_tokens."),
     FLAG(algorithm, drop_flat_groups, "no",
          "Leave out groups whose responses all earned the same."),
+    INTEGER(algorithm, replacements, "0", 0, 1000,
+            "Rounds of sampling other contexts in place of those dropped groups; 0: none."),
+    REAL(algorithm, opmd_tau, "1", 0, 1e6, "Temperature of opmd."),
+    REAL(algorithm, dpo_beta, "0.1", 1e-6, 1000, "Scale of dpo's margins."),
+    CHOICE(algorithm, rejected, "given", rejections,
+           "Rejected responses of dpo: the samples' own field `rejected`, or the worst of those "
+           "sampled."),
 
     REAL(optimizer, learning_rate, "5e-7", 0, 10, "Learning rate."),
     REAL(optimizer, beta1, "0.9", 0, 0.9999999, "Decay of the mean of gradients."),
     REAL(optimizer, beta2, "0.999", 0, 0.9999999, "Decay of the mean of squared gradients."),
     REAL(optimizer, epsilon, "1e-8", 1e-30, 1, "Added to the root of the mean of squares."),
-    REAL(optimizer, weight_decay, "0.01", 0, 10, "Weight decay, of matrices only."),
+    REAL(optimizer, weight_decay, "0.01", 0, 10, "Weight decay of matrices."),
+    REAL(optimizer, vector_decay, "0", 0, 10, "Weight decay of norms and biases."),
     REAL(optimizer, max_gradient_norm, "1", 0, 1e30,
          "A longer gradient is scaled down to this norm; 0: never."),
     CHOICE(optimizer, schedule, "constant", schedules,
@@ -256,6 +274,17 @@ const SettingRow settings_table[] = {
     INTEGER(train, batch_contexts, "64", 1, MANY, "Contexts of a step."),
     INTEGER(train, epochs, "4", 1, MANY, "Passes over the training data."),
     INTEGER(train, steps, "0", 0, MANY, "Steps, instead of epochs; 0: epochs."),
+    INTEGER(train, mini_batches, "1", 1, MANY,
+            "Parts of a step's batch, each with an optimiser step of its own."),
+    INTEGER(train, passes, "1", 1, 1000, "Times that a step goes over its batch."),
+    INTEGER(
+        train, staleness, "0", 0, 64,
+        "Steps by which the weights that sample may lag; rollout and learner ranks of placement "
+        "= split then work at the same time."),
+    INTEGER(train, sync_interval, "1", 1, MANY, "Steps between publications of new weights."),
+    CHOICE(train, not_finite, "stop", not_finites,
+           "When a gradient is not finite: stop and keep the batch, skip the optimiser step, or go "
+           "back to the weights of the last checkpoint."),
 
     INTEGER(warmup, steps, "0", 0, MANY, "Steps of the stage."),
     INTEGER(warmup, epochs, "0", 0, MANY, "Passes over the training data, instead of steps."),
@@ -324,5 +353,25 @@ const SettingRow settings_table[] = {
     ASKED(judge, "1", "1024", "1"),
     ASKED(proposer, "1", "1024", "1"),
 };
+
+const OwnDefault settings_own_defaults[] = {
+    {ALGORITHM_DR_GRPO, "aggregation", "sequence-mean-token-sum-norm"},
+    {ALGORITHM_DAPO, "clip_high", "0.28"},
+    {ALGORITHM_DAPO, "kl_coefficient", "0"},
+    {ALGORITHM_DAPO, "drop_flat_groups", "yes"},
+    {ALGORITHM_DAPO, "replacements", "10"},
+    {ALGORITHM_GSPO, "clip_low", "0.0003"},
+    {ALGORITHM_GSPO, "clip_high", "0.0004"},
+    {ALGORITHM_GSPO, "aggregation", "sequence-mean-token-mean"},
+    {ALGORITHM_CISPO, "clip_high", "0.28"},
+    {ALGORITHM_REINFORCE, "kl_estimator", "k1"},
+    {ALGORITHM_DPO, "aggregation", "sequence-mean-token-sum"},
+    {ALGORITHM_GRPO, NULL, NULL},
+};
+
+const char *settings_algorithm_name(Algorithm algorithm)
+{
+    return algorithms[algorithm];
+}
 
 const int64_t settings_count = sizeof settings_table / sizeof settings_table[0];

@@ -12,6 +12,17 @@ typedef struct {
 
 extern const SettingSection settings_sections[]; // NULL-terminated, in the order of the table
 
+// What an algorithm has for a default in [algorithm] where it differs from the table's.
+typedef struct {
+    Algorithm algorithm;
+    const char *key, *value;
+} OwnDefault;
+
+extern const OwnDefault settings_own_defaults[]; // ends with a NULL key
+
+// The name of an algorithm, as [algorithm] name takes it.
+const char *settings_algorithm_name(Algorithm algorithm);
+
 // Where a value came from: the line of the file, or one of these.
 enum { SOURCE_DEFAULT = 0, SOURCE_OVERRIDE = -1 };
 

@@ -2,11 +2,11 @@
 
 #include <math.h>
 
-static const double EPSILON = 1e-6;
+static const double EPSILON = 1e-6, WHITE_EPSILON = 1e-8;
 
 typedef struct {
     double mean, deviation;
-    int64_t count;
+    int64_t count; // graded
 } Spread;
 
 static Spread spread_of(const Tree *tree, int32_t first, int32_t end)
@@ -30,30 +30,135 @@ static Spread spread_of(const Tree *tree, int32_t first, int32_t end)
     return spread;
 }
 
-static void set_group(Tree *tree, int32_t first, int32_t end, Spread spread, bool drop)
+static int32_t end_of_group(const Tree *tree, int32_t first)
 {
-    double divisor = spread.count < 2 ? 1.0 : spread.deviation + EPSILON;
-    for (int32_t b = first; b < end; b++) {
-        Branch *branch = &tree->branches[b];
-        branch->advantage =
-            branch->graded ? (float)(((double)branch->reward - spread.mean) / divisor) : 0;
-        if (drop)
-            branch->graded = 0;
+    int32_t end = first + 1;
+    while (end < tree->branch_count && tree->branches[end].sample == tree->branches[first].sample)
+        end++;
+    return end;
+}
+
+static bool is_flat(Spread spread)
+{
+    return spread.count >= 2 && spread.deviation == 0;
+}
+
+bool advantage_group_is_flat(const Tree *tree, int32_t first, int32_t *end)
+{
+    *end = end_of_group(tree, first);
+    return is_flat(spread_of(tree, first, *end));
+}
+
+// An advantage from a reward and its group's spread.
+typedef double (*Relation)(double reward, Spread spread);
+
+static double standardised(double reward, Spread spread)
+{
+    return (reward - spread.mean) / (spread.count < 2 ? 1.0 : spread.deviation + EPSILON);
+}
+
+static double centred(double reward, Spread spread)
+{
+    return reward - spread.mean;
+}
+
+static double left_out(double reward, Spread spread)
+{
+    double n = (double)spread.count;
+    return (reward - spread.mean) * (spread.count < 2 ? 1 : n / (n - 1));
+}
+
+static int64_t set_groups(const LossSettings *settings, Tree *trees, int64_t count,
+                          Relation relation)
+{
+    int64_t flat = 0;
+    for (int64_t t = 0; t < count; t++) {
+        Tree *tree = &trees[t];
+        for (int32_t first = 0, end; first < tree->branch_count; first = end) {
+            end = end_of_group(tree, first);
+            Spread spread = spread_of(tree, first, end);
+            flat += is_flat(spread);
+            for (int32_t b = first; b < end; b++) {
+                Branch *branch = &tree->branches[b];
+                branch_set_advantage(branch,
+                                     branch->graded ? relation((double)branch->reward, spread) : 0);
+                if (is_flat(spread) && settings->drop_flat_groups)
+                    branch->graded = 0;
+            }
+        }
+    }
+    return flat;
+}
+
+int64_t advantage_group_relative(const LossSettings *settings, Tree *trees, int64_t count)
+{
+    return set_groups(settings, trees, count, standardised);
+}
+
+int64_t advantage_centred(const LossSettings *settings, Tree *trees, int64_t count)
+{
+    return set_groups(settings, trees, count, centred);
+}
+
+int64_t advantage_leave_one_out(const LossSettings *settings, Tree *trees, int64_t count)
+{
+    return set_groups(settings, trees, count, left_out);
+}
+
+static void set_returns(const LossSettings *settings, Branch *branch)
+{
+    double rest = (double)branch->reward, slope;
+    for (int32_t i = branch->count - 1; i >= 0; i--) {
+        if (branch->scored[i] && settings->kl_coefficient > 0)
+            rest -= settings->kl_coefficient * loss_kl(settings->kl_estimator,
+                                                       (double)branch->logprobs[i],
+                                                       (double)branch->reference[i], &slope);
+        branch->advantages[i] = (float)rest;
     }
 }
 
-int64_t advantage_group_relative(Tree *tree, bool drop_flat)
+typedef struct {
+    double sum, squares, count; // squares: of distances from `mean`
+    double mean;
+} Moments;
+
+static void add_branch(Moments *moments, const Branch *branch)
 {
-    int64_t flat = 0;
-    for (int32_t first = 0, end; first < tree->branch_count; first = end) {
-        end = first + 1;
-        while (end < tree->branch_count &&
-               tree->branches[end].sample == tree->branches[first].sample)
-            end++;
-        Spread spread = spread_of(tree, first, end);
-        bool is_flat = spread.count >= 2 && spread.deviation == 0;
-        flat += is_flat;
-        set_group(tree, first, end, spread, is_flat && drop_flat);
+    for (int32_t i = 0; i < branch->count; i++) {
+        if (!branch->scored[i] || !branch->graded)
+            continue;
+        double distance = (double)branch->advantages[i] - moments->mean;
+        moments->sum += (double)branch->advantages[i];
+        moments->squares += distance * distance;
+        moments->count += 1;
     }
+}
+
+static Moments moments_about(const Tree *trees, int64_t count, double mean)
+{
+    Moments moments = {.mean = mean};
+    for (int64_t t = 0; t < count; t++)
+        for (int32_t b = 0; b < trees[t].branch_count; b++)
+            add_branch(&moments, &trees[t].branches[b]);
+    return moments;
+}
+
+int64_t advantage_whitened(const LossSettings *settings, Tree *trees, int64_t count)
+{
+    int64_t flat = set_groups(settings, trees, count, centred);
+    for (int64_t t = 0; t < count; t++)
+        for (int32_t b = 0; b < trees[t].branch_count; b++)
+            set_returns(settings, &trees[t].branches[b]);
+    Moments first = moments_about(trees, count, 0);
+    double mean = first.count > 0 ? first.sum / first.count : 0;
+    double variance =
+        first.count > 1 ? moments_about(trees, count, mean).squares / (first.count - 1) : 0;
+    double scale = 1 / sqrt(variance + WHITE_EPSILON);
+    for (int64_t t = 0; t < count; t++)
+        for (int32_t b = 0; b < trees[t].branch_count; b++)
+            for (int32_t i = 0; i < trees[t].branches[b].count; i++) {
+                float *a = &trees[t].branches[b].advantages[i];
+                *a = trees[t].branches[b].graded ? (float)(((double)*a - mean) * scale) : 0;
+            }
     return flat;
 }

@@ -24,6 +24,7 @@ typedef struct {
     Batch batch;
     Weights *weights; // packed policy: borrowed, or owned when it is a window
     bool owns_weights;
+    LossContext loss;
     float *reference_shards; // owned, device; NULL until learner_freeze_reference
     Weights *reference;      // owned window
 } Learner;
@@ -45,17 +46,31 @@ void learner_freeze_reference(Learner *learner);
 // Makes the reference's memory without filling it (a checkpoint will).
 void learner_reserve_reference(Learner *learner);
 
+// Packs the masters into resident weights again, for a further update of the same step. (After the
+// last one, publication does it.) Collective over the group.
+void learner_refresh(Learner *learner);
+
 typedef struct {
     const AlgorithmRow *algorithm;
     LossSettings loss;
     OptimizerSettings optimizer;
-    double temperature; // of the rollout; 1 for sft
+    double temperature;           // of the rollout; 1 where nothing is sampled
+    int64_t passes, mini_batches; // updates of a step: every mini-batch, so many times
+    NotFinite not_finite;         // skip an update whose gradient is not finite, or fail
 } StepSettings;
 
-// One update on all trees of the step (the same list on every learner rank). Sets actor/*,
-// mismatch/* and learner/* metrics, the same on every rank. Returns -1 when the gradient's norm is
-// not finite; nothing is changed then. Collective over the group.
-int learner_step(Learner *learner, const StepSettings *settings, Tree *trees, int64_t count,
+// The trees of a step: the same list on every learner rank.
+typedef struct {
+    Tree *trees;
+    int64_t count;
+    int64_t step; // of the stage, from 0: the learning rate's
+    bool stale;   // sampled from other weights than the present ones
+} StepBatch;
+
+// The updates of a step: advantages, then mini-batch by mini-batch. Sets actor/*, mismatch/*,
+// policy/drift_* and learner/* metrics, the same on every rank. Returns -1 when a gradient's norm
+// is not finite and not to be skipped: that update changed nothing. Collective over the group.
+int learner_step(Learner *learner, const StepSettings *settings, const StepBatch *batch,
                  Metrics *metrics);
 
 // Bytes of device memory a learner rank takes: sharded state, activations, and windows of gathered

@@ -44,14 +44,13 @@ double optimizer_rate(const OptimizerSettings *settings, int64_t step)
     return settings->learning_rate * (settings->min_ratio + (1 - settings->min_ratio) * share);
 }
 
-double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
+double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, double rate,
                       const Gradient *gradient)
 {
     const Parameters *parameters = gradient->parameters;
     double norm = gradient_norm(gradient);
     if (!isfinite(norm))
         return norm;
-    double rate = optimizer_rate(settings, optimizer->updates);
     double t = (double)++optimizer->updates;
     double limit = settings->max_gradient_norm;
     AdamW adamw = {
@@ -67,7 +66,8 @@ double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
     adamw.correction2 = (float)(1 - math_pow((double)adamw.beta2, t));
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
-        adamw.weight_decay = piece.tensor->rows > 0 ? (float)settings->weight_decay : 0;
+        bool matrix = piece.tensor->rows > 0;
+        adamw.weight_decay = (float)(matrix ? settings->weight_decay : settings->vector_decay);
         if (piece.count > 0)
             gradient->kernels->adamw(NULL, optimizer->master + piece.local,
                                      optimizer->m + piece.local, optimizer->v + piece.local,

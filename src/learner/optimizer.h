@@ -7,7 +7,8 @@
 #include "learner/gradient.h"
 
 typedef struct {
-    double learning_rate, beta1, beta2, epsilon, weight_decay, max_gradient_norm;
+    double learning_rate, beta1, beta2, epsilon, max_gradient_norm;
+    double weight_decay, vector_decay; // of matrices; of norms and biases
     Schedule schedule;
     int64_t warmup_steps, total_steps;
     double min_ratio; // of the learning rate at the schedule's end
@@ -24,12 +25,12 @@ void optimizer_free(Optimizer *optimizer, const Kernels *kernels);
 // Moments to zero and the count of updates to 0: a new stage begins.
 void optimizer_restart(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels);
 
-// The learning rate of update `step` (from 0): linear warm-up, then the schedule.
+// The learning rate of step `step` of the stage (from 0): linear warm-up, then the schedule.
 double optimizer_rate(const OptimizerSettings *settings, int64_t step);
 
-// One update. Returns the gradient's norm before clipping; a norm that is not finite changes
-// nothing. Weight decay falls on matrices only. Collective over the gradient's group.
-double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings,
+// One update at the learning rate `rate`. Returns the gradient's norm before clipping; a norm that
+// is not finite changes nothing. Collective over the gradient's group.
+double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, double rate,
                       const Gradient *gradient);
 
 #endif

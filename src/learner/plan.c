@@ -39,12 +39,12 @@ static bool fits(const Part *part, PlanLayout layout)
 static void split_tree(Placement *placement, Tree *tree, const ModelShape *shape, PlanLayout layout)
 {
     for (int32_t first = 0; first < tree->branch_count;) {
-        Part part = {.tree = tree, .first = first, .count = 1};
+        Part part = {.tree = tree, .first = first, .count = layout.together};
         CHECK(fits(&part, layout), "a branch of %lld rows exceeds the micro-batch of %lld",
               (long long)part_rows(&part), (long long)layout.rows);
         while (first + part.count < tree->branch_count) {
             Part longer = part;
-            longer.count++;
+            longer.count += layout.together;
             if (!fits(&longer, layout))
                 break;
             part = longer;

@@ -12,6 +12,7 @@
 typedef struct {
     int64_t rows, slots; // capacity of a micro-batch
     int rank, size;      // of the learner group
+    int32_t together;    // so many neighbouring branches stay in one part
 } PlanLayout;
 
 typedef struct {

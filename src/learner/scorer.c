@@ -22,16 +22,12 @@ typedef struct {
     double sum, tokens;
 } Score;
 
-static void add_scores(void *context, const Batch *batch, int64_t first, int64_t count,
-                       const float *logprobs, float *coefficients)
+static void add_scores(void *context, const LossChunk *chunk)
 {
-    (void)batch;
-    (void)first;
-    (void)coefficients;
     Score *score = context;
-    for (int64_t i = 0; i < count; i++)
-        score->sum -= (double)logprobs[i];
-    score->tokens += (double)count;
+    for (int64_t i = 0; i < chunk->count; i++)
+        score->sum -= (double)chunk->logprobs[i];
+    score->tokens += (double)chunk->count;
 }
 
 void scorer_run(Scorer *scorer, Tree *trees, int64_t count, double temperature, double *sum,
@@ -43,7 +39,8 @@ void scorer_run(Scorer *scorer, Tree *trees, int64_t count, double temperature, 
               (PlanLayout){.rows = scorer->workspace.rows,
                            .slots = scorer->workspace.slots,
                            .rank = scorer->group.rank,
-                           .size = scorer->group.size});
+                           .size = scorer->group.size,
+                           .together = 1});
     for (int64_t b = 0; b < plan.count; b++) {
         plan_load(&plan, b, &scorer->batch);
         model_forward(scorer->model, scorer->weights, &scorer->batch, &scorer->workspace, NULL);

@@ -38,7 +38,7 @@ void batch_free(Batch *batch)
 void batch_clear(Batch *batch)
 {
     batch->rows = batch->slots = batch->span_count = 0;
-    batch->scored_count = batch->target_count = 0;
+    batch->scored_count = batch->target_count = batch->sequence_count = 0;
 }
 
 int32_t part_trunk(const Part *part)
@@ -107,7 +107,8 @@ static void add_target(Batch *batch, int64_t row, Branch *branch, int32_t index,
     grow((void **)&batch->targets, &batch->target_capacity, needed, sizeof *batch->targets);
     grow((void **)&batch->places, &batch->place_capacity, needed, sizeof *batch->places);
     batch->targets[batch->target_count] = (Target){.row = (int32_t)row, .token = token};
-    batch->places[batch->target_count++] = (TargetPlace){.branch = branch, .index = index};
+    batch->places[batch->target_count++] =
+        (TargetPlace){.branch = branch, .index = index, .sequence = (int32_t)batch->sequence_count};
 }
 
 void batch_add(Batch *batch, const Part *part)
@@ -128,6 +129,7 @@ void batch_add(Batch *batch, const Part *part)
             if (branch->scored[i] && branch->graded)
                 add_target(batch, row, branch, i, branch->tokens[branch->forced + i]);
         }
+        batch->sequence_count++;
     }
 }
 

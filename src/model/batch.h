@@ -19,8 +19,9 @@ typedef struct {
 
 // A response token and where it lives.
 typedef struct {
-    Branch *branch; // borrowed
-    int32_t index;  // of the response token
+    Branch *branch;   // borrowed
+    int32_t index;    // of the response token
+    int32_t sequence; // ordinal of the branch in the batch
 } TargetPlace;
 
 enum {
@@ -40,6 +41,7 @@ typedef struct {
     Target *targets;     // owned: by scored row; `row` counts from the start of its chunk
     TargetPlace *places; // owned, parallel to targets
     int64_t target_count;
+    int64_t sequence_count; // branches, scored or not
     size_t target_capacity, place_capacity;
     int64_t *chunk_targets; // owned: first target of each chunk of SCORED_CHUNK scored rows
     size_t chunk_capacity;

@@ -49,7 +49,8 @@ typedef struct {
     // vocabulary chunk
     float *gathered, *normed, *dnormed; // [SCORED_CHUNK, width]
     float *logits;                      // [SCORED_CHUNK, vocabulary]
-    float *lse;                         // [SCORED_CHUNK]
+    float *lse, *entropy;               // [SCORED_CHUNK]
+    float *slopes;                      // [SCORED_CHUNK]: of the loss by each row's entropy
     Target *targets;                    // device
     float *logprobs, *coefficients;     // device, parallel to targets
     int64_t target_capacity;
@@ -92,10 +93,16 @@ typedef struct {
     void *context;
 } GradientSink;
 
-// Given the log-probabilities of targets [first, first + count) of the batch, writes the derivative
-// of the loss by each. Host memory.
-typedef void (*LossFunction)(void *context, const Batch *batch, int64_t first, int64_t count,
-                             const float *logprobs, float *coefficients);
+// Targets [first, first + count) of a batch with the log-probability of each and the entropy of the
+// distribution that it was drawn from. A loss writes its derivative by each of them. Host memory.
+typedef struct {
+    const Batch *batch;
+    int64_t first, count;
+    const float *logprobs, *entropies;    // entropies NULL: scoring only
+    float *coefficients, *entropy_slopes; // NULL: scoring only
+} LossChunk;
+
+typedef void (*LossFunction)(void *context, const LossChunk *chunk);
 
 // Log-probabilities of all targets of a batch that model_forward has run, at `temperature`, handed
 // to `loss` chunk by chunk. `sink` NULL: scoring only. Else the vocabulary's gradients go to the

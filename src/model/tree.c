@@ -18,8 +18,20 @@ static void allocate_tokens(Branch *branch, int32_t forced, int32_t capacity)
 {
     branch->tokens = allocate((size_t)(forced + capacity), sizeof *branch->tokens);
     branch->logprobs = allocate((size_t)capacity, sizeof *branch->logprobs);
-    branch->reference = allocate((size_t)capacity, sizeof *branch->reference);
     branch->scored = allocate((size_t)capacity, sizeof *branch->scored);
+    branch->reference = allocate((size_t)capacity, sizeof *branch->reference);
+    branch->proximal = allocate((size_t)capacity, sizeof *branch->proximal);
+    branch->advantages = allocate((size_t)capacity, sizeof *branch->advantages);
+}
+
+static void release_tokens(Branch *branch)
+{
+    release(branch->tokens);
+    release(branch->logprobs);
+    release(branch->scored);
+    release(branch->reference);
+    release(branch->proximal);
+    release(branch->advantages);
 }
 
 Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capacity)
@@ -28,6 +40,12 @@ Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capa
     *branch = (Branch){.attach = attach, .forced = forced, .session = tree->session, .graded = 1};
     allocate_tokens(branch, forced, capacity);
     return branch;
+}
+
+void branch_set_advantage(Branch *branch, double advantage)
+{
+    for (int32_t i = 0; i < branch->count; i++)
+        branch->advantages[i] = (float)advantage;
 }
 
 static void *enlarge(void *old, int32_t count, int32_t capacity, size_t size)
@@ -44,17 +62,16 @@ void branch_reserve(Branch *branch, int32_t capacity)
     int32_t count = branch->count, forced = branch->forced;
     branch->tokens = enlarge(branch->tokens, forced + count, forced + capacity, sizeof(int32_t));
     branch->logprobs = enlarge(branch->logprobs, count, capacity, sizeof(float));
-    branch->reference = enlarge(branch->reference, count, capacity, sizeof(float));
     branch->scored = enlarge(branch->scored, count, capacity, sizeof(uint8_t));
+    branch->reference = enlarge(branch->reference, count, capacity, sizeof(float));
+    branch->proximal = enlarge(branch->proximal, count, capacity, sizeof(float));
+    branch->advantages = enlarge(branch->advantages, count, capacity, sizeof(float));
 }
 
 void tree_free(Tree *tree)
 {
     for (int32_t b = 0; b < tree->branch_count; b++) {
-        release(tree->branches[b].tokens);
-        release(tree->branches[b].logprobs);
-        release(tree->branches[b].reference);
-        release(tree->branches[b].scored);
+        release_tokens(&tree->branches[b]);
         bytes_free(&tree->branches[b].text);
         bytes_free(&tree->branches[b].earlier);
         release(tree->branches[b].verdict);
@@ -78,20 +95,39 @@ int64_t tree_rows(const Tree *tree)
     return rows;
 }
 
+// A branch as it travels: addresses mean nothing elsewhere.
+static Branch without_addresses(const Branch *branch)
+{
+    Branch bare = *branch;
+    bare.tokens = NULL;
+    bare.scored = NULL;
+    bare.verdict = NULL;
+    bare.logprobs = bare.reference = bare.proximal = bare.advantages = NULL;
+    bare.text = (Bytes){.length = branch->text.length};
+    bare.earlier = (Bytes){.length = branch->earlier.length};
+    return bare;
+}
+
 void tree_write(const Tree *tree, Bytes *out)
 {
-    bytes_append(out, tree, sizeof *tree);
+    Tree bare = *tree;
+    bare.trunk = NULL;
+    bare.branches = NULL;
+    bytes_append(out, &bare, sizeof bare);
     bytes_append(out, tree->trunk, (size_t)tree->trunk_length * sizeof *tree->trunk);
     for (int32_t b = 0; b < tree->branch_count; b++) {
         const Branch *branch = &tree->branches[b];
         size_t tokens = (size_t)(branch->forced + branch->count), count = (size_t)branch->count;
-        bytes_append(out, branch, sizeof *branch);
+        Branch head = without_addresses(branch);
+        const char told = branch->verdict != NULL;
+        bytes_append(out, &head, sizeof head);
         bytes_append(out, branch->tokens, tokens * sizeof *branch->tokens);
         bytes_append(out, branch->logprobs, count * sizeof *branch->logprobs);
         bytes_append(out, branch->scored, count * sizeof *branch->scored);
         bytes_append(out, branch->text.data, branch->text.length);
         bytes_append(out, branch->earlier.data, branch->earlier.length);
-        if (branch->verdict)
+        bytes_append(out, &told, sizeof told);
+        if (told)
             bytes_append(out, branch->verdict, strlen(branch->verdict) + 1);
     }
 }
@@ -143,7 +179,9 @@ size_t tree_read(Tree *tree, const char *bytes, size_t length)
         take(&reader, branch->scored, count * sizeof *branch->scored);
         branch->text = take_bytes(&reader, branch->text.length);
         branch->earlier = take_bytes(&reader, branch->earlier.length);
-        if (branch->verdict)
+        char told;
+        take(&reader, &told, sizeof told);
+        if (told)
             branch->verdict = take_text(&reader);
     }
     return reader.used;

@@ -14,19 +14,21 @@
 
 typedef struct {
     int32_t attach, forced, count;
-    int32_t *tokens;  // owned [forced + count]
-    float *logprobs;  // owned [count]: of the sampler (lp_old); SFT: zeros
-    float *reference; // owned [count]: of the frozen reference; filled by the learner
-    uint8_t *scored;  // owned [count]: 1 where the token takes part in the loss
-    int32_t reply;    // of a response in several turns: where its last completion begins
-    int32_t sample;   // index of the sample in its sample set
+    int32_t *tokens; // owned [forced + count]
+    float *logprobs; // owned [count]: of the sampler (lp_old); SFT: zeros
+    uint8_t *scored; // owned [count]: 1 where the token takes part in the loss
+    // The learner's own, [count] each, owned: log-probabilities under the frozen reference and
+    // under the policy when it first met them in a step; advantages.
+    float *reference, *proximal, *advantages;
+    int32_t reply;  // of a response in several turns: where its last completion begins
+    int32_t sample; // index of the sample in its sample set
     // What names the draws: the tree's session (unless set otherwise), the sample's round from 1,
     // which of the group's responses, which completion of a response in several turns comes next,
     // which attempt at a question that is asked again.
     int64_t session;
     int32_t round, repeat, completion, attempt;
     int32_t finished; // ended by an end token, not by the length limit
-    float decision, content, format, reward, advantage;
+    float decision, content, format, reward;
     int32_t graded;   // takes part in loss and group statistics
     int32_t missing;  // a served policy gave no response
     int32_t unjudged; // a served judge did not reply
@@ -49,6 +51,9 @@ void tree_make(Tree *tree, int64_t session, const int32_t *trunk, int32_t trunk_
 Branch *tree_add_branch(Tree *tree, int32_t attach, int32_t forced, int32_t capacity);
 void tree_free(Tree *tree);
 
+// The same advantage for every token.
+void branch_set_advantage(Branch *branch, double advantage);
+
 // Makes room for `capacity` response tokens in all; what is there stays.
 void branch_reserve(Branch *branch, int32_t capacity);
 
@@ -58,8 +63,9 @@ int64_t branch_rows(const Branch *branch);
 // Rows of the whole tree.
 int64_t tree_rows(const Tree *tree);
 
-// Appends a tree's bytes; tree_read takes one off the front and returns the bytes used. The bytes
-// come from our own ranks: a short buffer is a broken precondition.
+// Appends a tree's bytes, the learner's own arrays left out; tree_read takes one off the front and
+// returns the bytes used. The bytes come from our own ranks or a verified file of ours: a short
+// buffer is a broken precondition. Equal trees have equal bytes.
 void tree_write(const Tree *tree, Bytes *out);
 size_t tree_read(Tree *tree, const char *bytes, size_t length);
 

@@ -131,6 +131,8 @@ static void carve_all(Carver *carver, Workspace *workspace, const Model *model, 
     workspace->normed = carve_floats(carver, SCORED_CHUNK, shape->width);
     workspace->logits = carve_floats(carver, SCORED_CHUNK, shape->vocabulary);
     workspace->lse = carve_floats(carver, SCORED_CHUNK, 1);
+    workspace->entropy = carve_floats(carver, SCORED_CHUNK, 1);
+    workspace->slopes = carve_floats(carver, SCORED_CHUNK, 1);
     if (training)
         carve_backward(carver, workspace, shape);
 }

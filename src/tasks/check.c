@@ -141,7 +141,7 @@ static void print_steps(const Checked *checked)
            (long long)warmup->steps, (long long)warmup->schedule.batch_contexts,
            (long long)plan->steps, plan->step.algorithm->name,
            (long long)plan->schedule.batch_contexts);
-    if (plan->step.algorithm->samples)
+    if (plan->samples)
         printf(" x %lld responses of at most %lld tokens", (long long)settings->rollout.group_size,
                (long long)settings->rollout.max_response_tokens);
     printf("\ncheckpoint %.1f MiB on disk, every %lld steps, %lld kept\n",

@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "base/version.h"
+#include "files/atomic.h"
 #include "files/metrics_file.h"
 #include "input/jsonl.h"
 #include "tasks/responses.h"
@@ -115,7 +116,45 @@ static void sample_line(const Sample *sample, const Branch *branch, int64_t step
     bytes_clear(line);
     bytes_print(line, "{\"step\": %lld, ", (long long)step);
     response_append_fields(sample, branch, line);
-    bytes_print(line, ", \"advantage\": %.6g}", (double)branch->advantage);
+    // The first token's: most algorithms have one for all.
+    bytes_print(line, ", \"advantage\": %.6g}",
+                branch->count > 0 ? (double)branch->advantages[0] : 0);
+}
+
+static void append_numbers(Bytes *line, const char *key, const float *list, int32_t count)
+{
+    bytes_print(line, ", \"%s\": [", key);
+    for (int32_t i = 0; i < count; i++) {
+        bytes_append_text(line, i > 0 ? ", " : "");
+        if (isfinite(list[i]))
+            bytes_print(line, "%.9g", (double)list[i]);
+        else
+            bytes_print(line, "\"%g\"", (double)list[i]); // JSON has no such number
+    }
+    bytes_append_text(line, "]");
+}
+
+int record_batch(const char *path, const Dataset *dataset, const TreeList *trees)
+{
+    Bytes text = {0};
+    for (int64_t t = 0; t < trees->count; t++) {
+        for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
+            const Branch *branch = &trees->trees[t].branches[b];
+            bytes_append_text(&text, "{");
+            response_append_fields(&dataset->set.samples[branch->sample], branch, &text);
+            bytes_append_text(&text, ", \"ids\": [");
+            for (int32_t i = 0; i < branch->count; i++)
+                bytes_print(&text, "%s%d", i > 0 ? ", " : "", branch->tokens[branch->forced + i]);
+            bytes_append_text(&text, "]");
+            append_numbers(&text, "logprobs", branch->logprobs, branch->count);
+            append_numbers(&text, "reference", branch->reference, branch->count);
+            append_numbers(&text, "advantages", branch->advantages, branch->count);
+            bytes_append_text(&text, "}\n");
+        }
+    }
+    int status = atomic_write_file(path, text.data, text.length);
+    bytes_free(&text);
+    return status;
 }
 
 void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step)
@@ -162,14 +201,18 @@ static void range_report(const Range *range, const char *name, Metrics *metrics)
     }
 }
 
-void record_advantages(const TreeList *trees, int64_t flat_groups, Metrics *metrics)
+void record_advantages(const TreeList *trees, Metrics *metrics)
 {
     Range advantage = {0};
-    for (int64_t t = 0; t < trees->count; t++)
-        for (int32_t b = 0; b < trees->trees[t].branch_count; b++)
-            range_add(&advantage, (double)trees->trees[t].branches[b].advantage);
+    for (int64_t t = 0; t < trees->count; t++) {
+        for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
+            const Branch *branch = &trees->trees[t].branches[b];
+            for (int32_t i = 0; branch->graded && i < branch->count; i++)
+                if (branch->scored[i])
+                    range_add(&advantage, (double)branch->advantages[i]);
+        }
+    }
     range_report(&advantage, "critic/advantages", metrics);
-    metrics_set(metrics, "reward/flat_groups", (double)flat_groups);
 }
 
 void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metrics)

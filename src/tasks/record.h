@@ -39,8 +39,11 @@ void record_samples(Record *record, const Dataset *dataset, const TreeList *tree
 // counted and takes no part in the means of what was earned.
 void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metrics);
 
-// The same of advantages, once they are there.
-void record_advantages(const TreeList *trees, int64_t flat_groups, Metrics *metrics);
+// The same of advantages, over tokens, once they are there.
+void record_advantages(const TreeList *trees, Metrics *metrics);
+
+// A batch with all that the learner was given, a line a branch, to the new file `path`.
+int record_batch(const char *path, const Dataset *dataset, const TreeList *trees);
 
 // metrics.h5, made again from the journal; a failure is a warning.
 void record_series(const Record *record);

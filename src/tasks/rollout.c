@@ -113,8 +113,9 @@ static void generate_mine(Job *job, const RolloutPlan *plan, const SessionPart *
     react_generate(job->react, &job->engine, mine->trees, mine->count, &generation);
 }
 
-void rollout_begin_grading(Job *job, const RolloutPlan *plan)
+void rollout_open(Rollout *rollout, Job *job, const RolloutPlan *plan)
 {
+    *rollout = (Rollout){.plan = *plan, .since = clock_now()};
     GradingPlan grading = {.dataset = plan->dataset,
                            .rules = plan->rules,
                            .reward = plan->reward,
@@ -124,6 +125,20 @@ void rollout_begin_grading(Job *job, const RolloutPlan *plan)
                            .purpose = plan->judging,
                            .step = plan->generation.step};
     grading_begin(job->grading, &grading);
+}
+
+void rollout_sampled(Rollout *rollout)
+{
+    rollout->sampled = clock_now();
+}
+
+void rollout_begin(Rollout *rollout, Job *job, const RolloutPlan *plan, const SessionPart *parts,
+                   int64_t count)
+{
+    rollout_open(rollout, job, plan);
+    if (job->world.has[ROLE_ROLLOUT])
+        generate_mine(job, plan, parts, count, &rollout->mine);
+    rollout_sampled(rollout);
 }
 
 // Numbers of all ranks from those of this one. `wall`: seconds of the whole.
@@ -150,6 +165,7 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
     double slowest = group_maximum(&world->all, wall);
     group_sum(&world->all, sums, sizeof sums / sizeof *sums);
     *times = (RolloutTimes){
+        .seconds = slowest,
         .seconds_prefill = group_maximum(&world->all, counts->prefill_seconds),
         .seconds_decode = group_maximum(&world->all, counts->decode_seconds),
         .seconds_grade = group_maximum(&world->all, rolls ? wall - generating : 0),
@@ -169,18 +185,18 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
     times->idle[ROLE_GRADER] = sums[4] / (slowest * world->count[ROLE_GRADER]);
 }
 
-int rollout_finish(Job *job, const RolloutPlan *plan, TreeList *mine, double since, TreeList *all,
-                   RolloutTimes *times)
+int rollout_finish(Rollout *rollout, Job *job, TreeList *all, RolloutTimes *times)
 {
     GradingReport report;
-    double sampled = clock_now();
-    grading_finish(job->grading, mine, &report);
-    double graded = clock_now();
-    if (plan->permute)
-        permute_rewards(plan, mine);
-    exchange_trees(&job->world, mine, all);
-    tree_list_free(mine);
-    gather_times(job, &report, sampled - since, graded - since, times);
+    // Other work of this rank in between does not count.
+    double generating = rollout->sampled - rollout->since, resumed = clock_now();
+    grading_finish(job->grading, &rollout->mine, &report);
+    double finishing = clock_now() - resumed;
+    if (rollout->plan.permute)
+        permute_rewards(&rollout->plan, &rollout->mine);
+    exchange_trees(&job->world, &rollout->mine, all);
+    tree_list_free(&rollout->mine);
+    gather_times(job, &report, generating, generating + finishing, times);
     if (times->questions == 0 || times->unreached < times->questions)
         return 0;
     return fail(EXIT_UNAVAILABLE, "the judge answered none of %.0f questions: see the warnings",
@@ -190,12 +206,9 @@ int rollout_finish(Job *job, const RolloutPlan *plan, TreeList *mine, double sin
 int rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
                 TreeList *all, RolloutTimes *times)
 {
-    TreeList mine = {0};
-    double since = clock_now();
-    rollout_begin_grading(job, plan);
-    if (job->world.has[ROLE_ROLLOUT])
-        generate_mine(job, plan, parts, count, &mine);
-    return rollout_finish(job, plan, &mine, since, all, times);
+    Rollout rollout;
+    rollout_begin(&rollout, job, plan, parts, count);
+    return rollout_finish(&rollout, job, all, times);
 }
 
 void rollout_report(const RolloutTimes *times, Metrics *metrics)

@@ -19,6 +19,7 @@ typedef struct {
 
 // Seconds are those of the slowest rank, the rest sums over all.
 typedef struct {
+    double seconds; // from the first row to the last verdict
     double seconds_prefill, seconds_decode;
     double seconds_grade; // from the last token to the last verdict
     double decode_rows, prefill_rows;
@@ -34,11 +35,24 @@ typedef struct {
 int rollout_run(Job *job, const RolloutPlan *plan, const SessionPart *parts, int64_t count,
                 TreeList *all, RolloutTimes *times);
 
-// The two halves of rollout_run around the sampling of `mine`, which `rollout_finish` empties:
-// `since` is when sampling began.
-void rollout_begin_grading(Job *job, const RolloutPlan *plan);
-int rollout_finish(Job *job, const RolloutPlan *plan, TreeList *mine, double since, TreeList *all,
-                   RolloutTimes *times);
+// A rollout under way. Between rollout_begin and rollout_finish ranks that do not roll out can do
+// other work, and judges are at it.
+typedef struct {
+    RolloutPlan plan;
+    TreeList mine; // this rank's trees
+    double since, sampled;
+} Rollout;
+
+// Samples this rank's trees of the parts (on rollout ranks).
+void rollout_begin(Rollout *rollout, Job *job, const RolloutPlan *plan, const SessionPart *parts,
+                   int64_t count);
+
+// The same in two steps, for those who fill `mine` themselves: before and after the sampling.
+void rollout_open(Rollout *rollout, Job *job, const RolloutPlan *plan);
+void rollout_sampled(Rollout *rollout);
+
+// The rest of rollout_run. Collective over world->all.
+int rollout_finish(Rollout *rollout, Job *job, TreeList *all, RolloutTimes *times);
 
 // grading/* and timing_s/* metrics.
 void rollout_report(const RolloutTimes *times, Metrics *metrics);

@@ -21,9 +21,11 @@ void schedule_free(SessionSchedule *schedule)
 {
     release(schedule->order);
     release(schedule->parts);
+    release(schedule->others);
     *schedule = (SessionSchedule){0};
 }
 
+// Appends usable samples of [first, first + length) to schedule->order.
 static int64_t append_usable(SessionSchedule *schedule, int64_t count, int64_t first,
                              int64_t length)
 {
@@ -67,15 +69,15 @@ static bool same_session(const SessionSchedule *schedule, int64_t earlier, int64
            earlier < later;
 }
 
-static void cut_parts(SessionSchedule *schedule, int64_t first, int64_t end)
+static void cut_parts(SessionSchedule *schedule, const int64_t *order, int64_t first, int64_t end)
 {
     schedule->part_count = 0;
     for (int64_t i = first; i < end; i++) {
-        if (i > first && same_session(schedule, schedule->order[i - 1], schedule->order[i]))
+        if (i > first && same_session(schedule, order[i - 1], order[i]))
             schedule->parts[schedule->part_count - 1].count++;
         else
             schedule->parts[schedule->part_count++] =
-                (SessionPart){.samples = schedule->order + i, .count = 1};
+                (SessionPart){.samples = order + i, .count = 1};
     }
 }
 
@@ -86,7 +88,36 @@ void schedule_step(SessionSchedule *schedule, int64_t step)
         order_epoch(schedule, epoch);
     int64_t first = step % schedule->steps_per_epoch * schedule->batch_contexts;
     int64_t end = first + schedule->batch_contexts;
-    cut_parts(schedule, first, end < usable ? end : usable);
+    cut_parts(schedule, schedule->order, first, end < usable ? end : usable);
+}
+
+void schedule_others(SessionSchedule *schedule, int64_t step, int64_t round, int64_t count,
+                     bool *used)
+{
+    const SampleSet *set = &schedule->dataset->set;
+    int64_t groups = set->group_count, found = 0;
+    if (!schedule->others)
+        schedule->others = allocate((size_t)set->count, sizeof *schedule->others);
+    int64_t *shuffled = allocate((size_t)groups, sizeof *shuffled);
+    for (int64_t g = 0; g < groups; g++)
+        shuffled[g] = g;
+    draw_shuffle((Draw){.seed = schedule->seed,
+                        .purpose = PURPOSE_REPLACE,
+                        .step = (uint32_t)step,
+                        .round = (uint32_t)round,
+                        .sample = schedule->stage},
+                 shuffled, groups);
+    for (int64_t g = 0; g < groups && found < count; g++) {
+        const SessionGroup *group = &set->groups[shuffled[g]];
+        for (int64_t i = group->first_sample; i < group->first_sample + group->sample_count; i++) {
+            if (used[i] || !schedule->dataset->contexts[i].usable || found == count)
+                continue;
+            used[i] = true;
+            schedule->others[found++] = i;
+        }
+    }
+    cut_parts(schedule, schedule->others, 0, found);
+    release(shuffled);
 }
 
 void schedule_all(SessionSchedule *schedule, int64_t limit)
@@ -97,5 +128,5 @@ void schedule_all(SessionSchedule *schedule, int64_t limit)
     for (int64_t g = 0; g < set->group_count && (limit == 0 || count < limit); g++)
         count = append_usable(schedule, count, set->groups[g].first_sample,
                               set->groups[g].sample_count);
-    cut_parts(schedule, 0, count);
+    cut_parts(schedule, schedule->order, 0, count);
 }

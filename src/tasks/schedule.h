@@ -26,6 +26,7 @@ typedef struct {
     int64_t *order;     // owned: usable samples in the epoch's order
     SessionPart *parts; // owned: of the step last asked for
     int64_t part_count;
+    int64_t *others; // owned: samples of the parts of schedule_others; NULL until needed
 } SessionSchedule;
 
 typedef struct {
@@ -40,6 +41,12 @@ void schedule_free(SessionSchedule *schedule);
 
 // Fills schedule->parts with the contexts of `step` (from 0, through all epochs).
 void schedule_step(SessionSchedule *schedule, int64_t step);
+
+// Fills schedule->parts with about `count` contexts that `step` does not use already (`used` says
+// of every sample, and is brought up to date): whole sessions in an order of their own for the step
+// and `round`. None is left: no parts.
+void schedule_others(SessionSchedule *schedule, int64_t step, int64_t round, int64_t count,
+                     bool *used);
 
 // All usable contexts in file order, at most `limit` (0: all), cut at whole sessions.
 void schedule_all(SessionSchedule *schedule, int64_t limit);

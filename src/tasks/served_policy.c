@@ -98,18 +98,19 @@ int served_policy_run(Job *job, const RolloutPlan *plan, const SessionPart *part
                       TreeList *all, RolloutTimes *times)
 {
     const Group *group = &job->world.all;
-    TreeList mine = {0};
+    Rollout rollout;
     Asking asking = {.job = job, .plan = plan};
-    double unanswered = 0, since = clock_now(), asked = 0;
+    double unanswered = 0, asked = 0;
+    rollout_open(&rollout, job, plan);
     for (int64_t p = group->rank; p < count; p += group->size) {
         Tree tree = empty_tree(plan, parts[p]);
-        tree_list_add(&mine, &tree, p);
+        tree_list_add(&rollout.mine, &tree, p);
         asked += tree.branch_count;
     }
-    rollout_begin_grading(job, plan);
-    if (mine.count > 0)
-        unanswered = (double)ask_all(&asking, &mine);
-    int status = rollout_finish(job, plan, &mine, since, all, times);
+    if (rollout.mine.count > 0)
+        unanswered = (double)ask_all(&asking, &rollout.mine);
+    rollout_sampled(&rollout);
+    int status = rollout_finish(&rollout, job, all, times);
     double sums[] = {asked, unanswered};
     if (asking.failure)
         warn("[policy] %.0f responses are missing, one of them because: %s", unanswered,

@@ -47,15 +47,6 @@ Tree session_tree_for_rollout(const Dataset *dataset, SessionPart part, int32_t 
     return tree;
 }
 
-static ChatMessage *expert_messages(const Sample *sample)
-{
-    ChatMessage *messages = allocate((size_t)sample->expert_count, sizeof *messages);
-    for (int64_t i = 0; i < sample->expert_count; i++)
-        messages[i] = (ChatMessage){"assistant", sample->expert[i].content,
-                                    strlen(sample->expert[i].content)};
-    return messages;
-}
-
 static void add_expert_branch(Tree *tree, const Tokens *tokens, const Tokens *mask, int64_t first,
                               int32_t max_response_tokens)
 {
@@ -74,33 +65,110 @@ static void add_expert_branch(Tree *tree, const Tokens *tokens, const Tokens *ma
         branch->scored[i] = mask->ids[first + i] != 0;
 }
 
+// Scratch of one context after the other.
+typedef struct {
+    const Dataset *dataset;
+    const Chat *chat;
+    int32_t max_response_tokens;
+    Tokens tokens, mask;
+} Replies;
+
+// A branch of `replies` [count], messages that follow the context of sample `index`.
+static void add_replies(Replies *scratch, Tree *tree, int64_t index, const ChatMessage *replies,
+                        int64_t count)
+{
+    const Sample *sample = &scratch->dataset->set.samples[index];
+    int64_t context_count, first = 0;
+    ChatMessage *context = dataset_messages(scratch->dataset, sample, &context_count);
+    tokens_clear(&scratch->tokens);
+    tokens_clear(&scratch->mask);
+    if (chat_encode_replies(scratch->chat, context, context_count, replies, count, &scratch->tokens,
+                            &scratch->mask) != 0)
+        die_failed(); // the same roles were encoded when the data set was opened
+    while (first < scratch->mask.count && scratch->mask.ids[first] == 0)
+        first++;
+    add_expert_branch(tree, &scratch->tokens, &scratch->mask, first, scratch->max_response_tokens);
+    name_branch(&tree->branches[tree->branch_count - 1], scratch->dataset, index, 0);
+    release(context);
+}
+
+static void add_expert(Replies *scratch, Tree *tree, int64_t index)
+{
+    const Sample *sample = &scratch->dataset->set.samples[index];
+    ChatMessage *messages = allocate((size_t)sample->expert_count, sizeof *messages);
+    for (int64_t i = 0; i < sample->expert_count; i++)
+        messages[i] = (ChatMessage){"assistant", sample->expert[i].content,
+                                    strlen(sample->expert[i].content)};
+    add_replies(scratch, tree, index, messages, sample->expert_count);
+    release(messages);
+}
+
+static void free_scratch(Replies *scratch)
+{
+    tokens_free(&scratch->tokens);
+    tokens_free(&scratch->mask);
+}
+
 Tree session_tree_of_expert(const Dataset *dataset, const Chat *chat, SessionPart part,
                             int32_t max_response_tokens)
 {
     Tree tree = make_tree(dataset, part, part.count);
-    Tokens tokens = {0}, mask = {0};
-    for (int64_t i = 0; i < part.count; i++) {
-        const Sample *sample = &dataset->set.samples[part.samples[i]];
-        if (sample->expert_count == 0)
-            continue;
-        int64_t count;
-        ChatMessage *context = dataset_messages(dataset, sample, &count);
-        ChatMessage *replies = expert_messages(sample);
-        tokens_clear(&tokens);
-        tokens_clear(&mask);
-        if (chat_encode_replies(chat, context, count, replies, sample->expert_count, &tokens,
-                                &mask) != 0)
-            die_failed(); // the same roles were encoded when the data set was opened
-        int64_t first = 0;
-        while (first < mask.count && mask.ids[first] == 0)
-            first++;
-        add_expert_branch(&tree, &tokens, &mask, first, max_response_tokens);
-        name_branch(&tree.branches[tree.branch_count - 1], dataset, part.samples[i], 0);
-        release(context);
-        release(replies);
+    Replies scratch = {
+        .dataset = dataset, .chat = chat, .max_response_tokens = max_response_tokens};
+    for (int64_t i = 0; i < part.count; i++)
+        if (dataset->set.samples[part.samples[i]].expert_count > 0)
+            add_expert(&scratch, &tree, part.samples[i]);
+    free_scratch(&scratch);
+    return tree;
+}
+
+// The sampled response to sample `index` with the least reward; NULL: none is worse than the best
+// there could be.
+static const Branch *worst_of(const Tree *sampled, int64_t index, double full_marks)
+{
+    const Branch *worst = NULL;
+    for (int32_t b = 0; b < sampled->branch_count; b++) {
+        const Branch *branch = &sampled->branches[b];
+        bool counts = branch->sample == index && branch->graded && branch->count > 0 &&
+                      (double)branch->reward < full_marks;
+        if (counts && (!worst || branch->reward < worst->reward))
+            worst = branch;
     }
-    tokens_free(&tokens);
-    tokens_free(&mask);
+    return worst;
+}
+
+// The same tokens behind the same trunk.
+static void add_copy(Tree *tree, const Branch *from)
+{
+    size_t count = (size_t)from->count;
+    Branch *branch = tree_add_branch(tree, from->attach, from->forced, from->count);
+    branch->count = from->count;
+    branch->sample = from->sample;
+    branch->round = from->round;
+    memcpy(branch->tokens, from->tokens, ((size_t)from->forced + count) * sizeof *from->tokens);
+    memcpy(branch->scored, from->scored, count);
+}
+
+Tree session_tree_of_pairs(const Dataset *dataset, const Chat *chat, SessionPart part,
+                           int32_t max_response_tokens, const Tree *sampled, double full_marks)
+{
+    Tree tree = make_tree(dataset, part, 2 * part.count);
+    Replies scratch = {
+        .dataset = dataset, .chat = chat, .max_response_tokens = max_response_tokens};
+    for (int64_t i = 0; i < part.count; i++) {
+        int64_t index = part.samples[i];
+        const char *given = sampled ? NULL : sample_rejected(&dataset->set.samples[index]);
+        const Branch *worst = sampled ? worst_of(sampled, index, full_marks) : NULL;
+        if (dataset->set.samples[index].expert_count == 0 || (!given && !worst))
+            continue;
+        add_expert(&scratch, &tree, index);
+        if (worst)
+            add_copy(&tree, worst);
+        else
+            add_replies(&scratch, &tree, index, &(ChatMessage){"assistant", given, strlen(given)},
+                        1);
+    }
+    free_scratch(&scratch);
     return tree;
 }
 

@@ -21,6 +21,12 @@ Tree session_tree_for_rollout(const Dataset *dataset, SessionPart part, int32_t 
 Tree session_tree_of_expert(const Dataset *dataset, const Chat *chat, SessionPart part,
                             int32_t max_response_tokens);
 
+// Pairs of branches for dpo, for the contexts that have both: chosen, what the expert said next (as
+// above); rejected, of `sampled` (the part's graded tree) the response with the least reward, where
+// that is less than `full_marks`, or where `sampled` is NULL the sample's field "rejected".
+Tree session_tree_of_pairs(const Dataset *dataset, const Chat *chat, SessionPart part,
+                           int32_t max_response_tokens, const Tree *sampled, double full_marks);
+
 // What a batch of trees costs, for the log: `independent` rows of separate sequences, `trie` nodes
 // of the contexts' token trie with the response rows, `rows` computed, `forced` tokens.
 typedef struct {

@@ -80,11 +80,14 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
             workspace_bytes(&model, WORKSPACE_SCORE, rows, plan_slots(rows)));
     }
     if (question->learner) {
-        LearnerMemory memory = learner_bytes(&model, question->learners, rows, !question->rollout,
-                                             question->reference);
+        LearnerMemory memory = learner_bytes(
+            &model, question->learners, rows,
+            !question->rollout || settings->train.sync_interval > 1, question->reference);
         add(&parts, "masters, moments, gradients", memory.state);
         add(&parts, "learner: activations", memory.activations);
         add(&parts, "gathered units and reference", memory.windows);
+        if (settings->train.sync_interval > 1)
+            add(&parts, "published weights", (size_t)parameters.local * sizeof(float));
     }
     if (question->grader)
         add(&parts, "judge: weights, caches, activations",

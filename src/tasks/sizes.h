@@ -11,7 +11,7 @@
 // ranks that share the caches.
 JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int rollouts);
 
-enum { MEMORY_PARTS = 10 };
+enum { MEMORY_PARTS = 12 };
 
 typedef struct {
     const char *names[MEMORY_PARTS];

@@ -10,6 +10,7 @@ static OptimizerSettings optimizer_settings(const Settings *settings, Stage stag
         .beta2 = settings->optimizer.beta2,
         .epsilon = settings->optimizer.epsilon,
         .weight_decay = settings->optimizer.weight_decay,
+        .vector_decay = settings->optimizer.vector_decay,
         .max_gradient_norm = settings->optimizer.max_gradient_norm,
         .schedule = settings->optimizer.schedule,
         .warmup_steps = settings->optimizer.warmup_steps,
@@ -31,8 +32,33 @@ static LossSettings loss_settings(const Settings *settings)
         .clip_dual = settings->algorithm.clip_dual,
         .kl_coefficient = settings->algorithm.kl_coefficient,
         .kl_estimator = settings->algorithm.kl_estimator,
+        .entropy_coefficient = settings->algorithm.entropy_coefficient,
+        .importance_cap = settings->algorithm.importance_cap,
         .aggregation = settings->algorithm.aggregation,
+        .longest_response = settings->rollout.max_response_tokens,
+        .drop_flat_groups = settings->algorithm.drop_flat_groups,
+        .opmd_tau = settings->algorithm.opmd_tau,
+        .dpo_beta = settings->algorithm.dpo_beta,
     };
+}
+
+static StepSettings step_settings(const Settings *settings, Stage stage)
+{
+    bool warmup = stage == STAGE_WARMUP;
+    StepSettings step = {
+        .algorithm = &algorithm_table[warmup ? ALGORITHM_SFT : settings->algorithm.name],
+        .loss = loss_settings(settings),
+        .optimizer = optimizer_settings(settings, stage),
+        .temperature = 1,
+        .passes = warmup ? 1 : settings->train.passes,
+        .mini_batches = warmup ? 1 : settings->train.mini_batches,
+        .not_finite = settings->train.not_finite,
+    };
+    if (warmup) {
+        step.loss.entropy_coefficient = 0;
+        step.loss.aggregation = AGGREGATE_TOKEN_MEAN;
+    }
+    return step;
 }
 
 static void make_stage(StagePlan *plan, Stage stage, const Dataset *dataset,
@@ -50,12 +76,11 @@ static void make_stage(StagePlan *plan, Stage stage, const Dataset *dataset,
                                                           ? own_contexts
                                                           : settings->train.batch_contexts});
     plan->steps = steps > 0 ? steps : epochs * plan->schedule.steps_per_epoch;
-    plan->step = (StepSettings){
-        .algorithm = &algorithm_table[warmup ? ALGORITHM_SFT : settings->algorithm.name],
-        .loss = loss_settings(settings),
-        .optimizer = optimizer_settings(settings, stage),
-    };
-    plan->step.temperature = plan->step.algorithm->samples ? settings->rollout.temperature : 1.0;
+    plan->samples = !warmup && settings_sample_responses(settings);
+    plan->pairs = !warmup && settings->algorithm.name == ALGORITHM_DPO;
+    plan->step = step_settings(settings, stage);
+    if (plan->samples)
+        plan->step.temperature = settings->rollout.temperature;
     plan->step.optimizer.total_steps = plan->steps;
 }
 
@@ -71,23 +96,39 @@ void stages_free(StagePlan stages[STAGE_COUNT])
         schedule_free(&stages[stage].schedule);
 }
 
+static int64_t count_rejected(const Dataset *dataset)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < dataset->set.count; i++)
+        count += sample_rejected(&dataset->set.samples[i]) != NULL;
+    return count;
+}
+
 int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, const char *path)
 {
     const SampleCounts *counts = &dataset->set.counts;
-    if (counts->kept_continue == 0 || counts->speechless < counts->kept_continue)
-        return 0;
-    for (int stage = 0; stage < STAGE_COUNT; stage++)
-        if (stages[stage].steps > 0 && !stages[stage].step.algorithm->samples)
+    bool speechless = counts->kept_continue > 0 && counts->speechless == counts->kept_continue;
+    for (int stage = 0; stage < STAGE_COUNT; stage++) {
+        const StagePlan *plan = &stages[stage];
+        bool needs_expert = plan->steps > 0 && (plan->pairs || !plan->samples);
+        if (needs_expert && speechless)
             return fail(EXIT_BAD_DATA,
                         "%s: no sample with decision_truth \"continue\" has a remaining_chat that "
-                        "tells what the expert said next, so sft would only learn to stop; give it "
-                        "the file that [prepare] processed writes, or leave the warm-up out",
+                        "tells what the expert said next, so %s would only learn to stop; give it "
+                        "the file that [prepare] processed writes, or leave the %s out",
+                        path, plan->step.algorithm->name,
+                        stage == STAGE_WARMUP ? "warm-up" : "stage");
+        if (plan->steps > 0 && plan->pairs && !plan->samples && count_rejected(dataset) == 0)
+            return fail(EXIT_BAD_DATA,
+                        "%s: no sample has a field \"rejected\" with the text of a worse response; "
+                        "give some, or set algorithm.rejected = sampled",
                         path);
+    }
     return 0;
 }
 
 bool stages_need_reference(const StagePlan stages[STAGE_COUNT])
 {
     const StepSettings *step = &stages[STAGE_MAIN].step;
-    return step->algorithm->reference && step->loss.kl_coefficient > 0;
+    return algorithm_needs_reference(step->algorithm, &step->loss);
 }

@@ -15,13 +15,15 @@ typedef struct {
     SessionSchedule schedule;
     StepSettings step;
     int64_t steps;
+    bool samples; // its trees are rolled out; else made of what the samples say
+    bool pairs;   // of a chosen and a rejected response
 } StagePlan;
 
 void stages_make(StagePlan stages[STAGE_COUNT], const Dataset *dataset, const Settings *settings);
 void stages_free(StagePlan stages[STAGE_COUNT]);
 
-// Refuses a stage of sft that would learn nothing but when to stop, since no other sample of the
-// data set (read from `path`) tells what the expert said.
+// Refuses a stage that has nothing to learn from in the data set (read from `path`): sft or dpo
+// where no sample but those of stops tells what the expert said, dpo without rejected responses.
 int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, const char *path);
 
 // Whether the main stage compares with a frozen reference.

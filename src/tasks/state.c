@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "files/directory.h"
+#include "model/tree.h"
 
 static const char *const side_files[] = {
     "config.json",
@@ -58,9 +59,19 @@ void state_owner_free(StateOwner *owner)
 {
     for (int64_t i = 0; i < owner->file_count; i++)
         bytes_free(&owner->files[i].bytes);
+    state_owner_drop_sampled(owner);
     release(owner->files);
     release(owner->settings);
     *owner = (StateOwner){0};
+}
+
+void state_owner_drop_sampled(StateOwner *owner)
+{
+    for (int64_t i = 0; i < owner->sampled_count; i++)
+        bytes_free(&owner->sampled[i]);
+    release(owner->sampled);
+    owner->sampled = NULL;
+    owner->sampled_count = 0;
 }
 
 static int write_files(const StateOwner *owner, const char *directory)
@@ -126,6 +137,30 @@ static void add_files(Items *items, const StateOwner *owner)
     }
 }
 
+static void sampled_name(int64_t index, char name[24])
+{
+    snprintf(name, 24, "%06lld", (long long)index);
+}
+
+// Every learner rank has the same bytes; rank 0 writes them.
+static void add_sampled(Items *items, const StateOwner *owner)
+{
+    for (int64_t i = 0; i < owner->sampled_count; i++) {
+        char name[24];
+        sampled_name(i, name);
+        CheckpointItem *item = add_item(items, "/sampled", name, STORED_U8);
+        item->shape[0] = (int64_t)owner->sampled[i].length;
+        item->count = owner->group->rank == 0 ? item->shape[0] : 0;
+        item->data = owner->sampled[i].data;
+    }
+}
+
+static void add_published(Items *items, const StateOwner *owner)
+{
+    if (owner->holds_published)
+        add_parameters(items, owner->parameters, "/published", owner->published);
+}
+
 static void add_everything(Items *items, const StateOwner *owner)
 {
     add_parameters(items, owner->parameters, "/weights", owner->optimizer->master);
@@ -162,10 +197,15 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         real("best", state->best),
         whole("best_step", state->best_step),
         whole("since_best", state->since_best),
+        whole("sampled", owner->sampled_count),
+        whole("branch_bytes", sizeof(Branch)),
+        whole("published", owner->holds_published),
         {.name = "settings", .kind = ATTRIBUTE_TEXT, .text = owner->settings},
     };
     Items items = {0};
     add_everything(&items, owner);
+    add_published(&items, owner);
+    add_sampled(&items, owner);
     add_files(&items, owner);
     char *path = run_directory_checkpoint_path(run, state->step);
     int status = checkpoint_write(owner->group, path, items.list, items.count, attributes,
@@ -187,10 +227,15 @@ int state_save_weights(const StateOwner *owner, const char *path, float *values)
     return status;
 }
 
-int state_load(const StateOwner *owner, Checkpoint *checkpoint, RunState *state)
+int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
 {
     Items items = {0};
+    int64_t published;
+    if (checkpoint_integer(checkpoint, "published", &published) != 0)
+        return -1;
+    owner->holds_published = published && owner->published;
     add_everything(&items, owner);
+    add_published(&items, owner);
     int status = checkpoint_read(checkpoint, items.list, items.count);
     free_items(&items);
     if (status != 0 || checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
@@ -203,6 +248,38 @@ int state_load(const StateOwner *owner, Checkpoint *checkpoint, RunState *state)
         return -1;
     owner->optimizer->updates = state->updates;
     return 0;
+}
+
+int state_sampled_count(const Checkpoint *checkpoint, int64_t *count)
+{
+    int64_t size;
+    if (checkpoint_integer(checkpoint, "sampled", count) != 0 ||
+        checkpoint_integer(checkpoint, "branch_bytes", &size) != 0)
+        return -1;
+    if (*count > 0 && size != (int64_t)sizeof(Branch))
+        return fail(EXIT_BAD_DATA, "the checkpoint holds steps that were sampled ahead in the form "
+                                   "of another version of this program: go on with that one");
+    return 0;
+}
+
+int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes)
+{
+    char name[24], path[48];
+    sampled_name(index, name);
+    snprintf(path, sizeof path, "/sampled/%s", name);
+    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, path);
+    if (!tensor || tensor->type != STORED_U8 || tensor->rank != 1)
+        return fail(EXIT_BAD_DATA, "the checkpoint has no %s", path);
+    bytes_free(bytes);
+    *bytes =
+        (Bytes){.data = allocate((size_t)tensor->shape[0], 1), .length = (size_t)tensor->shape[0]};
+    CheckpointItem item = {.name = path,
+                           .type = STORED_U8,
+                           .rank = 1,
+                           .shape = {tensor->shape[0]},
+                           .count = tensor->shape[0],
+                           .data = bytes->data};
+    return checkpoint_read(checkpoint, &item, 1);
 }
 
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,

@@ -30,11 +30,19 @@ typedef struct {
     SideFile *files;              // owned, the same on every rank
     int64_t file_count;
     char *settings; // owned: the effective .ini
+    // Of an asynchronous run: the trees of the steps to come, as bytes, and the weights that
+    // rollout ranks hold, where they are not those of the optimiser.
+    Bytes *sampled; // owned
+    int64_t sampled_count;
+    float *published; // borrowed [parameters->local]; NULL: always those of the optimiser
+    bool holds_published;
 } StateOwner;
 
 // Reads the side files of a model directory (those that are there).
 int state_owner_make(StateOwner *owner, const char *directory);
 void state_owner_free(StateOwner *owner);
+
+void state_owner_drop_sampled(StateOwner *owner);
 
 // Copies the side files to `directory` (made if missing); rank 0 writes. Collective.
 int state_copy_files(const StateOwner *owner, const char *directory);
@@ -46,8 +54,14 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
 // Weights only, to `path`: the frozen reference.
 int state_save_weights(const StateOwner *owner, const char *path, float *values);
 
-// Takes an open checkpoint back: weights, moments, attributes. Collective.
-int state_load(const StateOwner *owner, Checkpoint *checkpoint, RunState *state);
+// Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
+// some (holds_published says so). Collective.
+int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
+
+// How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.
+// Collective.
+int state_sampled_count(const Checkpoint *checkpoint, int64_t *count);
+int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes);
 
 // The weights of a checkpoint file into values [parameters->local]. Collective.
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,

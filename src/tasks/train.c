@@ -1,105 +1,136 @@
 // train.c - the method, from sessions to weights.
 
-#include <math.h>
-
 #include "base/clock.h"
 #include "base/fail.h"
-#include "learner/advantage.h"
+#include "tasks/sampling.h"
 #include "tasks/tasks.h"
-#include "tasks/training.h"
 
-static RolloutPlan rollout_plan(const Training *training, int64_t step)
+// What the samples themselves say: every learner rank builds all trees by itself. `sampled` NULL
+// but for pairs with sampled responses.
+static void given_trees(Training *training, int64_t step, const TreeList *sampled, TreeList *trees)
 {
+    StagePlan *plan = &training->stages[training->stage];
+    const Chat *chat = training->job.chat;
     const Settings *settings = training->settings;
-    const Tokens *ends = chat_end_tokens(training->job.chat);
-    return (RolloutPlan){
-        .dataset = &training->dataset,
-        .rules = training->judge,
-        .reward = {.mode = settings->reward.mode,
-                   .fusion = settings->reward.fusion,
-                   .trim_stop = settings->reward.trim_stop},
-        .repeats = (int32_t)settings->rollout.group_size,
-        .generation = {.temperature = settings->rollout.temperature,
-                       .top_p = settings->rollout.top_p,
-                       .top_k = (int32_t)settings->rollout.top_k,
-                       .repetition_penalty = settings->rollout.repetition_penalty,
-                       .max_response_tokens = (int32_t)settings->rollout.max_response_tokens,
-                       .forced_length = settings->rollout.forced_length,
-                       .end_tokens = ends->ids,
-                       .end_token_count = ends->count,
-                       .seed = (uint64_t)settings->run.seed,
-                       .purpose = PURPOSE_POLICY,
-                       .step = (uint32_t)step},
-        .judging = PURPOSE_JUDGE,
-        .permute = settings->reward.permute,
-    };
-}
-
-// What the experts said next: every learner rank builds all trees by itself.
-static void expert_trees(Training *training, const SessionSchedule *schedule, TreeList *trees)
-{
-    for (int64_t p = 0; p < schedule->part_count; p++) {
-        Tree tree =
-            session_tree_of_expert(&training->dataset, training->job.chat, schedule->parts[p],
-                                   (int32_t)training->settings->rollout.max_response_tokens);
+    RewardSettings reward = {.mode = settings->reward.mode, .fusion = settings->reward.fusion};
+    int32_t longest = (int32_t)settings->rollout.max_response_tokens;
+    schedule_step(&plan->schedule, step);
+    for (int64_t p = 0; p < plan->schedule.part_count; p++) {
+        SessionPart part = plan->schedule.parts[p];
+        Tree tree = plan->pairs ? session_tree_of_pairs(&training->dataset, chat, part, longest,
+                                                        sampled ? &sampled->trees[p] : NULL,
+                                                        reward_fuse(reward, 1, 1, 1))
+                                : session_tree_of_expert(&training->dataset, chat, part, longest);
         tree_list_add(trees, &tree, p);
     }
 }
 
-static int sampled_trees(Training *training, const SessionSchedule *schedule, int64_t step,
-                         TreeList *trees, Metrics *metrics)
+// The updates of stage step `step` on its trees (NULL: the samples' own words). On learner ranks;
+// collective over them.
+static int learn(Training *training, int64_t step, TreeList *sampled, Metrics *metrics)
 {
-    RolloutPlan plan = rollout_plan(training, step);
-    RolloutTimes times;
+    StagePlan *plan = &training->stages[training->stage];
+    TreeList given = {0}, *trees = sampled;
     double since = clock_now();
-    if (rollout_run(&training->job, &plan, schedule->parts, schedule->part_count, trees, &times) !=
-        0)
-        return -1;
-    record_rewards(&training->dataset, trees, metrics);
-    int64_t flat = 0;
-    for (int64_t t = 0; t < trees->count; t++)
-        flat += advantage_group_relative(&trees->trees[t],
-                                         training->settings->algorithm.drop_flat_groups);
-    record_advantages(trees, flat, metrics);
-    metrics_set(metrics, "timing_s/gen", clock_now() - since);
-    rollout_report(&times, metrics);
-    return 0;
+    if (sampled)
+        record_rewards(&training->dataset, sampled, metrics);
+    if (plan->pairs || !sampled) {
+        given_trees(training, step, sampled, &given);
+        trees = &given;
+    }
+    StepBatch batch = {.trees = trees->trees, .count = trees->count, .step = step};
+    if (sampled) {
+        int64_t version = pipeline_version(&training->pipeline, step);
+        batch.stale = version != step;
+        metrics_set(metrics, "policy/staleness", (double)(step - version));
+    }
+    int status = learner_step(&training->learner, &plan->step, &batch, metrics);
+    if (status != 0 && fail_code() == EXIT_BUG && plan->step.not_finite == NOT_FINITE_STOP)
+        training_dump(training, trees);
+    if (status == 0 && plan->step.algorithm->advantage)
+        record_advantages(trees, metrics);
+    tree_list_free(&given);
+    metrics_set(metrics, "timing_s/update_actor", clock_now() - since);
+    return status;
 }
 
-int train_step(Training *training, int64_t step, Metrics *metrics)
+// The second half of the sampling of pipeline_next; what fails is not kept.
+static int finish_next(Training *training, Rollout *rollout, Metrics *metrics)
 {
-    Stage stage = training_stage(training, step);
-    StagePlan *plan = &training->stages[stage];
-    int64_t stage_step = stage == STAGE_MAIN ? step - training->stages[STAGE_WARMUP].steps : step;
-    TreeList trees = {0};
-    double since = clock_now();
-    metrics_set(metrics, "step", (double)(step + 1));
-    metrics_set(metrics, "stage", stage);
-    schedule_step(&plan->schedule, stage_step);
+    Pipeline *pipeline = &training->pipeline;
+    int64_t step = pipeline_next(pipeline);
+    int status = sampling_finish(training, step, rollout, pipeline_push(pipeline), metrics);
+    if (status != 0)
+        pipeline_drop_newest(pipeline);
+    return status;
+}
+
+static int sample_next(Training *training, Metrics *metrics)
+{
+    Rollout rollout;
+    sampling_begin(training, pipeline_next(&training->pipeline), &rollout);
+    return finish_next(training, &rollout, metrics);
+}
+
+// Learns stage step `step` while step + staleness is sampled: at the same time, where the ranks
+// have different roles. *learned says whether the update is done, even if the sampling then failed.
+static int sample_and_learn(Training *training, int64_t step, Metrics *metrics, bool *learned)
+{
+    Pipeline *pipeline = &training->pipeline;
+    const World *world = &training->job.world;
+    int64_t ahead = step + pipeline->staleness, end = training->stages[STAGE_MAIN].steps;
+    int64_t needed = pipeline->staleness > 0 ? ahead : step + 1;
+    while (pipeline_next(pipeline) < needed && pipeline_next(pipeline) < end)
+        if (sample_next(training, metrics) != 0)
+            return -1;
+    bool meanwhile = pipeline_next(pipeline) == ahead && ahead < end;
+    Rollout rollout;
+    if (meanwhile)
+        sampling_begin(training, ahead, &rollout);
     int status = 0;
-    if (plan->step.algorithm->samples)
-        status = sampled_trees(training, &plan->schedule, step, &trees, metrics);
-    else
-        expert_trees(training, &plan->schedule, &trees);
-    double updating = clock_now();
-    if (status == 0 && training->job.world.has[ROLE_LEARNER])
-        status = learner_step(&training->learner, &plan->step, trees.trees, trees.count, metrics);
-    if (group_agree(&training->job.world.all, status) != 0) {
-        tree_list_free(&trees);
+    if (world->has[ROLE_LEARNER])
+        status = learn(training, step, pipeline_front(pipeline), metrics);
+    *learned = group_agree(&world->all, status) == 0;
+    record_samples(&training->record, &training->dataset, pipeline_front(pipeline),
+                   training->state.step + 1);
+    if (meanwhile)
+        status = finish_next(training, &rollout, metrics);
+    pipeline_pop(pipeline);
+    return *learned && status == 0 ? 0 : -1;
+}
+
+// One step of the stage that training is in. Collective.
+static int run_step(Training *training, Metrics *metrics, bool *learned)
+{
+    const World *world = &training->job.world;
+    int64_t step = training_stage_step(training);
+    if (training->stages[training->stage].samples)
+        return sample_and_learn(training, step, metrics, learned);
+    int status = world->has[ROLE_LEARNER] ? learn(training, step, NULL, metrics) : 0;
+    status = group_agree(&world->all, status);
+    *learned = status == 0;
+    return status;
+}
+
+int train_step(Training *training, Metrics *metrics)
+{
+    double since = clock_now();
+    bool learned = false;
+    metrics_set(metrics, "step", (double)(training->state.step + 1));
+    metrics_set(metrics, "stage", training->stage);
+    int status = run_step(training, metrics, &learned);
+    bool rolls_back = !learned && training_rolls_back(training);
+    if (!learned && !(rolls_back && (status = training_roll_back(training)) == 0))
         return -1;
-    }
+    training->state.step++;
+    training->state.updates = training->learner.optimizer.updates;
     double published = clock_now();
-    training_publish(training);
-    metrics_set(metrics, "timing_s/update_actor", published - updating);
+    if (rolls_back || training_publishes(training))
+        training_publish(training);
     metrics_set(metrics, "timing_s/publish", clock_now() - published);
     metrics_set(metrics, "perf/time_per_step", clock_now() - since);
     metrics_set(metrics, "perf/peak_rank_mib", (double)memory_peak() / 0x1p20);
-    if (plan->step.algorithm->samples)
-        record_samples(&training->record, &training->dataset, &trees, step + 1);
-    tree_list_free(&trees);
-    training->state.step = step + 1;
-    training->state.updates = training->learner.optimizer.updates;
-    return 0;
+    return status;
 }
 
 static bool due(int64_t every, int64_t step)
@@ -127,11 +158,12 @@ int task_train(const Settings *settings)
         metrics_clear(&metrics);
         if (step == training.stages[STAGE_WARMUP].steps)
             status = training_enter_main(&training);
+        training.stage = training_stage(&training, step);
         if (status == 0)
-            status = train_step(&training, step, &metrics);
-        if (status != 0)
+            status = train_step(&training, &metrics);
+        if (training.state.step == step)
             break;
-        if (last || boundary || due(settings->evaluate.every, step + 1))
+        if (status == 0 && (last || boundary || due(settings->evaluate.every, step + 1)))
             status = training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
                                        &better);
         training_say_step(&training, step, &metrics);

@@ -12,6 +12,12 @@ Stage training_stage(const Training *training, int64_t step)
     return step < training->stages[STAGE_WARMUP].steps ? STAGE_WARMUP : STAGE_MAIN;
 }
 
+int64_t training_stage_step(const Training *training)
+{
+    return training->state.step -
+           (training->stage == STAGE_MAIN ? training->stages[STAGE_WARMUP].steps : 0);
+}
+
 int training_enter_main(Training *training)
 {
     if (!training->job.world.has[ROLE_LEARNER])
@@ -67,7 +73,24 @@ static int open_data(Training *training)
         return -1;
     training->total_steps =
         training->stages[STAGE_WARMUP].steps + training->stages[STAGE_MAIN].steps;
+    pipeline_make(&training->pipeline, settings->train.staleness, settings->train.sync_interval);
     return 0;
+}
+
+// The steps that were sampled ahead.
+static int load_pipeline(Training *training, const Checkpoint *checkpoint)
+{
+    Bytes bytes = {0};
+    int64_t first = training->state.step - training->stages[STAGE_WARMUP].steps, count;
+    int status = state_sampled_count(checkpoint, &count);
+    training->pipeline.first = first > 0 ? first : 0;
+    for (int64_t i = 0; status == 0 && i < count && i <= training->pipeline.staleness; i++) {
+        status = state_load_sampled(checkpoint, i, &bytes);
+        if (status == 0)
+            pipeline_read(&training->pipeline, bytes.data, bytes.length);
+    }
+    bytes_free(&bytes);
+    return status;
 }
 
 // The first weights, or those of the newest checkpoint that verifies. Collective over the learners.
@@ -81,6 +104,8 @@ static int load_state(Training *training)
     if (!checkpoint)
         return job_load_weights(&training->job, training->learner.optimizer.master);
     int status = state_load(&training->owner, checkpoint, &training->state);
+    if (status == 0)
+        status = load_pipeline(training, checkpoint);
     checkpoint_close(checkpoint);
     if (status == 0)
         status = restore_reference(training);
@@ -107,11 +132,15 @@ static int open_learner(Training *training)
     learner_make(
         &training->learner, &job->model, group, job->collective,
         (LearnerLayout){.micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
-                        .resident = job->weights});
+                        // An engine's weights are the learner's where they never lag.
+                        .resident = training->pipeline.interval == 1 ? job->weights : NULL});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
     training->owner.parameters = &job->parameters;
     training->owner.optimizer = &training->learner.optimizer;
+    if (training->pipeline.interval > 1)
+        training->owner.published =
+            job->kernels->memory_make((size_t)job->parameters.local * sizeof(float));
     Bytes settings = {0};
     settings_print(training->settings, &settings);
     training->owner.settings = settings.data;
@@ -173,6 +202,20 @@ static int evaluate_start(Training *training)
     return status;
 }
 
+// What the learners found in the checkpoint, to the other ranks: they keep the same queue.
+static void share_pipeline(Training *training)
+{
+    Pipeline *pipeline = &training->pipeline;
+    const World *world = &training->job.world;
+    int64_t place[] = {pipeline->first, pipeline->count};
+    group_broadcast(&world->all, place, sizeof place, world->first[ROLE_LEARNER]);
+    if (world->has[ROLE_LEARNER])
+        return;
+    pipeline->first = place[0];
+    while (pipeline->count < place[1])
+        pipeline_push(pipeline); // its trees are read by learners only
+}
+
 int training_open(Training *training, const Settings *settings)
 {
     *training = (Training){.settings = settings, .started = clock_now()};
@@ -192,11 +235,15 @@ int training_open(Training *training, const Settings *settings)
         return -1;
     group_broadcast(&job->world.all, &training->state, sizeof training->state,
                     job->world.first[ROLE_LEARNER]);
+    share_pipeline(training);
     if (group_agree(&job->world.all, open_record(training)) != 0)
         return -1;
     training->first_step = training->saved = training->state.step;
     say_start(training);
-    training_publish(training);
+    if (training->owner.holds_published)
+        training_publish_again(training);
+    else
+        training_publish(training);
     return evaluate_start(training);
 }
 
@@ -206,6 +253,9 @@ void training_close(Training *training)
     metrics_free(&training->totals);
     run_directory_close(training->run);
     learner_free(&training->learner);
+    if (training->owner.published)
+        training->job.kernels->memory_free(training->owner.published);
+    pipeline_free(&training->pipeline);
     state_owner_free(&training->owner);
     if (training->evaluates)
         evaluation_close(&training->evaluation);

@@ -6,6 +6,7 @@
 #define L2A_TASKS_TRAINING_H
 
 #include "tasks/evaluation.h"
+#include "tasks/pipeline.h"
 #include "tasks/record.h"
 #include "tasks/sizes.h"
 #include "tasks/state.h"
@@ -20,6 +21,8 @@ typedef struct {
     Evaluation evaluation;
     StagePlan stages[STAGE_COUNT];
     int64_t total_steps;
+    Stage stage;       // of the step under way
+    Pipeline pipeline; // of the main stage
     StateOwner owner;  // on learner ranks
     RunDirectory *run; // owned, on learner ranks
     RunState state;
@@ -42,12 +45,30 @@ char *training_path(const Training *training, const char *name);
 
 Stage training_stage(const Training *training, int64_t step);
 
+int64_t training_stage_step(const Training *training); // the step under way, counted in its stage
+
 // One step (train.c): sessions, responses, rewards, advantages, gradient, update, publication.
-// Fills the metrics but for the evaluation's. Collective.
-int train_step(Training *training, int64_t step, Metrics *metrics);
+// Fills the metrics but for the evaluation's. A failure may come after the update is done:
+// state.step says so. Collective.
+int train_step(Training *training, Metrics *metrics);
 
 // The packed weights of all rollout ranks become those of the learner.
 void training_publish(Training *training);
+
+// The weights that rollout ranks had before, after others were lent to them. Collective.
+void training_publish_again(Training *training);
+
+// Whether that is due after the step that has just been done.
+bool training_publishes(const Training *training);
+
+// Whether the recorded failure of a step, a gradient that is not finite, is met by going back to
+// the weights and moments of the newest checkpoint, and doing so: the data go on, what the lost
+// steps taught is lost. Collective over the world.
+bool training_rolls_back(const Training *training);
+int training_roll_back(Training *training);
+
+// Keeps the batch of a step that failed as RUN/not-finite-STEP.jsonl.
+void training_dump(const Training *training, const TreeList *trees);
 
 // Called when the main stage begins: moments to zero, the policy frozen as the reference.
 int training_enter_main(Training *training);

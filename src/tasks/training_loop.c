@@ -32,11 +32,45 @@ char *training_path(const Training *training, const char *name)
     return path.data;
 }
 
-void training_publish(Training *training)
+// The weights of `values` (learner ranks' shards) into all engines.
+static void publish(Training *training, const float *values)
 {
     Job *job = &training->job;
-    exchange_weights(&job->world, job->collective, &job->parameters,
-                     training->learner.optimizer.master, job->staging, job->weights);
+    exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
+                     job->weights);
+}
+
+void training_publish(Training *training)
+{
+    const float *master = training->learner.optimizer.master;
+    StateOwner *owner = &training->owner;
+    if (owner->published)
+        training->job.kernels->copy(NULL, owner->published, master,
+                                    (size_t)training->job.parameters.local * sizeof(float));
+    publish(training, master);
+}
+
+void training_publish_again(Training *training)
+{
+    publish(training, training->owner.published);
+}
+
+bool training_publishes(const Training *training)
+{
+    int64_t updates = training->state.step - training->stages[STAGE_WARMUP].steps;
+    return updates <= 0 || pipeline_publishes(&training->pipeline, updates);
+}
+
+// The steps that were sampled ahead, as bytes for the checkpoint.
+static void hold_pipeline(Training *training)
+{
+    StateOwner *owner = &training->owner;
+    const Pipeline *pipeline = &training->pipeline;
+    state_owner_drop_sampled(owner);
+    owner->sampled = allocate((size_t)pipeline->count, sizeof *owner->sampled);
+    owner->sampled_count = pipeline->count;
+    for (int64_t i = 0; i < pipeline->count; i++)
+        pipeline_write(pipeline, i, &owner->sampled[i]);
 }
 
 void training_checkpoint(Training *training, bool is_best)
@@ -52,6 +86,8 @@ void training_checkpoint(Training *training, bool is_best)
                          .keep_every = settings->checkpoint.keep_every,
                          .keep_best = settings->checkpoint.keep_best[0] != 0};
     double since = clock_now();
+    training->owner.holds_published = training->owner.published && !training_publishes(training);
+    hold_pipeline(training);
     if (state_save(&training->owner, training->run, &training->state, is_best, policy) != 0) {
         if (training->learner.group.rank == 0)
             warn("no checkpoint at step %lld: %s; the run goes on", (long long)training->state.step,
@@ -103,8 +139,14 @@ int training_evaluate(Training *training, const char *name, Metrics *metrics, bo
         return 0;
     const char *keep = training->settings->checkpoint.keep_best;
     EvaluationResult result;
-    if (evaluation_run(&training->evaluation, &training->job, (uint32_t)training->state.step, NULL,
-                       &result, NULL) != 0)
+    bool lags = training->state.step > 0 && !training_publishes(training);
+    if (lags)
+        publish(training, training->learner.optimizer.master);
+    int status = evaluation_run(&training->evaluation, &training->job,
+                                (uint32_t)training->state.step, NULL, &result, NULL);
+    if (lags)
+        training_publish_again(training);
+    if (status != 0)
         return -1;
     evaluation_report(&result, metrics);
     const ScoreValue *reward = &result.scores.values[SCORE_TOTAL_REWARD];
@@ -129,6 +171,62 @@ int training_evaluate(Training *training, const char *name, Metrics *metrics, bo
         *better = true;
     }
     return 0;
+}
+
+bool training_rolls_back(const Training *training)
+{
+    const StepSettings *step = &training->stages[training->stage].step;
+    return fail_code() == EXIT_BUG && step->not_finite == NOT_FINITE_ROLL_BACK;
+}
+
+// Weights and moments of the newest checkpoint, whose step is told. Collective over the learners.
+static int reload_weights(Training *training, int64_t *step)
+{
+    Learner *learner = &training->learner;
+    Checkpoint *checkpoint;
+    RunState past;
+    if (run_directory_resume(training->run, &checkpoint, step) != 0)
+        return -1;
+    if (!checkpoint)
+        return fail(EXIT_BUG, "the gradient is not finite, and there is no checkpoint to go back "
+                              "to");
+    int status = state_load(&training->owner, checkpoint, &past);
+    checkpoint_close(checkpoint);
+    if (status == 0 && training->stage == STAGE_MAIN &&
+        *step <= training->stages[STAGE_WARMUP].steps)
+        optimizer_restart(&learner->optimizer, &training->job.parameters, training->job.kernels);
+    if (learner->owns_weights)
+        weights_invalidate(learner->weights);
+    return status;
+}
+
+int training_roll_back(Training *training)
+{
+    const World *world = &training->job.world;
+    int64_t step = -1;
+    int status =
+        group_agree(&world->all, world->has[ROLE_LEARNER] ? reload_weights(training, &step) : 0);
+    if (status == 0 && world_speaks(world))
+        warn(
+            "step %lld: the gradient is not finite; the weights and moments are those of step %lld "
+            "again, the data go on",
+            (long long)training->state.step + 1, (long long)step);
+    return status;
+}
+
+void training_dump(const Training *training, const TreeList *trees)
+{
+    if (!training->record.directory)
+        return;
+    Bytes name = {0};
+    bytes_print(&name, "not-finite-%06lld.jsonl", (long long)training->state.step + 1);
+    char *path = training_path(training, name.data);
+    if (record_batch(path, &training->dataset, trees) != 0)
+        warn("%s", fail_message());
+    else
+        warn("the batch is kept in %s", path);
+    release(path);
+    bytes_free(&name);
 }
 
 static void add(Metrics *totals, const char *name, double value)
@@ -247,11 +345,16 @@ void training_say_step(Training *training, int64_t step, const Metrics *metrics)
     char left[32];
     add_step(&training->totals, metrics);
     say_left(training, step, left, sizeof left);
-    if (!training->stages[training_stage(training, step)].step.algorithm->samples) {
+    const StagePlan *plan = &training->stages[training->stage];
+    if (!plan->step.algorithm->advantage) {
+        char pairs[64] = "";
+        if (plan->pairs)
+            snprintf(pairs, sizeof pairs, " accuracy %.2f margin %.3g",
+                     metrics_get(metrics, "dpo/accuracy"), metrics_get(metrics, "dpo/margin"));
         record_say(
-            &training->record, "step %lld/%lld sft loss %.4f grad %.3g lr %.2g %.2f s left %s",
-            (long long)(step + 1), (long long)training->total_steps,
-            metrics_get(metrics, "actor/pg_loss"), metrics_get(metrics, "actor/grad_norm"),
+            &training->record, "step %lld/%lld %s loss %.4f%s grad %.3g lr %.2g %.2f s left %s",
+            (long long)(step + 1), (long long)training->total_steps, plan->step.algorithm->name,
+            metrics_get(metrics, "actor/pg_loss"), pairs, metrics_get(metrics, "actor/grad_norm"),
             metrics_get(metrics, "actor/lr"), metrics_get(metrics, "perf/time_per_step"), left);
         return;
     }

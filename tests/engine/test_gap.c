@@ -46,7 +46,10 @@ static double step(Tiny *tiny, Grove *grove, double temperature, int64_t moved, 
         pattern += 1u << bits;
         memcpy(&learner.optimizer.master[moved], &pattern, sizeof pattern);
     }
-    assert_int_equal(learner_step(&learner, &settings, grove->trees, grove->count, &metrics), 0);
+    assert_int_equal(learner_step(&learner, &settings,
+                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
+                                  &metrics),
+                     0);
     double gap = metrics_get(&metrics, "mismatch/logprob_gap_max");
     double mean = metrics_get(&metrics, "mismatch/logprob_gap_mean");
     double ratio = metrics_get(&metrics, "mismatch/ratio_mean");

@@ -151,8 +151,10 @@ static void learn(Run *run, TreeList *trees, Outcome *outcome)
         StepSettings settings = tiny_step_settings();
         settings.optimizer.learning_rate = 1e-3;
         settings.optimizer.weight_decay = 0.1;
-        assert_int_equal(
-            learner_step(&run->learner, &settings, trees->trees, trees->count, &metrics), 0);
+        assert_int_equal(learner_step(&run->learner, &settings,
+                                      &(StepBatch){.trees = trees->trees, .count = trees->count},
+                                      &metrics),
+                         0);
         values[0] = metrics_get(&metrics, "actor/pg_loss");
         values[1] = metrics_get(&metrics, "actor/kl_loss");
         values[2] = metrics_get(&metrics, "actor/grad_norm");
@@ -332,7 +334,9 @@ static void the_largest_gap_is_told_to_all_ranks(void **state)
         list.trees[moved].branches[0].logprobs[0] -= 0.5f;
         Metrics metrics = {0};
         StepSettings settings = tiny_step_settings();
-        assert_int_equal(learner_step(&run.learner, &settings, list.trees, list.count, &metrics),
+        assert_int_equal(learner_step(&run.learner, &settings,
+                                      &(StepBatch){.trees = list.trees, .count = list.count},
+                                      &metrics),
                          0);
         assert_near(metrics_get(&metrics, "mismatch/logprob_gap_max"), 0.5);
         metrics_free(&metrics);

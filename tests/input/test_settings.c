@@ -141,7 +141,7 @@ static void choices_are_listed_where_none_fits(void **state)
     expect_fault("[parallel]\nplacement = splitt\n",
                  "run.ini:2: placement = splitt: expected one of shared, split; did you mean "
                  "'split'?");
-    expect_fault("[algorithm]\nname = ppo\n", "expected one of grpo, sft\n");
+    expect_fault("[algorithm]\nname = q-learning\n", "opmd, sft, dpo\n");
     expect_fault("[model]\nchat = ChatML\n", "did you mean 'chatml'?");
     Settings settings;
     expect_settings(&settings,

@@ -35,8 +35,8 @@ static void probabilities_of(double *p, const float *z, float lse, int64_t width
     const float coefficient = -1;
     const Target target = {.row = 0, .token = (int32_t)width};
     memcpy(row, z, (size_t)width * 4);
-    kernels_cpu_named("plain")->target_backward(NULL, tensor_of(row, 1, width + 1), &lse, &target,
-                                                &coefficient, 1, 1.0f);
+    kernels_cpu_named("plain")->target_backward(NULL, tensor_of(row, 1, width + 1), &lse, NULL,
+                                                NULL, &target, &coefficient, 1, 1.0f);
     for (int64_t j = 0; j < width; j++)
         p[j] = rint((double)row[j] * 0x1p52) * 0x1p-52;
 }

@@ -30,8 +30,8 @@ static void exponentials(const Kernels *kernels, float *x, int64_t count)
 {
     const float lse = 0, coefficient = -1;
     const Target target = {.row = 0, .token = 0};
-    kernels->target_backward(NULL, tensor_of(x - 1, 1, count + 1), &lse, &target, &coefficient, 1,
-                             1.0f);
+    kernels->target_backward(NULL, tensor_of(x - 1, 1, count + 1), &lse, NULL, NULL, &target,
+                             &coefficient, 1, 1.0f);
 }
 
 static double ulps_off(float got, double wanted)
@@ -219,9 +219,10 @@ typedef struct {
     const float *coefficients;
     int64_t count;
     double temperature;
+    const float *slopes; // by the rows' entropies; NULL: none
 } Loss;
 
-// The part of sum_i c_i lp_i that row r has, with logit j moved by `step`.
+// The part of sum_i c_i lp_i + sum_r slopes_r H_r that row r has, with logit j moved by `step`.
 static double loss_of_row(const Loss *loss, Tensor logits, int64_t r, int64_t j, double step)
 {
     double sum = 0, total = 0, l = 0;
@@ -229,11 +230,17 @@ static double loss_of_row(const Loss *loss, Tensor logits, int64_t r, int64_t j,
     for (int64_t k = 0; k < logits.width; k++)
         total += exp(((double)row[k] + (k == j ? step : 0)) / loss->temperature);
     l = log(total);
+    bool has_target = false;
     for (int64_t i = 0; i < loss->count; i++) {
+        has_target = has_target || loss->targets[i].row == r;
         int32_t token = loss->targets[i].token;
         if (loss->targets[i].row == r)
             sum += (double)loss->coefficients[i] *
                    (((double)row[token] + (token == j ? step : 0)) / loss->temperature - l);
+    }
+    for (int64_t k = 0; loss->slopes && has_target && k < logits.width; k++) {
+        double lp = ((double)row[k] + (k == j ? step : 0)) / loss->temperature - l;
+        sum -= (double)loss->slopes[r] * exp(lp) * lp;
     }
     return sum;
 }
@@ -249,6 +256,31 @@ static void check_gradient(const Loss *loss, Tensor logits, Tensor gradient)
     }
 }
 
+// All instruction sets give the same bits; the first is compared with the loss.
+static void check_all_sets(const Loss *loss, Tensor logits)
+{
+    Tensor first = {0};
+    for (int k = 0; k < ISA_COUNT; k++) {
+        const Kernels *kernels = kernels_cpu_named(ISA_NAMES[k]);
+        if (!kernels)
+            continue;
+        Tensor z = copy_of_tensor(logits);
+        float lse[4], entropy[4];
+        kernels->logsumexp(NULL, lse, z, (float)loss->temperature);
+        kernels->entropy(NULL, entropy, z, lse);
+        kernels->target_backward(NULL, z, lse, entropy, loss->slopes, loss->targets,
+                                 loss->coefficients, loss->count, (float)loss->temperature);
+        if (!first.data) {
+            first = z;
+            check_gradient(loss, logits, z);
+            continue;
+        }
+        assert_int_equal(tensor_difference(z, first), -1);
+        release(z.data);
+    }
+    release(first.data);
+}
+
 static void the_targets_gradient_is_a_finite_difference(void **state)
 {
     (void)state;
@@ -256,27 +288,28 @@ static void the_targets_gradient_is_a_finite_difference(void **state)
     for (int w = 0; w < 6; w++) {
         int32_t last = (int32_t)WIDTHS[w] - 1;
         const Target targets[5] = {{1, last / 2}, {2, 0}, {2, last}, {2, 0}, {2, last / 3}};
-        const float c[5] = {0.7f, -0.4f, 0.3f, 0.9f, -0.2f};
-        const Loss loss = {targets, c, 5, (double)0.8f};
-        Tensor logits = random_logits(4, last + 1, 77), first = {0};
-        for (int k = 0; k < ISA_COUNT; k++) {
-            const Kernels *kernels = kernels_cpu_named(ISA_NAMES[k]);
-            if (!kernels)
-                continue;
-            Tensor z = copy_of_tensor(logits);
-            float lse[4];
-            kernels->logsumexp(NULL, lse, z, 0.8f);
-            kernels->target_backward(NULL, z, lse, targets, c, 5, 0.8f);
-            if (!first.data) {
-                first = z;
-                check_gradient(&loss, logits, z);
-                continue;
-            }
-            assert_int_equal(tensor_difference(z, first), -1);
-            release(z.data);
-        }
-        release(first.data), release(logits.data);
+        const float c[5] = {0.7f, -0.4f, 0.3f, 0.9f, -0.2f}, slopes[4] = {1, -0.25f, 0.5f, 1};
+        Tensor logits = random_logits(4, last + 1, 77);
+        check_all_sets(&(Loss){targets, c, 5, (double)0.8f, NULL}, logits);
+        check_all_sets(&(Loss){targets, c, 5, (double)0.8f, slopes}, logits);
+        release(logits.data);
     }
+}
+
+static void a_slope_of_zero_changes_no_bit(void **state)
+{
+    (void)state;
+    const Target targets[2] = {{0, 3}, {1, 90}};
+    const float c[2] = {0.7f, -0.4f}, slopes[2] = {0, 0};
+    Tensor logits = random_logits(2, 100, 5), with = copy_of_tensor(logits);
+    float lse[2], entropy[2];
+    kernels_cpu()->logsumexp(NULL, lse, with, 1);
+    kernels_cpu()->entropy(NULL, entropy, with, lse);
+    Tensor without = copy_of_tensor(with);
+    kernels_cpu()->target_backward(NULL, with, lse, entropy, slopes, targets, c, 2, 1);
+    kernels_cpu()->target_backward(NULL, without, lse, NULL, NULL, targets, c, 2, 1);
+    assert_int_equal(tensor_difference(with, without), -1);
+    release(logits.data), release(with.data), release(without.data);
 }
 
 static void a_rows_gradient_does_not_depend_on_rows_or_threads(void **state)
@@ -294,13 +327,14 @@ static void a_rows_gradient_does_not_depend_on_rows_or_threads(void **state)
     Tensor whole = copy_of_tensor(logits), parts = copy_of_tensor(logits);
     kernels->logsumexp(NULL, lse, whole, 1.0f);
     omp_set_num_threads(2);
-    kernels->target_backward(NULL, whole, lse, targets, c, 3 * ROW_COUNT, 1.0f);
+    kernels->target_backward(NULL, whole, lse, NULL, NULL, targets, c, 3 * ROW_COUNT, 1.0f);
     omp_set_num_threads(1);
     for (int r = 0; r < ROW_COUNT; r++) {
         const Target own[3] = {{0, targets[3 * r].token},
                                {0, targets[3 * r + 1].token},
                                {0, targets[3 * r + 2].token}};
-        kernels->target_backward(NULL, tensor_rows(parts, r, 1), lse + r, own, c + 3 * r, 3, 1.0f);
+        kernels->target_backward(NULL, tensor_rows(parts, r, 1), lse + r, NULL, NULL, own,
+                                 c + 3 * r, 3, 1.0f);
     }
     assert_int_equal(tensor_difference(parts, whole), -1);
     release(whole.data), release(parts.data), release(logits.data);
@@ -334,6 +368,7 @@ int main(void)
         cmocka_unit_test(huge_logits_do_not_overflow),
         cmocka_unit_test(targets_are_scored),
         cmocka_unit_test(the_targets_gradient_is_a_finite_difference),
+        cmocka_unit_test(a_slope_of_zero_changes_no_bit),
         cmocka_unit_test(a_rows_gradient_does_not_depend_on_rows_or_threads),
         cmocka_unit_test(the_penalty_divides_positive_and_multiplies_negative_logits),
     };

@@ -14,7 +14,10 @@ static double take_step(Learner *learner, const StepSettings *settings, Grove *g
                         const char *metric)
 {
     Metrics metrics = {0};
-    assert_int_equal(learner_step(learner, settings, grove->trees, grove->count, &metrics), 0);
+    assert_int_equal(learner_step(learner, settings,
+                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
+                                  &metrics),
+                     0);
     double value = metrics_get(&metrics, metric);
     metrics_free(&metrics);
     return value;
@@ -157,9 +160,12 @@ static void a_loss_that_is_not_finite_fails_and_changes_nothing(void **state)
     tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
     grove_make(&grove, 1, tiny.model.shape->vocabulary, 3);
     grove.trees[0].branches[0].graded = 1;
-    grove.trees[0].branches[0].advantage = NAN;
+    grove.trees[0].branches[0].reward = NAN;
     tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
-    assert_int_equal(learner_step(&learner, &settings, grove.trees, grove.count, &metrics), -1);
+    assert_int_equal(learner_step(&learner, &settings,
+                                  &(StepBatch){.trees = grove.trees, .count = grove.count},
+                                  &metrics),
+                     -1);
     assert_memory_equal(learner.optimizer.master, tiny.values,
                         (size_t)tiny.parameters.local * sizeof(float));
     metrics_free(&metrics);

@@ -51,7 +51,8 @@ static void take_step(Learner *learner, int32_t branches, int32_t length)
     Metrics metrics = {0};
     Tree tree = make_tree(branches, length);
     settings.algorithm = &algorithm_table[ALGORITHM_SFT];
-    assert_int_equal(learner_step(learner, &settings, &tree, 1, &metrics), 0);
+    assert_int_equal(
+        learner_step(learner, &settings, &(StepBatch){.trees = &tree, .count = 1}, &metrics), 0);
     assert_int_equal((int)metrics_get(&metrics, "learner/scored_rows"),
                      branches * (length - 1) + 1);
     metrics_free(&metrics);

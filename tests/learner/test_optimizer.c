@@ -90,8 +90,10 @@ static void two_updates_are_those_of_adamw_in_double(void **state)
     double norm = norm_of(&scene), scale = 0.5 / norm;
     assert_true(norm > 0.5);
     for (int i = 0; i < 2; i++)
-        assert_true(fabs(optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient) / norm - 1) <
-                    1e-6);
+        assert_true(fabs(optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0),
+                                        &scene.gradient) /
+                             norm -
+                         1) < 1e-6);
     assert_int_equal(scene.optimizer.updates, 2);
     for (int64_t t = 0; t < scene.tiny.parameters.tensor_count; t++) {
         Piece piece = parameters_piece(&scene.tiny.parameters, t);
@@ -117,7 +119,7 @@ static void padding_between_tensors_stays_zero(void **state)
     (void)state;
     Scene scene;
     scene_make(&scene);
-    optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient);
+    optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &scene.gradient);
     double sum = 0, of_tensors = 0;
     for (int64_t i = 0; i < scene.tiny.parameters.local; i++)
         sum += fabs((double)scene.optimizer.master[i]);
@@ -137,11 +139,13 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
     scene_make(&scene);
     size_t bytes = (size_t)scene.tiny.parameters.local * sizeof(float);
     scene.gradient.shards[7] = NAN;
-    assert_true(isnan(optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient)));
+    assert_true(isnan(
+        optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &scene.gradient)));
     assert_memory_equal(scene.optimizer.master, scene.tiny.values, bytes);
     assert_int_equal(scene.optimizer.updates, 0);
     scene.gradient.shards[7] = INFINITY;
-    assert_true(isinf(optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient)));
+    assert_true(isinf(
+        optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &scene.gradient)));
     assert_memory_equal(scene.optimizer.master, scene.tiny.values, bytes);
     scene_free(&scene);
 }
@@ -154,11 +158,11 @@ static void a_restart_forgets_moments_and_updates(void **state)
     scene_make(&fresh);
     const Parameters *parameters = &scene.tiny.parameters;
     size_t bytes = (size_t)parameters->local * sizeof(float);
-    optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient);
+    optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &scene.gradient);
     optimizer_restart(&scene.optimizer, parameters, kernels_cpu());
     memcpy(scene.optimizer.master, fresh.optimizer.master, bytes);
-    optimizer_step(&scene.optimizer, &ADAMW, &scene.gradient);
-    optimizer_step(&fresh.optimizer, &ADAMW, &fresh.gradient);
+    optimizer_step(&scene.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &scene.gradient);
+    optimizer_step(&fresh.optimizer, &ADAMW, optimizer_rate(&ADAMW, 0), &fresh.gradient);
     assert_memory_equal(scene.optimizer.master, fresh.optimizer.master, bytes);
     scene_free(&scene);
     scene_free(&fresh);
@@ -173,8 +177,9 @@ static void without_a_limit_gradients_are_not_clipped(void **state)
     loose.max_gradient_norm = 1e9;
     scene_make(&free_run);
     scene_make(&wide);
-    optimizer_step(&free_run.optimizer, &unlimited, &free_run.gradient);
-    optimizer_step(&wide.optimizer, &loose, &wide.gradient);
+    optimizer_step(&free_run.optimizer, &unlimited, optimizer_rate(&unlimited, 0),
+                   &free_run.gradient);
+    optimizer_step(&wide.optimizer, &loose, optimizer_rate(&loose, 0), &wide.gradient);
     assert_memory_equal(free_run.optimizer.master, wide.optimizer.master,
                         (size_t)wide.tiny.parameters.local * sizeof(float));
     scene_free(&free_run);

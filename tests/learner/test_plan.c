@@ -24,7 +24,8 @@ static void count_branches(Grove *grove, const ModelShape *shape, int64_t rows, 
     batch_make(&batch, rows, slots);
     for (int rank = 0; rank < size; rank++) {
         Plan plan;
-        PlanLayout layout = {.rows = rows, .slots = slots, .rank = rank, .size = size};
+        PlanLayout layout = {
+            .rows = rows, .slots = slots, .rank = rank, .size = size, .together = 1};
         plan_make(&plan, grove->trees, grove->count, shape, layout);
         if (batches >= 0)
             assert_int_equal(plan.count, batches); // ranks keep step
@@ -73,8 +74,8 @@ static void trunks_of_split_trees_are_counted_as_repeats(void **state)
     Plan whole, split;
     ModelShape shape = tiny_shape(TINY_LLAMA);
     grove_make(&grove, TREES, shape.vocabulary, 2);
-    PlanLayout wide = {.rows = 4096, .slots = plan_slots(4096), .size = 1};
-    PlanLayout narrow = {.rows = 90, .slots = plan_slots(90), .size = 1};
+    PlanLayout wide = {.rows = 4096, .slots = plan_slots(4096), .size = 1, .together = 1};
+    PlanLayout narrow = {.rows = 90, .slots = plan_slots(90), .size = 1, .together = 1};
     plan_make(&whole, grove.trees, grove.count, &shape, wide);
     plan_make(&split, grove.trees, grove.count, &shape, narrow);
     assert_int_equal(whole.count, 1);
@@ -98,7 +99,8 @@ static void ranks_share_the_work_evenly(void **state)
     int64_t least = INT64_MAX, most = 0;
     for (int rank = 0; rank < RANKS; rank++) {
         Plan plan;
-        PlanLayout layout = {.rows = 400, .slots = plan_slots(400), .rank = rank, .size = RANKS};
+        PlanLayout layout = {
+            .rows = 400, .slots = plan_slots(400), .rank = rank, .size = RANKS, .together = 1};
         int64_t rows = 0;
         plan_make(&plan, grove.trees, grove.count, &shape, layout);
         for (int64_t p = 0; p < plan.part_count; p++)
@@ -118,7 +120,7 @@ static void a_step_without_trees_has_an_empty_plan(void **state)
     Tree bare;
     const int32_t trunk[] = {1, 2};
     ModelShape shape = tiny_shape(TINY_LLAMA);
-    PlanLayout layout = {.rows = 100, .slots = 200, .size = 2};
+    PlanLayout layout = {.rows = 100, .slots = 200, .size = 2, .together = 1};
     plan_make(&plan, NULL, 0, &shape, layout);
     assert_int_equal(plan.count, 0);
     plan_free(&plan);

@@ -19,7 +19,7 @@ static void score(Tiny *tiny, Grove *grove, int64_t rows)
     Workspace workspace;
     Batch batch;
     Plan plan;
-    PlanLayout layout = {.rows = rows, .slots = plan_slots(rows), .size = 1};
+    PlanLayout layout = {.rows = rows, .slots = plan_slots(rows), .size = 1, .together = 1};
     plan_make(&plan, grove->trees, grove->count, tiny->model.shape, layout);
     workspace_make(&workspace, &tiny->model, WORKSPACE_SCORE, rows, layout.slots);
     batch_make(&batch, rows, layout.slots);
@@ -131,7 +131,10 @@ static Outcome step(Tiny *tiny, Grove *grove, int64_t rows, Aggregation aggregat
     StepSettings settings = tiny_step_settings();
     settings.loss.aggregation = aggregation;
     tiny_learner_make(&learner, &tiny->model, &tiny->group, 5, rows, tiny->weights);
-    assert_int_equal(learner_step(&learner, &settings, grove->trees, grove->count, &metrics), 0);
+    assert_int_equal(learner_step(&learner, &settings,
+                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
+                                  &metrics),
+                     0);
     size_t elements = (size_t)tiny->parameters.local;
     Outcome outcome = {.policy = metrics_get(&metrics, "actor/pg_loss"),
                        .divergence = metrics_get(&metrics, "actor/kl_loss"),

@@ -139,8 +139,8 @@ static void fill_branch(Branch *branch, int64_t vocabulary, Stream *stream)
         branch->logprobs[i] = (float)(drift - 5.35); // log(211)
         branch->scored[i] = below(stream, 8) > 0;
     }
-    branch->advantage = (float)(4.0 * below(stream, STEPS) / STEPS - 2);
-    branch->reward = branch->advantage;
+    branch->reward = (float)(4.0 * below(stream, STEPS) / STEPS - 2);
+    branch_set_advantage(branch, (double)branch->reward);
     branch->graded = below(stream, 12) > 0;
 }
 
@@ -197,12 +197,15 @@ static Branch *copy_branch(Tree *tree, const Branch *from, int32_t attach, int32
     to->forced = forced;
     to->tokens = kept.tokens;
     to->logprobs = kept.logprobs;
-    to->reference = kept.reference;
     to->scored = kept.scored;
+    to->reference = kept.reference;
+    to->proximal = kept.proximal;
+    to->advantages = kept.advantages;
     memcpy(to->tokens, forced_tokens, (size_t)forced * sizeof *to->tokens);
     memcpy(to->tokens + forced, from->tokens + from->forced, count * sizeof *to->tokens);
     memcpy(to->logprobs, from->logprobs, count * sizeof *to->logprobs);
     memcpy(to->scored, from->scored, count);
+    memcpy(to->advantages, from->advantages, count * sizeof *to->advantages);
     return to;
 }
 
@@ -254,16 +257,29 @@ void grove_sprout(Grove *to, const Grove *from, int32_t capacity)
             bud->sample = branch->sample;
             bud->round = branch->round;
             bud->repeat = branch->repeat;
-            bud->advantage = branch->advantage;
+            bud->reward = branch->reward;
             memcpy(bud->tokens, branch->tokens, (size_t)branch->forced * sizeof *bud->tokens);
         }
     }
 }
 
+// The rewards of a grove are its advantages.
+static int64_t take_rewards(const LossSettings *settings, Tree *trees, int64_t count)
+{
+    (void)settings;
+    for (int64_t t = 0; t < count; t++)
+        for (int32_t b = 0; b < trees[t].branch_count; b++)
+            branch_set_advantage(&trees[t].branches[b], (double)trees[t].branches[b].reward);
+    return 0;
+}
+
 StepSettings tiny_step_settings(void)
 {
+    static AlgorithmRow rewarded;
+    rewarded = algorithm_table[ALGORITHM_GRPO];
+    rewarded.advantage = take_rewards;
     return (StepSettings){
-        .algorithm = &algorithm_table[ALGORITHM_GRPO],
+        .algorithm = &rewarded,
         .loss = {.clip_low = 0.2,
                  .clip_high = 0.25,
                  .clip_dual = 3,
@@ -272,6 +288,8 @@ StepSettings tiny_step_settings(void)
                  .aggregation = AGGREGATE_TOKEN_MEAN},
         .optimizer = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .max_gradient_norm = 1},
         .temperature = 0.7,
+        .passes = 1,
+        .mini_batches = 1,
     };
 }
 

@@ -66,7 +66,8 @@ void grove_separate(Grove *to, const Grove *from, bool all_forced);
 // The same trees before the rollout: no response yet, room for `capacity` tokens, all in the loss.
 void grove_sprout(Grove *to, const Grove *from, int32_t capacity);
 
-// The loss of the tests: everything that a GRPO step can have, at temperature 0.7.
+// The loss of the tests: everything that a GRPO step can have, at temperature 0.7; a branch's
+// reward is its advantage.
 StepSettings tiny_step_settings(void);
 
 // A learner on `group` whose masters are tiny_randomise(seed) and whose reference is those moved by

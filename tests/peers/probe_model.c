@@ -111,7 +111,7 @@ static void print_integers(const char *name, const int32_t *list, int64_t count)
 static void print_branch(const Branch *branch)
 {
     printf("{\"attach\": %d, \"forced\": %d, \"advantage\": %.9g, \"graded\": %d, ", branch->attach,
-           branch->forced, (double)branch->advantage, branch->graded);
+           branch->forced, (double)branch->reward, branch->graded);
     print_integers("tokens", branch->tokens, branch->forced + branch->count);
     printf(", \"old\": [");
     for (int32_t i = 0; i < branch->count; i++)
@@ -255,7 +255,8 @@ static int write_step(const char *directory, const char *reference, const char *
            (size_t)loaded.parameters.local * sizeof(float));
     learner_reserve_reference(&learner);
     must(parameters_load(&loaded.parameters, reference, learner.reference_shards));
-    must(learner_step(&learner, &settings, grove.trees, grove.count, &metrics));
+    must(learner_step(&learner, &settings, &(StepBatch){.trees = grove.trees, .count = grove.count},
+                      &metrics));
     write_parameters(out, &loaded.parameters, learner.gradient.shards);
     Bytes text = {0};
     metrics_print_json(&metrics, &text);

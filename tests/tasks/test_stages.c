@@ -7,11 +7,11 @@
 #include "base/fail.h"
 #include "tasks/stages.h"
 
-static const AlgorithmRow sampler = {.samples = true}, expert = {.samples = false};
+static const AlgorithmRow sft = {.name = "sft"};
 
 typedef struct {
     int64_t warmup_steps;
-    const AlgorithmRow *main;
+    bool main_samples;
     SampleCounts counts;
     int status;
 } Case;
@@ -23,13 +23,13 @@ static void sft_needs_the_words_of_experts(void **state)
                               untold = {.kept_continue = 3, .kept_stop = 1, .speechless = 3},
                               stops = {.kept_stop = 2};
     static const Case cases[] = {
-        {1, &sampler, untold, -1}, {0, &expert, untold, -1}, {0, &sampler, untold, 0},
-        {1, &sampler, told, 0},    {0, &expert, told, 0},    {1, &expert, stops, 0},
+        {1, true, untold, -1}, {0, false, untold, -1}, {0, true, untold, 0},
+        {1, true, told, 0},    {0, false, told, 0},    {1, false, stops, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         StagePlan stages[STAGE_COUNT] = {
-            [STAGE_WARMUP] = {.steps = cases[i].warmup_steps, .step.algorithm = &expert},
-            [STAGE_MAIN] = {.steps = 1, .step.algorithm = cases[i].main},
+            [STAGE_WARMUP] = {.steps = cases[i].warmup_steps, .step.algorithm = &sft},
+            [STAGE_MAIN] = {.steps = 1, .step.algorithm = &sft, .samples = cases[i].main_samples},
         };
         Dataset dataset = {.set.counts = cases[i].counts};
         assert_int_equal(stages_check(stages, &dataset, "rounds.jsonl"), cases[i].status);
