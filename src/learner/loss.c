@@ -111,12 +111,28 @@ void loss_score(void *pointer, const LossChunk *chunk)
         double logprob = (double)chunk->logprobs[i];
         sequence->logprob += logprob;
         sequence->anchor += anchor_of(context, place, logprob);
+        sequence->old += (double)place.branch->logprobs[place.index];
         sequence->reference += (double)place.branch->reference[place.index];
     }
 }
 
+static double importance_weight(const LossContext *context, double anchor, double old)
+{
+    double cap = context->settings.importance_cap;
+    if (cap == 0)
+        return 1;
+    bool cut;
+    double weight = loss_ratio(anchor - old, &cut);
+    return weight < cap ? weight : cap;
+}
+
 void loss_sequences(LossContext *context, const Batch *batch)
 {
+    for (int64_t s = 0; s < batch->sequence_count; s++) {
+        Sequence *sequence = &context->sequences[s];
+        double n = sequence->tokens > 0 ? sequence->tokens : 1;
+        sequence->importance = importance_weight(context, sequence->anchor / n, sequence->old / n);
+    }
     context->algorithm->sequence_loss(&context->settings, context->sequences, batch->sequence_count,
                                       &context->sums);
 }
@@ -150,16 +166,6 @@ static void measure_gap(const LossContext *context, Gap *gap, double difference)
     gap->maximum = distance > gap->maximum ? distance : gap->maximum;
 }
 
-static double importance_weight(const LossContext *context, double anchor, double old)
-{
-    double cap = context->settings.importance_cap;
-    if (cap == 0)
-        return 1;
-    bool cut;
-    double weight = loss_ratio(anchor - old, &cut);
-    return weight < cap ? weight : cap;
-}
-
 // Adds the divergence of one token; returns its part of the derivative.
 static double add_divergence(LossContext *context, TargetPlace place, double logprob, double weight)
 {
@@ -187,7 +193,9 @@ static double add_token(LossContext *context, TargetPlace place, double logprob,
                         .anchor = anchor_of(context, place, logprob),
                         .advantage = (double)branch->advantages[place.index],
                         .sequence = &context->sequences[place.sequence]};
-    double importance = importance_weight(context, token.anchor, old);
+    double importance = context->algorithm->sequence_loss
+                            ? token.sequence->importance
+                            : importance_weight(context, token.anchor, old);
     double loss =
         importance * context->algorithm->token_loss(&context->settings, &token, &derivative, sums);
     sums->policy += weight * loss;

@@ -50,7 +50,8 @@ typedef struct {
 typedef struct {
     const Branch *branch; // borrowed; NULL: none of its tokens is scored
     double tokens;
-    double logprob, anchor, reference;
+    double logprob, anchor, old, reference;
+    double importance;   // truncated importance weight of the whole response
     double value, slope; // set by a SequenceLoss
 } Sequence;
 

@@ -42,7 +42,7 @@ static LossSettings loss_settings(const Settings *settings)
     };
 }
 
-static StepSettings step_settings(const Settings *settings, Stage stage)
+StepSettings stages_step_settings(const Settings *settings, Stage stage)
 {
     bool warmup = stage == STAGE_WARMUP;
     StepSettings step = {
@@ -78,7 +78,7 @@ static void make_stage(StagePlan *plan, Stage stage, const Dataset *dataset,
     plan->steps = steps > 0 ? steps : epochs * plan->schedule.steps_per_epoch;
     plan->samples = !warmup && settings_sample_responses(settings);
     plan->pairs = !warmup && settings->algorithm.name == ALGORITHM_DPO;
-    plan->step = step_settings(settings, stage);
+    plan->step = stages_step_settings(settings, stage);
     if (plan->samples)
         plan->step.temperature = settings->rollout.temperature;
     plan->step.optimizer.total_steps = plan->steps;

@@ -19,6 +19,10 @@ typedef struct {
     bool pairs;   // of a chosen and a rejected response
 } StagePlan;
 
+// How the steps of a stage learn. `total_steps` of the schedule, and the temperature where
+// responses are sampled, are left to stages_make.
+StepSettings stages_step_settings(const Settings *settings, Stage stage);
+
 void stages_make(StagePlan stages[STAGE_COUNT], const Dataset *dataset, const Settings *settings);
 void stages_free(StagePlan stages[STAGE_COUNT]);
 

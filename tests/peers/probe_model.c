@@ -5,6 +5,8 @@
 //     probe_model logits MODEL SEQUENCES OUT   OUT: tensor i has the logits of sequence i
 //     probe_model step MODEL REFERENCE OUT     OUT: gradients of the loss of those trees;
 //                                              prints the losses as JSON
+//     probe_model step MODEL REFERENCE OUT SETTINGS     the same with the [algorithm] of an .ini;
+//                                              rewards then become its advantages
 //
 // SEQUENCES is a JSON file: a list of lists of tokens. Models are Hugging Face directories, OUT a
 // safetensors file.
@@ -20,6 +22,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "files/safetensors.h"
+#include "tasks/stages.h"
 #include "tests/model/tiny.h"
 
 enum { TREES = 4, TREE_SEED = 11, VALUE_SEED = 5, MICRO_BATCH = 256 };
@@ -110,8 +113,8 @@ static void print_integers(const char *name, const int32_t *list, int64_t count)
 
 static void print_branch(const Branch *branch)
 {
-    printf("{\"attach\": %d, \"forced\": %d, \"advantage\": %.9g, \"graded\": %d, ", branch->attach,
-           branch->forced, (double)branch->reward, branch->graded);
+    printf("{\"attach\": %d, \"forced\": %d, \"advantage\": %.9g, \"sample\": %d, \"graded\": %d, ",
+           branch->attach, branch->forced, (double)branch->reward, branch->sample, branch->graded);
     print_integers("tokens", branch->tokens, branch->forced + branch->count);
     printf(", \"old\": [");
     for (int32_t i = 0; i < branch->count; i++)
@@ -239,16 +242,40 @@ static int write_logits(const char *directory, const char *sequences, const char
     return 0;
 }
 
-static int write_step(const char *directory, const char *reference, const char *out)
+// An algorithm as `train` would run it, at the temperature of the tests.
+static StepSettings read_step(const char *path)
+{
+    Settings settings;
+    must(settings_read(&settings, path, NULL, 0, NULL));
+    StepSettings step = stages_step_settings(&settings, STAGE_MAIN);
+    step.temperature = tiny_step_settings().temperature;
+    settings_free(&settings);
+    return step;
+}
+
+// Pairs need an even number of branches and both of them.
+static void make_pairs(Grove *grove)
+{
+    for (int64_t t = 0; t < grove->count; t++) {
+        grove->trees[t].branch_count -= grove->trees[t].branch_count % 2;
+        for (int32_t b = 0; b < grove->trees[t].branch_count; b++)
+            grove->trees[t].branches[b].graded = grove->trees[t].branches[b].scored[0] = 1;
+    }
+}
+
+static int write_step(const char *directory, const char *reference, const char *out,
+                      const char *path)
 {
     Loaded loaded;
     Learner learner;
     Metrics metrics = {0};
     Grove grove;
     Group group = group_world();
-    StepSettings settings = tiny_step_settings();
+    StepSettings settings = path ? read_step(path) : tiny_step_settings();
     load(&loaded, directory);
     grove_make(&grove, TREES, loaded.model.shape->vocabulary, TREE_SEED);
+    if (settings.algorithm->together == 2)
+        make_pairs(&grove);
     learner_make(&learner, &loaded.model, &group, &collective_mpi,
                  (LearnerLayout){.micro_batch_tokens = MICRO_BATCH});
     memcpy(learner.optimizer.master, loaded.values,
@@ -288,7 +315,9 @@ static int run(int count, char **words)
     if (strcmp(verb, "logits") == 0 && count == 5)
         return write_logits(words[2], words[3], words[4]);
     if (strcmp(verb, "step") == 0 && count == 5)
-        return write_step(words[2], words[3], words[4]);
+        return write_step(words[2], words[3], words[4], NULL);
+    if (strcmp(verb, "step") == 0 && count == 6)
+        return write_step(words[2], words[3], words[4], words[5]);
     return EXIT_USAGE;
 }
 
