@@ -226,6 +226,102 @@ static void the_work_of_a_step_is_reported(void **state)
     tiny_free(&tiny);
 }
 
+// A learner that takes one step over the same grove, with weights of its own or an engine's.
+static void several_updates(Tiny *tiny, Weights *resident, const StepSettings *settings,
+                            Metrics *metrics, float *masters)
+{
+    Grove grove;
+    Learner learner;
+    grove_make(&grove, 4, tiny->model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny->model, &tiny->group, 5, MICRO_BATCH, resident);
+    StepBatch batch = {.trees = grove.trees, .count = grove.count};
+    assert_int_equal(learner_step(&learner, settings, &batch, metrics), 0);
+    memcpy(masters, learner.optimizer.master, (size_t)tiny->parameters.local * sizeof *masters);
+    learner_free(&learner);
+    grove_free(&grove);
+}
+
+static void a_step_may_have_several_updates(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    settings.passes = 2;
+    settings.mini_batches = 3;
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    size_t count = (size_t)tiny.parameters.local;
+    float *window = allocate(count, sizeof *window), *resident = allocate(count, sizeof *resident);
+    Metrics metrics = {0}, same = {0}, one = {0};
+    several_updates(&tiny, NULL, &settings, &metrics, window);
+    several_updates(&tiny, tiny.weights, &settings, &same, resident);
+    assert_true(metrics_get(&metrics, "actor/updates") == 6);
+    assert_memory_equal(window, resident, count * sizeof *window);
+    // The first update has the sampler's weights: its distances are the gap, the others drift.
+    assert_true(metrics_get(&metrics, "policy/drift_mean") > 0);
+    tiny_publish(&tiny);
+    settings.passes = 1;
+    settings.mini_batches = 1;
+    several_updates(&tiny, NULL, &settings, &one, resident);
+    assert_true(isnan(metrics_get(&one, "policy/drift_mean")));
+    assert_true(metrics_get(&one, "mismatch/logprob_gap_mean") > 0);
+    assert_true(metrics_get(&one, "actor/tokens") * 2 == metrics_get(&metrics, "actor/tokens"));
+    metrics_free(&metrics), metrics_free(&same), metrics_free(&one);
+    release(window), release(resident);
+    tiny_free(&tiny);
+}
+
+static void stale_trees_drift(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    Metrics metrics = {0};
+    StepSettings settings = tiny_step_settings();
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    StepBatch batch = {.trees = grove.trees, .count = grove.count, .stale = true};
+    assert_int_equal(learner_step(&learner, &settings, &batch, &metrics), 0);
+    assert_true(isnan(metrics_get(&metrics, "mismatch/logprob_gap_mean")));
+    assert_true(metrics_get(&metrics, "policy/drift_mean") > 0);
+    metrics_free(&metrics);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
+static void an_update_that_is_not_finite_can_be_skipped(void **state)
+{
+    (void)state;
+    Tiny tiny;
+    Grove grove;
+    Learner learner;
+    Metrics metrics = {0};
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    settings.mini_batches = 2;
+    settings.not_finite = NOT_FINITE_SKIP;
+    tiny_make(&tiny, TINY_SMOLLM, kernels_cpu(), TYPE_F32, 5);
+    grove_make(&grove, 2, tiny.model.shape->vocabulary, 3);
+    grove.trees[0].branches[0].graded = 1;
+    grove.trees[0].branches[0].scored[0] = 1;
+    grove.trees[0].branches[0].reward = NAN;
+    tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
+    StepBatch batch = {.trees = grove.trees, .count = grove.count};
+    assert_int_equal(learner_step(&learner, &settings, &batch, &metrics), 0);
+    assert_true(metrics_get(&metrics, "actor/skipped_updates") == 1);
+    assert_true(metrics_get(&metrics, "actor/updates") == 1);
+    assert_true(isfinite(metrics_get(&metrics, "actor/grad_norm")));
+    double norm = kernels_cpu()->square_sum(NULL, learner.optimizer.master, tiny.parameters.local);
+    assert_true(isfinite(norm));
+    metrics_free(&metrics);
+    learner_free(&learner);
+    grove_free(&grove);
+    tiny_free(&tiny);
+}
+
 int main(int argc, char **argv)
 {
     group_start(&argc, &argv);
@@ -239,6 +335,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_loss_that_is_not_finite_fails_and_changes_nothing),
         cmocka_unit_test(the_scorer_finds_the_loss_of_sft),
         cmocka_unit_test(the_work_of_a_step_is_reported),
+        cmocka_unit_test(a_step_may_have_several_updates),
+        cmocka_unit_test(stale_trees_drift),
+        cmocka_unit_test(an_update_that_is_not_finite_can_be_skipped),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     group_stop();

@@ -219,6 +219,42 @@ static void a_session_whose_contexts_part_is_several_trees(void **state)
     free_dataset(&dataset);
 }
 
+static void others_are_contexts_that_the_step_has_not(void **state)
+{
+    (void)state;
+    Dataset dataset = make_dataset();
+    SessionSchedule schedule = make(&dataset, 7, 1, true, 10),
+                    again = make(&dataset, 7, 1, true, 10);
+    bool used[MOST] = {false}, same[MOST] = {false};
+    int64_t samples[MOST], found = samples_of(&schedule, 3, samples), left = dataset.usable;
+    for (int64_t i = 0; i < found; i++)
+        used[samples[i]] = same[samples[i]] = true;
+    left -= found;
+    for (int64_t round = 0; left > 0; round++) {
+        int64_t before = left, wanted = left < 7 ? left : 7;
+        schedule_others(&schedule, 3, round, 7, used);
+        schedule_others(&again, 3, round, 7,
+                        same); // a function of seed, step, round and what is used
+        assert_int_equal(schedule.part_count, again.part_count);
+        for (int64_t p = 0; p < schedule.part_count; p++) {
+            assert_memory_equal(schedule.parts[p].samples, again.parts[p].samples,
+                                (size_t)schedule.parts[p].count * sizeof(int64_t));
+            for (int64_t i = 0; i < schedule.parts[p].count; i++, left--) {
+                int64_t sample = schedule.parts[p].samples[i];
+                assert_true(dataset.contexts[sample].usable && used[sample]);
+                for (int64_t k = 0; k < found; k++)
+                    assert_true(samples[k] != sample);
+                samples[found++] = sample;
+            }
+        }
+        assert_int_equal(before - left, wanted);
+    }
+    schedule_others(&schedule, 3, 99, 7, used);
+    assert_int_equal(schedule.part_count, 0); // nothing is left
+    schedule_free(&schedule), schedule_free(&again);
+    free_dataset(&dataset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +265,7 @@ int main(void)
         cmocka_unit_test(epochs_seeds_and_stages_have_orders_of_their_own),
         cmocka_unit_test(a_session_whose_contexts_part_is_several_trees),
         cmocka_unit_test(all_contexts_come_in_the_order_of_the_file),
+        cmocka_unit_test(others_are_contexts_that_the_step_has_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

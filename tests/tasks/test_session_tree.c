@@ -331,6 +331,75 @@ static void a_context_that_is_too_long_is_left_out_and_counted(void **state)
     scene_close(&scene);
 }
 
+// The text of a branch's response.
+static void expect_words(const Scene *scene, const Branch *branch, const char *words)
+{
+    Bytes text = {0};
+    tokenizer_decode(scene->tokenizer, branch->tokens + branch->forced, branch->count, true, &text);
+    assert_string_equal(text.data, words);
+    bytes_free(&text);
+}
+
+#define REJECTED(session)                                                                          \
+    "{\"cid\": \"5_1\", \"rejected\": \"Bad?\", \"session_id\": 5, \"messages\": [" U1             \
+    "]" CONTINUE ", \"decision_truth\": \"continue\", \"remaining_chat\": [" A1 ", " U2            \
+    "]}\n" session
+
+static void pairs_are_the_expert_and_a_worse_response(void **state)
+{
+    (void)state;
+    Scene scene;
+    scene_open(&scene, NULL, "chatml", SESSION(A1, A2));
+    Tree sampled = session_tree_for_rollout(&scene.dataset, scene.part, 3, 4);
+    for (int32_t b = 0; b < sampled.branch_count; b++) {
+        Branch *branch = &sampled.branches[b];
+        static const float rewards[] = {3, 1, 2, 4, 4, 4, 0, 2, 2};
+        branch->count = 2;
+        branch->tokens[branch->forced] = 10 + b;
+        branch->tokens[branch->forced + 1] = 20 + b;
+        branch->scored[0] = branch->scored[1] = 1;
+        branch->reward = rewards[b];
+        branch->graded = b != 6; // the worst of the last context has no grade
+    }
+    Tree pairs =
+        session_tree_of_pairs(&scene.dataset, scene.chat, scene.part, LONGEST, &sampled, 4);
+    assert_int_equal(pairs.branch_count, 4); // the second context's are all perfect
+    static const int32_t samples[] = {0, 0, 2, 2}, from[] = {-1, 1, -1, 7};
+    Tokens chosen = {0}, rejected = {0};
+    for (int32_t b = 0; b < 4; b++) {
+        const Branch *branch = &pairs.branches[b];
+        assert_int_equal(branch->sample, samples[b]);
+        if (from[b] < 0)
+            continue;
+        const Branch *source = &sampled.branches[from[b]];
+        assert_int_equal(branch->count, 2);
+        assert_int_equal(branch->tokens[branch->forced], source->tokens[source->forced]);
+        spell(&pairs, branch, branch->forced, &rejected);
+        spell(&pairs, &pairs.branches[b - 1], pairs.branches[b - 1].forced, &chosen);
+        assert_int_equal(rejected.count, chosen.count); // one context
+        assert_memory_equal(rejected.ids, chosen.ids, (size_t)chosen.count * sizeof(int32_t));
+    }
+    expect_words(&scene, &pairs.branches[0], "Since when?");
+    expect_words(&scene, &pairs.branches[2], "<stop />");
+    tokens_free(&chosen), tokens_free(&rejected);
+    tree_free(&pairs), tree_free(&sampled);
+    scene_close(&scene);
+}
+
+static void rejected_responses_can_be_given(void **state)
+{
+    (void)state;
+    Scene scene = {.order = {0}};
+    scene.part = (SessionPart){.samples = scene.order, .count = 1};
+    open_text(&scene, NULL, "chatml", REJECTED(""));
+    Tree pairs = session_tree_of_pairs(&scene.dataset, scene.chat, scene.part, LONGEST, NULL, 4);
+    assert_int_equal(pairs.branch_count, 2);
+    expect_words(&scene, &pairs.branches[0], "Since when?");
+    expect_words(&scene, &pairs.branches[1], "Bad?");
+    tree_free(&pairs);
+    scene_close(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +412,8 @@ int main(void)
         cmocka_unit_test(a_cut_session_has_the_trunk_of_its_own_contexts),
         cmocka_unit_test(costs_are_counted_row_by_row),
         cmocka_unit_test(a_context_that_is_too_long_is_left_out_and_counted),
+        cmocka_unit_test(pairs_are_the_expert_and_a_worse_response),
+        cmocka_unit_test(rejected_responses_can_be_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
