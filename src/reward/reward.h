@@ -42,7 +42,8 @@ double reward_fuse(RewardSettings settings, double decision, double content, dou
 bool reward_settle(RewardSettings settings, Truth truth, const char *response, size_t length,
                    Grade *grade);
 
-// The grade of a right continue whose question was judged.
+// The grade of a right continue whose question was judged: 0, 0.5 or 1 each, or whatever a judge
+// said where unusable verdicts count (compatibility).
 Grade reward_judged(RewardSettings settings, double content, double format);
 
 #endif

@@ -117,8 +117,11 @@ static void sample_line(const Sample *sample, const Branch *branch, int64_t step
     bytes_print(line, "{\"step\": %lld, ", (long long)step);
     response_append_fields(sample, branch, line);
     // The first token's: most algorithms have one for all.
-    bytes_print(line, ", \"advantage\": %.6g}",
-                branch->count > 0 ? (double)branch->advantages[0] : 0);
+    double advantage = branch->count > 0 ? (double)branch->advantages[0] : 0;
+    if (isfinite(advantage))
+        bytes_print(line, ", \"advantage\": %.6g}", advantage);
+    else
+        bytes_append_text(line, ", \"advantage\": null}");
 }
 
 static void append_numbers(Bytes *line, const char *key, const float *list, int32_t count)

@@ -1,5 +1,6 @@
 #include "tasks/responses.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,16 @@ static void append_text(Bytes *line, const char *key, const char *text, size_t l
     bytes_free(&repaired);
 }
 
+// A judge may have said what no float holds: JSON has no word for it.
+static void append_score(Bytes *line, const char *key, float score)
+{
+    bytes_print(line, ", \"%s\": ", key);
+    if (isfinite(score))
+        bytes_print(line, "%.9g", (double)score);
+    else
+        bytes_append_text(line, "null");
+}
+
 void response_append_fields(const Sample *sample, const Branch *branch, Bytes *line)
 {
     bytes_append_text(line, "\"cid\": ");
@@ -23,12 +34,12 @@ void response_append_fields(const Sample *sample, const Branch *branch, Bytes *l
     bytes_print(line, ", \"repeat\": %d, \"decision_truth\": \"%s\", ", branch->repeat,
                 truth_name(sample->truth));
     append_text(line, "response", branch->text.data, branch->text.length);
-    bytes_print(line,
-                ", \"tokens\": %d, \"finished\": %s, \"graded\": %s, \"decision\": %.9g, "
-                "\"content\": %.9g, \"format\": %.9g, \"reward\": %.9g",
-                branch->count, branch->finished ? "true" : "false",
-                branch->graded ? "true" : "false", (double)branch->decision,
-                (double)branch->content, (double)branch->format, (double)branch->reward);
+    bytes_print(line, ", \"tokens\": %d, \"finished\": %s, \"graded\": %s", branch->count,
+                branch->finished ? "true" : "false", branch->graded ? "true" : "false");
+    append_score(line, "decision", branch->decision);
+    append_score(line, "content", branch->content);
+    append_score(line, "format", branch->format);
+    append_score(line, "reward", branch->reward);
     if (branch->earlier.length > 0) {
         bytes_append_text(line, ", ");
         append_text(line, "earlier", branch->earlier.data, branch->earlier.length);

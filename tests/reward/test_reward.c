@@ -246,6 +246,14 @@ static void the_measured_values_of_mts_dialog_come_out(void **state)
     free(test_path);
 }
 
+static void a_judges_odd_scores_are_taken_as_they_are(void **state)
+{
+    (void)state;
+    RewardSettings settings = {.mode = MODE_RA_RS, .fusion = FUSION_PRODUCT};
+    Grade grade = reward_judged(settings, 0.7, -2);
+    assert_true(grade.graded && fabs(grade.reward - (1 + 2 * 0.7 - 2)) < 1e-12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +265,7 @@ int main(void)
         cmocka_unit_test(weights_kept_with_a_run_grade_the_same),
         cmocka_unit_test(the_best_constant_is_what_greedy_search_finds),
         cmocka_unit_test(the_measured_values_of_mts_dialog_come_out),
+        cmocka_unit_test(a_judges_odd_scores_are_taken_as_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
