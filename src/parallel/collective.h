@@ -1,4 +1,5 @@
-// collective.h - the collectives on device memory that sharded training needs, behind one table.
+// collective.h - the collectives on device memory that several ranks' arithmetic needs, behind one
+// table.
 //
 // Sums between ranks are ours, in rank order, so that the bits depend neither on the library nor on
 // the topology: reduce-scatter is an exchange of shards followed by our own additions.
@@ -20,6 +21,12 @@ typedef struct {
     // `scratch` [local * size]. Collective over group.
     void (*reduce_scatter)(const Group *group, const Kernels *kernels, float *shard,
                            const float *full, int64_t local, float *scratch);
+
+    // values [count] = the sum over ranks of theirs, in rank order: the same bits on every rank.
+    // `values` and `scratch` have room for `count` rounded up to a multiple of the group's size.
+    // Collective over group.
+    void (*sum)(const Group *group, const Kernels *kernels, float *values, int64_t count,
+                float *scratch);
 
     // full [local * learners] on every rank of the world = the learner ranks' shards, in order;
     // shard is read on learner ranks only. Collective over world->all.

@@ -33,6 +33,21 @@ static void reduce_scatter_mpi(const Group *group, const Kernels *kernels, float
         kernels->add(NULL, shard, pieces + rank * local, local);
 }
 
+// Each rank adds up a share of the numbers; all of them then get every share.
+static void sum_mpi(const Group *group, const Kernels *kernels, float *values, int64_t count,
+                    float *scratch)
+{
+    if (group->size == 1)
+        return;
+    int share = int_count((count + group->size - 1) / group->size);
+    float *mine = values + (int64_t)group->rank * share;
+    MPI_Alltoall(values, share, MPI_FLOAT, scratch, share, MPI_FLOAT, group->comm);
+    kernels->copy(NULL, mine, scratch, (size_t)share * sizeof *mine);
+    for (int64_t rank = 1; rank < group->size; rank++)
+        kernels->add(NULL, mine, scratch + rank * share, share);
+    MPI_Allgather(MPI_IN_PLACE, share, MPI_FLOAT, values, share, MPI_FLOAT, group->comm);
+}
+
 static void publish_mpi(const World *world, float *full, const float *shard, int64_t local)
 {
     int learners = world->count[ROLE_LEARNER], first = world->first[ROLE_LEARNER];
@@ -56,5 +71,6 @@ const Collective collective_mpi = {
     .name = "mpi",
     .all_gather = all_gather_mpi,
     .reduce_scatter = reduce_scatter_mpi,
+    .sum = sum_mpi,
     .publish = publish_mpi,
 };

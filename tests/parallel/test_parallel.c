@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "parallel/collective.h"
 #include "parallel/shard.h"
+#include "parallel/team.h"
 
 static Group world;
 
@@ -199,6 +200,50 @@ static void reduced_shards_are_added_in_rank_order(void **state)
     release(scratch);
 }
 
+static void summed_numbers_are_added_in_rank_order_on_every_rank(void **state)
+{
+    (void)state;
+    enum { COUNT = 1021, ROOM = COUNT + 16 };
+    float values[ROOM] = {0}, scratch[ROOM] = {0};
+    for (int64_t i = 0; i < COUNT; i++)
+        values[i] = element(world.rank, i);
+    collective_mpi.sum(&world, kernels_cpu(), values, COUNT, scratch);
+    for (int64_t i = 0; i < COUNT; i++) {
+        float expected = element(0, i);
+        for (int rank = 1; rank < world.size; rank++)
+            expected += element(rank, i);
+        assert_true(values[i] == expected);
+    }
+}
+
+static void teams_are_consecutive_ranks(void **state)
+{
+    (void)state;
+    Team team;
+    for (int ranks = 1; ranks <= world.size; ranks *= 2) {
+        assert_int_equal(team_make(&team, &world, ranks, "x"), 0);
+        assert_int_equal(team.inside.size, ranks);
+        assert_int_equal(team.inside.rank, world.rank % ranks);
+        assert_int_equal(team.across.size, world.size / ranks);
+        assert_int_equal(team.across.rank, world.rank / ranks);
+        assert_int_equal(team_leads(&team), world.rank % ranks == 0);
+        team_free(&team);
+    }
+    const Group nobody = {0};
+    assert_int_equal(team_make(&team, &nobody, 2, "x"), 0);
+    assert_int_equal(team_leads(&team), 0);
+    team_free(&team);
+}
+
+static void a_group_that_teams_do_not_tile_is_refused(void **state)
+{
+    (void)state;
+    Team team;
+    assert_int_equal(team_make(&team, &world, 3, "rollout.tensor_parallel"), -1);
+    assert_int_equal(fail_code(), EXIT_BAD_SETTINGS);
+    assert_non_null(strstr(fail_message(), "rollout.tensor_parallel = 3, but "));
+}
+
 static void every_rank_has_every_role_when_shared(void **state)
 {
     (void)state;
@@ -306,6 +351,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_group_splits_by_colour),
         cmocka_unit_test(shards_are_gathered_in_rank_order),
         cmocka_unit_test(reduced_shards_are_added_in_rank_order),
+        cmocka_unit_test(summed_numbers_are_added_in_rank_order_on_every_rank),
+        cmocka_unit_test(teams_are_consecutive_ranks),
+        cmocka_unit_test(a_group_that_teams_do_not_tile_is_refused),
         cmocka_unit_test(every_rank_has_every_role_when_shared),
         cmocka_unit_test(split_roles_follow_one_another),
         cmocka_unit_test(rollout_ranks_grade_where_there_is_no_grader),
