@@ -22,6 +22,19 @@ static void prepare_heads(const Pass *pass, float *data, float *raw, int32_t hea
                     pass->workspace->positions, false);
 }
 
+// delta = x W^T. Where an engine has several ranks each holds some columns of W, and of x: the rest
+// of the sum comes from the others.
+static void project(const Pass *pass, Tensor x, Matrix w)
+{
+    Workspace *workspace = pass->workspace;
+    const TensorSlice *slice = pass->model->slice;
+    Tensor delta = view(pass, workspace->delta, pass->shape->width);
+    pass->kernels->product_nt(NULL, delta, x, w);
+    if (slice)
+        slice->collective->sum(&slice->group, pass->kernels, delta.data, delta.rows * delta.width,
+                               workspace->partial);
+}
+
 static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache)
 {
     const Kernels *kernels = pass->kernels;
@@ -43,7 +56,7 @@ static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, C
     kernels->attention_forward(NULL, attended, view(pass, state->statistics, 2 * shape->heads), q,
                                cache, pass->batch->spans, pass->batch->span_count,
                                1.0f / sqrtf((float)shape->head_width));
-    kernels->product_nt(NULL, view(pass, workspace->delta, shape->width), attended, w->o);
+    project(pass, attended, w->o);
 }
 
 static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *state)
@@ -58,7 +71,7 @@ static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *st
     kernels->product_nt(NULL, gate, norm, w->gate);
     kernels->product_nt(NULL, up, norm, w->up);
     kernels->swiglu_forward(NULL, hidden, gate, up);
-    kernels->product_nt(NULL, view(pass, workspace->delta, shape->width), hidden, w->down);
+    project(pass, hidden, w->down);
 }
 
 static void copy_stream(const Pass *pass, float *to, const float *from)

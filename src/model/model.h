@@ -13,7 +13,8 @@
 
 typedef struct {
     const Parameters *parameters; // borrowed
-    const ModelShape *shape;      // borrowed, = &parameters->shape
+    const TensorSlice *slice;     // borrowed; NULL: the whole model
+    const ModelShape *shape;      // borrowed: of the parameters or of the slice
     const Kernels *kernels;       // borrowed
     ElementType type;             // of weights and caches
     float *rotary;                // owned, device [positions, head_width]
@@ -23,6 +24,11 @@ typedef struct {
 void model_make(Model *model, const Parameters *parameters, const Kernels *kernels,
                 ElementType type, int64_t positions);
 void model_free(Model *model);
+
+// The model as one rank of an engine computes it, with weights of the same slice. Borrows from
+// `model`; there is nothing to free. Its forward passes are collective over the slice's group, and
+// it has no backward pass.
+Model model_cut(const Model *model, const TensorSlice *slice);
 
 // Activations of one layer, [row_capacity, ...] each; device.
 typedef struct {
@@ -44,6 +50,7 @@ typedef struct {
     int32_t *tokens, *positions, *slot_of_row, *scored_rows; // device [rows]
     float *x;            // residual stream after the last layer [rows, width]
     float *norm, *delta; // [rows, width]
+    float *partial;      // scratch of the sums of delta over an engine's ranks
     float *k, *v;        // [rows, kv_heads * head_width]
     float *hidden;       // [rows, feed_forward]
     // vocabulary chunk

@@ -8,7 +8,8 @@
 #include "base/random.h"
 #include "files/safetensors.h"
 
-static void add_tensor(Parameters *parameters, const char *name, int64_t rows, int64_t width)
+static void add_tensor(Parameters *parameters, const char *name, int64_t rows, int64_t width,
+                       TensorCut cut)
 {
     Unit *unit = &parameters->units[parameters->unit_count - 1];
     TensorPlace *tensor = &parameters->tensors[parameters->tensor_count++];
@@ -18,6 +19,7 @@ static void add_tensor(Parameters *parameters, const char *name, int64_t rows, i
         .rows = rows,
         .width = width,
         .elements = rows > 0 ? rows * width : width,
+        .cut = cut,
     };
     snprintf(tensor->name, sizeof tensor->name, "%s", name);
     unit->tensor_count++;
@@ -37,29 +39,30 @@ static void add_layer(Parameters *parameters, int64_t layer)
     const struct {
         const char *name;
         int64_t rows, width;
+        TensorCut cut;
         bool present;
     } list[] = {
-        {"input_layernorm.weight", 0, shape->width, true},
-        {"self_attn.q_proj.weight", query, shape->width, true},
-        {"self_attn.q_proj.bias", 0, query, shape->qkv_bias},
-        {"self_attn.k_proj.weight", key, shape->width, true},
-        {"self_attn.k_proj.bias", 0, key, shape->qkv_bias},
-        {"self_attn.v_proj.weight", key, shape->width, true},
-        {"self_attn.v_proj.bias", 0, key, shape->qkv_bias},
-        {"self_attn.q_norm.weight", 0, shape->head_width, shape->qk_norm},
-        {"self_attn.k_norm.weight", 0, shape->head_width, shape->qk_norm},
-        {"self_attn.o_proj.weight", shape->width, query, true},
-        {"post_attention_layernorm.weight", 0, shape->width, true},
-        {"mlp.gate_proj.weight", shape->feed_forward, shape->width, true},
-        {"mlp.up_proj.weight", shape->feed_forward, shape->width, true},
-        {"mlp.down_proj.weight", shape->width, shape->feed_forward, true},
+        {"input_layernorm.weight", 0, shape->width, CUT_NONE, true},
+        {"self_attn.q_proj.weight", query, shape->width, CUT_ROWS, true},
+        {"self_attn.q_proj.bias", 0, query, CUT_ROWS, shape->qkv_bias},
+        {"self_attn.k_proj.weight", key, shape->width, CUT_ROWS, true},
+        {"self_attn.k_proj.bias", 0, key, CUT_ROWS, shape->qkv_bias},
+        {"self_attn.v_proj.weight", key, shape->width, CUT_ROWS, true},
+        {"self_attn.v_proj.bias", 0, key, CUT_ROWS, shape->qkv_bias},
+        {"self_attn.q_norm.weight", 0, shape->head_width, CUT_NONE, shape->qk_norm},
+        {"self_attn.k_norm.weight", 0, shape->head_width, CUT_NONE, shape->qk_norm},
+        {"self_attn.o_proj.weight", shape->width, query, CUT_COLUMNS, true},
+        {"post_attention_layernorm.weight", 0, shape->width, CUT_NONE, true},
+        {"mlp.gate_proj.weight", shape->feed_forward, shape->width, CUT_ROWS, true},
+        {"mlp.up_proj.weight", shape->feed_forward, shape->width, CUT_ROWS, true},
+        {"mlp.down_proj.weight", shape->width, shape->feed_forward, CUT_COLUMNS, true},
     };
     open_unit(parameters);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         char name[TENSOR_NAME_BYTES];
         snprintf(name, sizeof name, "model.layers.%lld.%s", (long long)layer, list[i].name);
         if (list[i].present)
-            add_tensor(parameters, name, list[i].rows, list[i].width);
+            add_tensor(parameters, name, list[i].rows, list[i].width, list[i].cut);
     }
 }
 
@@ -71,13 +74,13 @@ void parameters_make(Parameters *parameters, const ModelShape *shape, int rank, 
     parameters->tensors =
         allocate((size_t)(shape->layers * LAYER_TENSORS + OTHER_TENSORS), sizeof(TensorPlace));
     open_unit(parameters);
-    add_tensor(parameters, "model.embed_tokens.weight", shape->vocabulary, shape->width);
+    add_tensor(parameters, "model.embed_tokens.weight", shape->vocabulary, shape->width, CUT_NONE);
     for (int64_t layer = 0; layer < shape->layers; layer++)
         add_layer(parameters, layer);
     open_unit(parameters);
-    add_tensor(parameters, "model.norm.weight", 0, shape->width);
+    add_tensor(parameters, "model.norm.weight", 0, shape->width, CUT_NONE);
     if (!shape->tied)
-        add_tensor(parameters, "lm_head.weight", shape->vocabulary, shape->width);
+        add_tensor(parameters, "lm_head.weight", shape->vocabulary, shape->width, CUT_NONE);
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         Unit *unit = &parameters->units[u];
         unit->shard = shard_of(unit->shard.global, rank, size);

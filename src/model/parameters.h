@@ -13,12 +13,16 @@
 
 enum { TENSOR_NAME_BYTES = 80 };
 
+// How the ranks of an engine divide a tensor (slice.h).
+typedef enum { CUT_NONE, CUT_ROWS, CUT_COLUMNS } TensorCut;
+
 typedef struct {
     char name[TENSOR_NAME_BYTES]; // Hugging Face's
     int64_t unit;
     int64_t offset;      // in the unit
     int64_t rows, width; // a vector has rows = 0
     int64_t elements;
+    TensorCut cut;
 } TensorPlace;
 
 typedef struct {

@@ -12,6 +12,7 @@ typedef struct {
 
 struct Weights {
     const Parameters *parameters; // borrowed
+    const TensorSlice *slice;     // borrowed; NULL: all of every tensor
     const Kernels *kernels;       // borrowed
     ElementType type;
     bool resident;
@@ -21,44 +22,74 @@ struct Weights {
     UnitSource source;
     void *context;  // borrowed
     float *staging; // owned, device; windowed only: one unit in fp32
+    float *cut;     // owned, device; slices only: rows of a matrix that is cut by columns
     LayerWeights layer;
 };
 
+enum { CUT_ROWS_AT_ONCE = 256 }; // of them
 enum { SLOT_EMBEDDING, SLOT_LAYER, SLOT_OUTPUT, WINDOW_SLOTS };
 
-static size_t tensor_bytes(const Kernels *kernels, const TensorPlace *tensor, ElementType type)
+static size_t tensor_bytes(const TensorSlice *slice, const Kernels *kernels,
+                           const TensorPlace *tensor, ElementType type)
 {
-    size_t bytes = tensor->rows > 0 ? kernels->matrix_bytes(tensor->rows, tensor->width, type)
-                                    : (size_t)tensor->width * sizeof(float);
+    TensorPart part = tensor_slice_part(slice, tensor);
+    size_t bytes = part.rows > 0 ? kernels->matrix_bytes(part.rows, part.width, type)
+                                 : (size_t)part.width * sizeof(float);
     return (bytes + 63) / 64 * 64;
 }
 
-static size_t unit_bytes(const Parameters *parameters, const Kernels *kernels, int64_t unit,
-                         ElementType type)
+static size_t unit_bytes(const Parameters *parameters, const TensorSlice *slice,
+                         const Kernels *kernels, int64_t unit, ElementType type)
 {
     size_t bytes = 0;
     for (int64_t i = 0; i < parameters->units[unit].tensor_count; i++)
-        bytes += tensor_bytes(kernels,
+        bytes += tensor_bytes(slice, kernels,
                               &parameters->tensors[parameters->units[unit].first_tensor + i], type);
     return bytes;
+}
+
+// Of a slice that cuts nothing: none.
+static size_t cut_bytes(const TensorSlice *slice)
+{
+    if (!slice || slice->group.size == 1)
+        return 0;
+    const ModelShape *shape = &slice->shape;
+    int64_t query = (int64_t)shape->heads * shape->head_width;
+    int64_t widest = query > shape->feed_forward ? query : shape->feed_forward;
+    return (size_t)(CUT_ROWS_AT_ONCE * widest) * sizeof(float);
+}
+
+static size_t bytes_of(const Parameters *parameters, const TensorSlice *slice,
+                       const Kernels *kernels, ElementType type, bool resident)
+{
+    size_t bytes = cut_bytes(slice), staging = (size_t)parameters->largest * sizeof(float);
+    for (int64_t u = 0; u < parameters->unit_count; u++)
+        if (resident || u < 2 || u == parameters->unit_count - 1)
+            bytes += unit_bytes(parameters, slice, kernels, u, type);
+    return bytes + (resident ? 0 : staging);
 }
 
 size_t weights_bytes(const Parameters *parameters, const Kernels *kernels, ElementType type,
                      bool resident)
 {
-    size_t bytes = 0, staging = resident ? 0 : (size_t)parameters->largest * sizeof(float);
-    for (int64_t u = 0; u < parameters->unit_count; u++)
-        if (resident || u < 2 || u == parameters->unit_count - 1)
-            bytes += unit_bytes(parameters, kernels, u, type);
-    return bytes + staging;
+    return bytes_of(parameters, NULL, kernels, type, resident);
 }
 
-Weights *weights_make(const Parameters *parameters, const Kernels *kernels, ElementType type,
-                      bool resident)
+size_t weights_slice_bytes(const Parameters *parameters, const TensorSlice *slice,
+                           const Kernels *kernels, ElementType type)
+{
+    return bytes_of(parameters, slice, kernels, type, true);
+}
+
+static Weights *make(const Parameters *parameters, const TensorSlice *slice, const Kernels *kernels,
+                     ElementType type, bool resident)
 {
     Weights *weights = allocate(1, sizeof *weights);
-    *weights =
-        (Weights){.parameters = parameters, .kernels = kernels, .type = type, .resident = resident};
+    *weights = (Weights){.parameters = parameters,
+                         .slice = slice,
+                         .kernels = kernels,
+                         .type = type,
+                         .resident = resident};
     weights->slot_count = resident ? parameters->unit_count : WINDOW_SLOTS;
     weights->slots = allocate((size_t)weights->slot_count, sizeof(Slot));
     weights->offsets = allocate((size_t)parameters->tensor_count, sizeof(size_t));
@@ -67,18 +98,32 @@ Weights *weights_make(const Parameters *parameters, const Kernels *kernels, Elem
         size_t offset = 0;
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             weights->offsets[i] = offset;
-            offset += tensor_bytes(kernels, &parameters->tensors[i], type);
+            offset += tensor_bytes(slice, kernels, &parameters->tensors[i], type);
         }
     }
     for (int64_t s = 0; s < weights->slot_count; s++) {
         int64_t unit = resident || s < SLOT_OUTPUT ? s : parameters->unit_count - 1;
         weights->slots[s].memory =
-            kernels->memory_make(unit_bytes(parameters, kernels, unit, type));
+            kernels->memory_make(unit_bytes(parameters, slice, kernels, unit, type));
         weights->slots[s].held = -1;
     }
     if (!resident)
         weights->staging = kernels->memory_make((size_t)parameters->largest * sizeof(float));
+    if (cut_bytes(slice) > 0)
+        weights->cut = kernels->memory_make(cut_bytes(slice));
     return weights;
+}
+
+Weights *weights_make(const Parameters *parameters, const Kernels *kernels, ElementType type,
+                      bool resident)
+{
+    return make(parameters, NULL, kernels, type, resident);
+}
+
+Weights *weights_make_slice(const Parameters *parameters, const TensorSlice *slice,
+                            const Kernels *kernels, ElementType type)
+{
+    return make(parameters, slice, kernels, type, true);
 }
 
 void weights_free(Weights *weights)
@@ -89,6 +134,8 @@ void weights_free(Weights *weights)
         weights->kernels->memory_free(weights->slots[s].memory);
     if (weights->staging)
         weights->kernels->memory_free(weights->staging);
+    if (weights->cut)
+        weights->kernels->memory_free(weights->cut);
     release(weights->slots);
     release(weights->offsets);
     release(weights);
@@ -106,9 +153,10 @@ static Slot *slot_of(Weights *weights, int64_t unit)
 static Matrix matrix_at(Weights *weights, int64_t index)
 {
     const TensorPlace *tensor = &weights->parameters->tensors[index];
+    TensorPart part = tensor_slice_part(weights->slice, tensor);
     return (Matrix){.packed = slot_of(weights, tensor->unit)->memory + weights->offsets[index],
-                    .rows = tensor->rows,
-                    .width = tensor->width,
+                    .rows = part.rows,
+                    .width = part.width,
                     .type = weights->type};
 }
 
@@ -118,20 +166,41 @@ static float *vector_at(Weights *weights, int64_t index)
     return (float *)(void *)(slot_of(weights, tensor->unit)->memory + weights->offsets[index]);
 }
 
+// Kernels pack rows that lie behind one another: those of a cut by columns are first brought there.
+static void pack_columns(Weights *weights, Matrix matrix, const float *source, int64_t stride)
+{
+    const Kernels *kernels = weights->kernels;
+    for (int64_t first = 0; first < matrix.rows; first += CUT_ROWS_AT_ONCE) {
+        int64_t rows = matrix.rows - first;
+        rows = rows < CUT_ROWS_AT_ONCE ? rows : CUT_ROWS_AT_ONCE;
+        for (int64_t r = 0; r < rows; r++)
+            kernels->copy(NULL, weights->cut + r * matrix.width, source + (first + r) * stride,
+                          (size_t)matrix.width * sizeof(float));
+        kernels->matrix_pack(NULL, matrix, first, weights->cut, rows);
+    }
+}
+
+static void load_tensor(Weights *weights, int64_t index, const float *source)
+{
+    const Kernels *kernels = weights->kernels;
+    const TensorPlace *tensor = &weights->parameters->tensors[index];
+    TensorPart part = tensor_slice_part(weights->slice, tensor);
+    source += part.first_row * tensor->width + part.first;
+    if (tensor->rows > 0 && part.width < tensor->width)
+        pack_columns(weights, matrix_at(weights, index), source, tensor->width);
+    else if (tensor->rows > 0)
+        kernels->matrix_pack(NULL, matrix_at(weights, index), 0, source, part.rows);
+    else if (weights->type == TYPE_BF16)
+        kernels->round_bf16(NULL, vector_at(weights, index), source, part.width);
+    else
+        kernels->copy(NULL, vector_at(weights, index), source, (size_t)part.width * sizeof(float));
+}
+
 void weights_load_unit(Weights *weights, int64_t u, const float *flat)
 {
     const Unit *unit = &weights->parameters->units[u];
-    for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
-        const TensorPlace *tensor = &weights->parameters->tensors[i];
-        const float *source = flat + tensor->offset;
-        if (tensor->rows > 0)
-            weights->kernels->matrix_pack(NULL, matrix_at(weights, i), 0, source, tensor->rows);
-        else if (weights->type == TYPE_BF16)
-            weights->kernels->round_bf16(NULL, vector_at(weights, i), source, tensor->width);
-        else
-            weights->kernels->copy(NULL, vector_at(weights, i), source,
-                                   (size_t)tensor->width * sizeof(float));
-    }
+    for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++)
+        load_tensor(weights, i, flat + weights->parameters->tensors[i].offset);
     slot_of(weights, u)->held = u;
 }
 

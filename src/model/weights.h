@@ -9,7 +9,7 @@
 #define L2A_MODEL_WEIGHTS_H
 
 #include "kernels/kernels.h"
-#include "model/parameters.h"
+#include "model/slice.h"
 
 typedef struct {
     Matrix q, k, v, o, gate, up, down;
@@ -31,6 +31,12 @@ void weights_free(Weights *weights);
 // Bytes that weights_make takes.
 size_t weights_bytes(const Parameters *parameters, const Kernels *kernels, ElementType type,
                      bool resident);
+
+// A resident set of what `slice` (borrowed) holds of every tensor; its units are given whole.
+Weights *weights_make_slice(const Parameters *parameters, const TensorSlice *slice,
+                            const Kernels *kernels, ElementType type);
+size_t weights_slice_bytes(const Parameters *parameters, const TensorSlice *slice,
+                           const Kernels *kernels, ElementType type);
 
 // Casts and packs one unit from its fp32 values.
 void weights_load_unit(Weights *weights, int64_t unit, const float *flat);

@@ -27,6 +27,14 @@ void model_free(Model *model)
     *model = (Model){0};
 }
 
+Model model_cut(const Model *model, const TensorSlice *slice)
+{
+    Model part = *model;
+    part.slice = slice;
+    part.shape = &slice->shape;
+    return part;
+}
+
 // Hands out pieces of one block; with no base it only counts.
 typedef struct {
     char *base;
@@ -123,7 +131,11 @@ static void carve_all(Carver *carver, Workspace *workspace, const Model *model, 
     workspace->slot_of_row = carve(carver, rows, sizeof(int32_t));
     workspace->scored_rows = carve(carver, rows, sizeof(int32_t));
     workspace->norm = carve_floats(carver, rows, shape->width);
-    workspace->delta = carve_floats(carver, rows, shape->width);
+    // A sum over ranks works on equal shares.
+    int64_t spare = model->slice ? model->slice->group.size : 0;
+    workspace->delta = carve(carver, rows * shape->width + spare, sizeof(float));
+    workspace->partial =
+        spare > 1 ? carve(carver, rows * shape->width + spare, sizeof(float)) : NULL;
     workspace->k = carve_floats(carver, rows, widths.key);
     workspace->v = carve_floats(carver, rows, widths.key);
     workspace->hidden = carve_floats(carver, rows, shape->feed_forward);
