@@ -29,7 +29,8 @@ static SpeakerSettings speaker_settings(const Asked *asked)
                              .type = asked->compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32,
                              .max_prompt_tokens = asked->max_prompt_tokens,
                              .max_answer_tokens = asked->max_tokens,
-                             .cache_tokens = asked->cache_tokens};
+                             .cache_tokens = asked->cache_tokens,
+                             .ranks = (int)asked->tensor_parallel};
 }
 
 static int open_kind(Answerer *answerer)
@@ -54,10 +55,15 @@ int answerer_open(Answerer *answerer, AskedKind kind, const Asked *asked, const 
     return open_kind(answerer) == 0 ? 0 : fail_context("[%s]", section);
 }
 
-int answerer_build(Answerer *answerer, const Kernels *kernels)
+int answerer_ranks(const Answerer *answerer)
+{
+    return answerer->kind == ASKED_MODEL ? answerer->speaker.settings.ranks : 1;
+}
+
+int answerer_build(Answerer *answerer, const Kernels *kernels, const Group *team)
 {
     if (answerer->kind == ASKED_MODEL)
-        return speaker_build(&answerer->speaker, kernels);
+        return speaker_build(&answerer->speaker, kernels, team);
     if (answerer->kind == ASKED_SERVED) {
         ServedSettings settings = served_settings(answerer->asked);
         answerer->served = served_open(&settings);
@@ -87,6 +93,7 @@ void answerer_identify(const Answerer *answerer, Bytes *out)
                 asked->endpoint.url, asked->endpoint.name, asked->thinking, asked->compute,
                 asked->temperature, asked->top_p, asked->repetition_penalty,
                 (long long)asked->max_tokens, (long long)asked->attempts);
-    bytes_print(out, "%s %lld ", asked->chat, (long long)asked->max_prompt_tokens);
+    bytes_print(out, "%s %lld %lld ", asked->chat, (long long)asked->max_prompt_tokens,
+                (long long)asked->tensor_parallel);
     bytes_append_text(out, answerer->prompt ? answerer->prompt : "");
 }

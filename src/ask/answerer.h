@@ -21,8 +21,12 @@ typedef struct {
 // a served one. What `check` needs; answers nothing yet.
 int answerer_open(Answerer *answerer, AskedKind kind, const Asked *asked, const char *section);
 
-// Weights and engine, or the connection. `answerer` must not move afterwards.
-int answerer_build(Answerer *answerer, const Kernels *kernels);
+// Ranks that answer a question together.
+int answerer_ranks(const Answerer *answerer);
+
+// Weights and engine on the answerer_ranks ranks of `team`, which are then asked alike; or the
+// connection. `answerer` must not move afterwards.
+int answerer_build(Answerer *answerer, const Kernels *kernels, const Group *team);
 void answerer_close(Answerer *answerer); // also one that was never opened
 
 // Bytes that answerer_build takes.

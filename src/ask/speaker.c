@@ -8,7 +8,8 @@
 int speaker_open_text(Speaker *speaker, const SpeakerSettings *settings)
 {
     *speaker = (Speaker){.settings = *settings};
-    if (shape_read(&speaker->shape, settings->path, NULL) != 0)
+    if (shape_read(&speaker->shape, settings->path, NULL) != 0 ||
+        tensor_slice_check(&speaker->shape, settings->ranks, "tensor_parallel") != 0)
         return -1;
     speaker->tokenizer = tokenizer_open(settings->path);
     if (speaker->tokenizer)
@@ -50,13 +51,18 @@ static void take_unit(void *context, int64_t unit, const float *flat)
     weights_load_unit(context, unit, flat);
 }
 
-int speaker_build(Speaker *speaker, const Kernels *kernels)
+int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team)
 {
     const SpeakerSettings *settings = &speaker->settings;
+    CHECK(team->size == settings->ranks, "an engine of %d on %d ranks", settings->ranks,
+          team->size);
     parameters_make(&speaker->parameters, &speaker->shape, 0, 1);
-    model_make(&speaker->model, &speaker->parameters, kernels, settings->type,
+    model_make(&speaker->whole, &speaker->parameters, kernels, settings->type,
                positions_of(settings));
-    speaker->weights = weights_make(&speaker->parameters, kernels, settings->type, true);
+    speaker->slice = tensor_slice_of(&speaker->shape, team, &collective_mpi);
+    speaker->model = model_cut(&speaker->whole, &speaker->slice);
+    speaker->weights =
+        weights_make_slice(&speaker->parameters, &speaker->slice, kernels, settings->type);
     engine_make(&speaker->engine, &speaker->model, speaker->weights, SPEAKER_ROWS,
                 slots_of(settings));
     return parameters_stream(&speaker->parameters, settings->path, take_unit, speaker->weights);
@@ -67,12 +73,14 @@ size_t speaker_bytes(const Speaker *speaker, const Kernels *kernels)
     const SpeakerSettings *settings = &speaker->settings;
     Parameters parameters;
     parameters_make(&parameters, &speaker->shape, 0, 1);
-    Model model = {.parameters = &parameters,
-                   .shape = &parameters.shape,
+    const Group team = {.size = settings->ranks};
+    TensorSlice slice = tensor_slice_of(&speaker->shape, &team, &collective_mpi);
+    Model whole = {.parameters = &parameters,
                    .kernels = kernels,
                    .type = settings->type,
                    .positions = positions_of(settings)};
-    size_t bytes = weights_bytes(&parameters, kernels, settings->type, true) +
+    Model model = model_cut(&whole, &slice);
+    size_t bytes = weights_slice_bytes(&parameters, &slice, kernels, settings->type) +
                    engine_bytes(&model, SPEAKER_ROWS, slots_of(settings)) +
                    (size_t)parameters.largest * sizeof(float);
     parameters_free(&parameters);
@@ -83,8 +91,8 @@ void speaker_close(Speaker *speaker)
 {
     engine_free(&speaker->engine);
     weights_free(speaker->weights);
-    if (speaker->model.parameters)
-        model_free(&speaker->model);
+    if (speaker->whole.parameters)
+        model_free(&speaker->whole);
     parameters_free(&speaker->parameters);
     chat_close(speaker->chat);
     tokenizer_close(speaker->tokenizer);

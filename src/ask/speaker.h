@@ -1,8 +1,9 @@
-// speaker.h - a model of our own that answers chat questions: whole on this rank, never trained.
+// speaker.h - a model of our own that answers chat questions: on one rank or a few, never trained.
 //
 // A judge or an extractor has its own architecture, tokenizer and chat template, whatever the
 // policy's are. Questions of one trunk share their common beginning: it is computed once. What a
-// question is answered with does not depend on the questions beside it, nor on the rank.
+// question is answered with does not depend on the questions beside it, nor on the rank. Several
+// ranks that are one engine are asked the same and all get the answer.
 
 #ifndef L2A_ASK_SPEAKER_H
 #define L2A_ASK_SPEAKER_H
@@ -18,6 +19,7 @@ typedef struct {
     int64_t max_prompt_tokens; // a longer question is not put
     int64_t max_answer_tokens;
     int64_t cache_tokens; // positions held at once; 0: SPEAKER_SLOTS
+    int ranks;            // of the engine
 } SpeakerSettings;
 
 enum { SPEAKER_ROWS = 512, SPEAKER_SLOTS = 32768 };
@@ -28,8 +30,9 @@ typedef struct {
     Chat *chat;           // owned
     ModelShape shape;
     Parameters parameters; // of one rank
-    Model model;
-    Weights *weights; // owned
+    TensorSlice slice;
+    Model whole, model; // without and with what other ranks hold
+    Weights *weights;   // owned
     Engine engine;
     double seconds; // spent answering
 } Speaker;
@@ -46,8 +49,9 @@ typedef struct {
 // Tokenizer, template and configuration only: what `check` needs.
 int speaker_open_text(Speaker *speaker, const SpeakerSettings *settings);
 
-// The weights and the engine. `speaker` must not move afterwards: the engine points into it.
-int speaker_build(Speaker *speaker, const Kernels *kernels);
+// The weights and the engine, on the ranks of `team`, as many as the settings say. `speaker` must
+// not move afterwards: the engine points into it.
+int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team);
 void speaker_close(Speaker *speaker); // also one that was never opened
 
 // Bytes that speaker_build takes, from an opened text side.

@@ -73,6 +73,7 @@ typedef struct {
     bool thinking;
     Compute compute;
     int64_t max_prompt_tokens, cache_tokens;
+    int64_t tensor_parallel; // ranks of an engine
     Endpoint endpoint;
 } Asked;
 
@@ -109,6 +110,7 @@ typedef struct {
         bool forced_length; // never end early: for benchmarks
         bool allow_truncated;
         int64_t cache_tokens; // key/value positions a rollout rank holds; 0: as needed up to memory
+        int64_t tensor_parallel; // ranks of an engine
         Workflow workflow;
     } rollout;
     struct {                    // workflow react

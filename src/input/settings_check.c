@@ -71,8 +71,14 @@ static void check_asked(Checker *checker, const char *section, const Asked *aske
 {
     static const char *const common[] = {"prompt",     "temperature", "top_p", "repetition_penalty",
                                          "max_tokens", "attempts",    NULL};
-    static const char *const ours[] = {
-        "path", "chat", "thinking", "compute", "cache_tokens", "max_prompt_tokens", NULL};
+    static const char *const ours[] = {"path",
+                                       "chat",
+                                       "thinking",
+                                       "compute",
+                                       "cache_tokens",
+                                       "max_prompt_tokens",
+                                       "tensor_parallel",
+                                       NULL};
     static const char *const theirs[] = {"url",     "name",    "key_variable", "in_flight",
                                          "timeout", "retries", "backoff",      NULL};
     static const char *const words[] = {[ASKED_MODEL] = "model", [ASKED_SERVED] = "served"};
@@ -123,6 +129,22 @@ static void check_parallel(Checker *checker)
     static const char *const keys[] = {"learner_ranks", "rollout_ranks", "grader_ranks"};
     for (int i = 0; i < 3; i++)
         checker_expect_effect(checker, split, "parallel", keys[i], "placement = shared");
+}
+
+// Engines are whole: of shared ranks a start finds out.
+static void check_engines(Checker *checker)
+{
+    const Settings *settings = checker->settings;
+    int64_t rollouts = settings->parallel.rollout_ranks, own = settings->parallel.grader_ranks;
+    int64_t graders = own > 0 ? own : rollouts;
+    if (settings->parallel.placement != PLACEMENT_SPLIT)
+        return;
+    if (rollouts % settings->rollout.tensor_parallel != 0)
+        checker_refuse(checker, "rollout", "tensor_parallel",
+                       "must divide parallel.rollout_ranks, %lld", (long long)rollouts);
+    if (settings->reward.judge == ASKED_MODEL && graders % settings->judge.tensor_parallel != 0)
+        checker_refuse(checker, "judge", "tensor_parallel", "must divide parallel.%s, %lld",
+                       own > 0 ? "grader_ranks" : "rollout_ranks", (long long)graders);
 }
 
 static void check_workflow(Checker *checker)
@@ -232,6 +254,7 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
                                                           [TASK_CALIBRATE] = check_calibrate};
     check_model(&checker);
     check_parallel(&checker);
+    check_engines(&checker);
     static const char *const sought[] = {"judge", "extractor", NULL};
     if (task == TASK_CALIBRATE)
         checker.sought = sought[settings->calibrate.target];

@@ -105,6 +105,11 @@ static void check_sampling(Checker *checker)
 {
     const Settings *settings = checker->settings;
     check_untruncated(checker);
+    if (settings->rollout.tensor_parallel > 1)
+        checker_doubt(
+            checker, "rollout", "tensor_parallel",
+            "sampler and learner then add in different orders: mismatch/logprob_gap_* are "
+            "small, but no longer 0");
     if (settings->rollout.group_size == 1)
         checker_doubt(
             checker, "rollout", "group_size",

@@ -113,6 +113,8 @@
                 "Longest question in tokens to a model of our own; a longer one is not asked."),   \
         INTEGER(section, cache_tokens, "0", 0, EXACT,                                              \
                 "Cached positions of a model of our own; 0: 32768."),                              \
+        INTEGER(section, tensor_parallel, "1", 1, 1024,                                            \
+                "As in [rollout], of a model of our own."),                                        \
         ENDPOINT(section, endpoint.)
 
 static const double MANY = 1e9; // steps, ranks, tokens: more is a slip of the pen
@@ -209,6 +211,9 @@ const SettingRow settings_table[] = {
          "Let training use top_p, top_k and a repetition penalty, which its loss does not model."),
     INTEGER(rollout, cache_tokens, "0", 0, EXACT,
             "Cached positions of a rollout rank; 0: as many as are needed and fit."),
+    INTEGER(rollout, tensor_parallel, "1", 1, 1024,
+            "Consecutive rollout ranks among which the heads and the feed-forward columns of every "
+            "layer are divided."),
     CHOICE(rollout, workflow, "direct", workflows,
            "One completion, or a loop in which the policy may call tools ([react])."),
 

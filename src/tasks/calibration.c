@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "dialogue/facts.h"
 #include "dialogue/labels.h"
+#include "parallel/team.h"
 #include "reward/verdict.h"
 #include "tasks/calibration_policy.h"
 #include "tasks/job.h"
@@ -31,6 +32,7 @@ struct Calibration {
     size_t capacity;
     int64_t *groups; // owned
     Answerer answerer;
+    Team team;                 // ranks that answer together
     PolicyCalibration *policy; // owned; of target policy
     // Of the measurement under way:
     Measure *measures;
@@ -125,9 +127,20 @@ static int open_asked(Calibration *calibration)
     calibration->groups = allocate((size_t)calibration->count, sizeof *calibration->groups);
     for (int64_t i = 0; i < calibration->count; i++)
         calibration->groups[i] = i;
-    if (answerer_open(&calibration->answerer, kind, asked, judged ? "judge" : "extractor") != 0)
-        return -1;
-    return answerer_build(&calibration->answerer, kernels_cpu());
+    return answerer_open(&calibration->answerer, kind, asked, judged ? "judge" : "extractor");
+}
+
+// Collective: after all that one rank may fail in.
+static int build_asked(Calibration *calibration)
+{
+    Answerer *answerer = &calibration->answerer;
+    int status = team_make(&calibration->team, calibration->group, answerer_ranks(answerer),
+                           calibration->settings->calibrate.target == TARGET_JUDGE
+                               ? "[judge] tensor_parallel"
+                               : "[extractor] tensor_parallel");
+    if (status == 0)
+        status = answerer_build(answerer, kernels_cpu(), &calibration->team.inside);
+    return group_agree(calibration->group, status);
 }
 
 int calibration_open(Calibration **calibration, const Group *group, const Settings *settings,
@@ -136,9 +149,11 @@ int calibration_open(Calibration **calibration, const Group *group, const Settin
     Calibration *opened = allocate(1, sizeof *opened);
     *opened = (Calibration){.group = group, .settings = settings, .candidates = candidates};
     job_set_threads(group, settings); // collective: before anything that one rank may fail in
-    int status = settings->calibrate.target == TARGET_POLICY
-                     ? policy_calibration_open(&opened->policy, settings, candidates)
-                     : group_agree(group, open_asked(opened));
+    bool policy = settings->calibrate.target == TARGET_POLICY;
+    int status = policy ? policy_calibration_open(&opened->policy, settings, candidates)
+                        : group_agree(group, open_asked(opened));
+    if (status == 0 && !policy)
+        status = build_asked(opened);
     if (status == 0)
         *calibration = opened;
     else
@@ -157,6 +172,7 @@ void calibration_close(Calibration *calibration)
     }
     policy_calibration_close(calibration->policy);
     answerer_close(&calibration->answerer);
+    team_free(&calibration->team);
     release(calibration->examples);
     release(calibration->groups);
     release(calibration);
@@ -218,6 +234,8 @@ static void take(void *context, const AskAnswer *answer)
     Calibration *calibration = context;
     const Example *example = &calibration->examples[calibration->order[answer->tag]];
     bool judged = calibration->settings->calibrate.target == TARGET_JUDGE;
+    if (!team_leads(&calibration->team))
+        return;
     calibration->measures[answer->tag - calibration->first] =
         judged ? measure_verdict(example, answer) : measure_facts(example, answer);
 }
@@ -247,7 +265,7 @@ int calibration_measure(Calibration *calibration, int64_t candidate, const int64
                         int64_t first, int64_t end, Measure *measures)
 {
     enum { FIELDS = sizeof(Measure) / sizeof(double) };
-    const Group *group = calibration->group;
+    const Group *group = calibration->group, *teams = &calibration->team.across;
     if (calibration->policy)
         return policy_calibration_measure(calibration->policy, candidate, order, first, end,
                                           measures);
@@ -263,14 +281,14 @@ int calibration_measure(Calibration *calibration, int64_t candidate, const int64
     calibration->first = first;
     memset(measures, 0, (size_t)(end - first) * sizeof *measures);
     for (int64_t i = first; i < end; i++)
-        if (i % group->size == group->rank)
+        if (i % teams->size == teams->rank)
             submit(calibration, ask, calibration->candidates->list[candidate].prompt, i);
     ask_finish(ask);
     AskCounts counts = ask_counts(ask);
     ask_free(ask);
     group_sum(group, (double *)measures, (end - first) * FIELDS); // each from one rank
     double reached[] = {(double)counts.questions, (double)counts.unreached};
-    group_sum(group, reached, 2);
+    group_sum(teams, reached, 2);
     // What nobody answered says nothing about a prompt, so no prompt is chosen.
     if (reached[1] > 0)
         return fail(EXIT_UNAVAILABLE,

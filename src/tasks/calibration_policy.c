@@ -32,7 +32,7 @@ static JobSizes largest_sizes(const PolicyCalibration *policy)
     JobSizes largest = {0};
     for (int64_t c = 0; c < policy->candidates; c++) {
         JobSizes sizes = sizes_of(&policy->job, NULL, &policy->evaluations[c],
-                                  policy->job.world.count[ROLE_ROLLOUT]);
+                                  job_engines(&policy->job, policy->job.world.count[ROLE_ROLLOUT]));
         if (sizes.positions > largest.positions)
             largest.positions = sizes.positions;
         if (sizes.slots > largest.slots)

@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "input/text_file.h"
+#include "parallel/team.h"
 #include "reward/verdict.h"
 
 static int check(const Settings *settings, const Candidate *candidate)
@@ -112,8 +113,8 @@ static bool is_known(const CandidateList *list, const char *prompt)
     return false;
 }
 
-// On one rank: proposals are few.
-static int propose(CandidateList *list, const Settings *settings)
+// On one engine: proposals are few. Its first rank keeps them.
+static int propose(CandidateList *list, const Team *team, const Settings *settings)
 {
     Answerer answerer;
     Proposals proposals = {.settings = settings};
@@ -121,7 +122,10 @@ static int propose(CandidateList *list, const Settings *settings)
     int status =
         answerer_open(&answerer, settings->calibrate.proposer, &settings->proposer, "proposer");
     proposals.texts = allocate((size_t)count, sizeof *proposals.texts);
-    if (status == 0 && (status = answerer_build(&answerer, kernels_cpu())) == 0)
+    if (status == 0)
+        status = answerer_build(&answerer, kernels_cpu(), &team->inside);
+    status = group_agree(&team->inside, status);
+    if (status == 0)
         ask_all(&answerer, list, &proposals);
     answerer_close(&answerer);
     for (int64_t p = 0; status == 0 && p < count; p++) {
@@ -130,11 +134,12 @@ static int propose(CandidateList *list, const Settings *settings)
         if (!text || is_known(list, text))
             continue;
         bytes_print(&path, "%s.proposal-%03lld.txt", settings->calibrate.output, (long long)p + 1);
-        status = atomic_write_file(path.data, text, strlen(text));
+        if (team_leads(team))
+            status = atomic_write_file(path.data, text, strlen(text));
         grow((void **)&list->list, &list->capacity, (size_t)list->count + 1, sizeof *list->list);
         list->list[list->count++] = (Candidate){path.data, duplicate(text)};
     }
-    if (status == 0 && list->count == known)
+    if (status == 0 && list->count == known && team_leads(team))
         warn("the proposer wrote nothing new of use");
     for (int64_t p = 0; p < count; p++)
         release(proposals.texts[p]);
@@ -161,18 +166,30 @@ static void share(CandidateList *list, const Group *group)
     bytes_free(&all);
 }
 
-int candidates_open(CandidateList *list, const Group *group, const Settings *settings)
+static int add_proposals(CandidateList *list, const Group *group, const Settings *settings)
 {
-    *list = (CandidateList){0};
-    int status = 0;
-    if (group->rank == 0)
-        status = read_directory(list, settings);
-    if (group->rank == 0 && status == 0 && settings->calibrate.proposals > 0)
-        status = propose(list, settings);
+    Team team;
+    bool own = settings->calibrate.proposer == ASKED_MODEL;
+    int ranks = own ? (int)settings->proposer.tensor_parallel : 1;
+    int status = team_make(&team, group, ranks, "[proposer] tensor_parallel");
+    if (status == 0 && team.across.rank == 0)
+        status = propose(list, &team, settings);
+    team_free(&team);
     status = group_agree(group, status);
     if (status == 0)
         share(list, group);
-    else
+    return status;
+}
+
+int candidates_open(CandidateList *list, const Group *group, const Settings *settings)
+{
+    *list = (CandidateList){0};
+    int status = group_agree(group, group->rank == 0 ? read_directory(list, settings) : 0);
+    if (status == 0)
+        share(list, group);
+    if (status == 0 && settings->calibrate.proposals > 0)
+        status = add_proposals(list, group, settings);
+    if (status != 0)
         candidates_close(list);
     return status;
 }

@@ -153,13 +153,13 @@ typedef struct {
     bool rollout, learner, grader;
 } Roles;
 
-static void print_memory(Checked *checked, const char *who, Roles roles, int rollouts, int learners)
+static void print_memory(Checked *checked, const char *who, Roles roles, int engines, int learners)
 {
     MemoryQuestion question = {
         .shape = &checked->job.shape,
         .settings = checked->settings,
         .sizes = sizes_of(&checked->job, checked->stages,
-                          checked->evaluates ? &checked->evaluation : NULL, rollouts),
+                          checked->evaluates ? &checked->evaluation : NULL, engines),
         .rollout = roles.rollout,
         .learner = roles.learner,
         .grader = roles.grader,
@@ -180,21 +180,24 @@ static void print_ranks(Checked *checked)
     int rollouts = (int)settings->parallel.rollout_ranks;
     int graders = (int)settings->parallel.grader_ranks;
     int learners = (int)settings->parallel.learner_ranks;
+    int engines = job_engines(&checked->job, rollouts);
     char who[64];
     if (settings->parallel.placement == PLACEMENT_SPLIT) {
         snprintf(who, sizeof who, "each of %d rollout ranks", rollouts);
-        print_memory(checked, who, (Roles){.rollout = true, .grader = graders == 0}, rollouts,
+        print_memory(checked, who, (Roles){.rollout = true, .grader = graders == 0}, engines,
                      learners);
         snprintf(who, sizeof who, "each of %d grader ranks", graders);
         if (graders > 0)
-            print_memory(checked, who, (Roles){.grader = true}, rollouts, learners);
+            print_memory(checked, who, (Roles){.grader = true}, engines, learners);
         snprintf(who, sizeof who, "each of %d learner ranks", learners);
-        print_memory(checked, who, (Roles){.learner = true}, rollouts, learners);
+        print_memory(checked, who, (Roles){.learner = true}, engines, learners);
         return;
     }
-    for (int ranks = 1; ranks <= 4; ranks *= 2) {
+    int least = grading_ranks(checked->job.grading, (int)settings->rollout.tensor_parallel);
+    for (int ranks = least; ranks <= 4 * least; ranks *= 2) {
         snprintf(who, sizeof who, "each of %d shared rank%s", ranks, ranks > 1 ? "s" : "");
-        print_memory(checked, who, (Roles){true, true, true}, ranks, ranks);
+        print_memory(checked, who, (Roles){true, true, true}, job_engines(&checked->job, ranks),
+                     ranks);
     }
 }
 

@@ -81,7 +81,8 @@ static int evaluate_model(const Settings *settings, bool served, int number, Mea
     if (status == 0)
         status = group_agree(&job.world.all, evaluation_open(&evaluation, &job));
     if (status == 0)
-        status = job_build(&job, sizes_of(&job, NULL, &evaluation, job.world.count[ROLE_ROLLOUT]));
+        status = job_build(&job, sizes_of(&job, NULL, &evaluation,
+                                          job_engines(&job, job.world.count[ROLE_ROLLOUT])));
     if (status == 0)
         status = run_model(&job, &evaluation, number, measured);
     evaluation_close(&evaluation);

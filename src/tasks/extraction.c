@@ -15,6 +15,7 @@
 #include "files/journal.h"
 #include "input/jsonl.h"
 #include "input/utf8.h"
+#include "parallel/team.h"
 
 enum { KEY_BYTES = 17 };
 static const double PROGRESS_SECONDS = 10;
@@ -24,6 +25,7 @@ typedef struct {
     const Settings *settings;
     PreparedSet *set;
     Answerer answerer;
+    Team team; // ranks that answer together: the first keeps and tells what was answered
     Ask *ask;
     char (*keys)[KEY_BYTES]; // by round: what its answer depends on
     json_t *rounds;          // cid -> index
@@ -163,6 +165,8 @@ static int read_journals(Extraction *extraction)
 static int open_journal(Extraction *extraction)
 {
     Bytes path = {0};
+    if (!team_leads(&extraction->team))
+        return 0;
     bytes_print(&path, "%s.extract-%04d.jsonl", extraction->settings->prepare.output,
                 extraction->group->rank);
     extraction->journal = journal_open(path.data);
@@ -210,6 +214,8 @@ static void take(void *context, const AskAnswer *answer)
 {
     Extraction *extraction = context;
     int64_t round = answer->tag;
+    if (!team_leads(&extraction->team))
+        return;
     extraction->done++;
     if (!answer->reached) {
         if (!extraction->unreached)
@@ -234,8 +240,8 @@ static void take(void *context, const AskAnswer *answer)
     tell_progress(extraction);
 }
 
-// Rounds of this rank: contiguous shares of equal cost, counted in bytes to read and a constant for
-// what is written.
+// Rounds of this rank's team: contiguous shares of equal cost, counted in bytes to read and a
+// constant for what is written.
 static int64_t *share(const Extraction *extraction, int64_t *count)
 {
     enum { ANSWER_COST = 512 };
@@ -255,7 +261,7 @@ static int64_t *share(const Extraction *extraction, int64_t *count)
         if (set->rounds[i].info_state != INFO_MISSING)
             continue;
         int64_t middle = before + costs[i] / 2;
-        if (middle * extraction->group->size / total == extraction->group->rank)
+        if (middle * extraction->team.across.size / total == extraction->team.across.rank)
             mine[(*count)++] = i;
         before += costs[i];
     }
@@ -309,7 +315,7 @@ static void share_answers(Extraction *extraction)
 static int report(Extraction *extraction, Bytes *text)
 {
     const Group *group = extraction->group;
-    AskCounts counts = ask_counts(extraction->ask);
+    AskCounts counts = team_leads(&extraction->team) ? ask_counts(extraction->ask) : (AskCounts){0};
     double sums[] = {(double)counts.questions, (double)counts.attempts, (double)counts.unusable,
                      (double)counts.unanswered, (double)counts.unreached};
     group_sum(group, sums, 5);
@@ -335,6 +341,7 @@ static int report(Extraction *extraction, Bytes *text)
 static void free_all(Extraction *extraction)
 {
     ask_free(extraction->ask);
+    team_free(&extraction->team);
     answerer_close(&extraction->answerer);
     journal_close(extraction->journal);
     json_decref(extraction->rounds);
@@ -366,11 +373,16 @@ int extraction_run(const Group *group, const Settings *settings, PreparedSet *se
     Extraction extraction = {.group = group, .settings = settings, .set = set};
     int status = answerer_open(&extraction.answerer, settings->prepare.extractor,
                                &settings->extractor, "extractor");
-    if (group_agree(group, status) == 0) {
+    status = group_agree(group, status);
+    if (status == 0)
+        status = team_make(&extraction.team, group, answerer_ranks(&extraction.answerer),
+                           "[extractor] tensor_parallel");
+    if (status == 0) {
         make_keys(&extraction);
         status = read_journals(&extraction);
         if (status == 0 && missing(set) > 0)
-            status = group_agree(group, answerer_build(&extraction.answerer, kernels_cpu()));
+            status = group_agree(group, answerer_build(&extraction.answerer, kernels_cpu(),
+                                                       &extraction.team.inside));
         if (status == 0 && missing(set) > 0)
             status = group_agree(group, open_journal(&extraction));
         if (status == 0 && missing(set) > 0) {
@@ -380,8 +392,6 @@ int extraction_run(const Group *group, const Settings *settings, PreparedSet *se
         } else if (status == 0) {
             bytes_print(text, "answers from an earlier start: %lld\n", (long long)extraction.known);
         }
-    } else {
-        status = -1;
     }
     free_all(&extraction);
     return status;

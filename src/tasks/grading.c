@@ -12,11 +12,15 @@ enum { VERDICT_LIMIT = 4096 }; // bytes of a verdict that are kept
 struct Grading {
     const Settings *settings; // borrowed
     const World *world;       // borrowed
+    const Team *rollout;      // borrowed: the engine that this rank samples with
     AskedKind kind;
     bool apart; // our own model, on ranks that do nothing else
     bool asks;  // this rank does
     Answerer answerer;
-    Ask *ask; // owned, where this rank asks
+    Team judges;   // our own model: the ranks of this rank's engine
+    Group circle;  // of it, not apart: the ranks that divide their questions, all whole engines
+    Bytes answers; // letters of what this rank's engine said, for the circle
+    Ask *ask;      // owned, where this rank asks
     Mail *mail;
     GradingPlan plan;
     int32_t *ended; // owned, by sample: responses of this step that have ended
@@ -49,7 +53,10 @@ void grading_close(Grading *grading)
         return;
     ask_free(grading->ask);
     answerer_close(&grading->answerer);
+    team_free(&grading->judges);
+    group_free(&grading->circle);
     release(grading->ended);
+    bytes_free(&grading->answers);
     bytes_free(&grading->system);
     bytes_free(&grading->user);
     release(grading);
@@ -117,6 +124,23 @@ static bool usable(void *context, int64_t tag, const char *text, size_t length)
     return verdict_parse(text, length, grading->plan.unusable_is_zero, &verdict);
 }
 
+// This rank tells what the judge said.
+static bool tells(const Grading *grading)
+{
+    return team_leads(grading->kind == ASKED_MODEL ? &grading->judges : grading->rollout);
+}
+
+static void take_own_answer(Grading *grading, const AskAnswer *answer)
+{
+    Bytes dropped = {0}, *letter = tells(grading) ? &grading->answers : &dropped;
+    int to = letters_add_answer(letter, answer);
+    if (grading->apart && tells(grading)) {
+        mail_post(grading->mail, to, LETTER_ANSWERS, letter);
+        bytes_clear(letter);
+    }
+    bytes_free(&dropped);
+}
+
 static void take_answer(void *context, const AskAnswer *answer)
 {
     Grading *grading = context;
@@ -125,8 +149,8 @@ static void take_answer(void *context, const AskAnswer *answer)
         warn("the judge did not reply: %s; such responses are left out and counted",
              answer->failure);
     }
-    if (grading->apart) {
-        letters_answer(grading->mail, answer);
+    if (grading->kind == ASKED_MODEL) {
+        take_own_answer(grading, answer);
         return;
     }
     Branch *branch = (Branch *)(intptr_t)answer->tag;
@@ -134,17 +158,40 @@ static void take_answer(void *context, const AskAnswer *answer)
     set_verdict(grading, branch, answer->text, answer->length, answer->failure == NULL);
 }
 
-int grading_build(Grading *grading, const World *world, const Kernels *kernels)
+int grading_ranks(const Grading *grading, int ranks)
+{
+    int both = ranks;
+    while (both % answerer_ranks(&grading->answerer) != 0)
+        both += ranks;
+    return both;
+}
+
+static int build_own(Grading *grading, const Kernels *kernels)
+{
+    const Group *group = &grading->world->group[ROLE_GRADER];
+    int ranks = answerer_ranks(&grading->answerer);
+    if (team_make(&grading->judges, group, ranks, "[judge] tensor_parallel") != 0)
+        return -1;
+    if (group->size > 0 && !grading->apart)
+        grading->circle =
+            group_split(group, group->rank / grading_ranks(grading, grading->rollout->inside.size));
+    return grading->asks ? answerer_build(&grading->answerer, kernels, &grading->judges.inside) : 0;
+}
+
+int grading_build(Grading *grading, const World *world, const Team *rollout, const Kernels *kernels)
 {
     int status = 0;
     grading->world = world;
+    grading->rollout = rollout;
     grading->apart =
         grading->kind == ASKED_MODEL && world->first[ROLE_GRADER] != world->first[ROLE_ROLLOUT];
     grading->asks = grading->kind == ASKED_MODEL    ? world->has[ROLE_GRADER]
-                    : grading->kind == ASKED_SERVED ? world->has[ROLE_ROLLOUT]
+                    : grading->kind == ASKED_SERVED ? team_leads(rollout)
                                                     : false;
-    if (grading->asks)
-        status = answerer_build(&grading->answerer, kernels);
+    if (grading->kind == ASKED_MODEL)
+        status = build_own(grading, kernels);
+    else if (grading->asks)
+        status = answerer_build(&grading->answerer, kernels, &rollout->inside);
     return group_agree(&world->all, status);
 }
 
@@ -152,7 +199,7 @@ void grading_begin(Grading *grading, const GradingPlan *plan)
 {
     grading->plan = *plan;
     grading->report = (GradingReport){0};
-    grading->warned = false;
+    grading->warned = !tells(grading);
     if (grading->apart)
         grading->mail = mail_open(&grading->world->all);
     size_t samples = (size_t)plan->dataset->set.count;
@@ -190,10 +237,15 @@ static void submit(Grading *grading, int64_t tag, int64_t sample_index, uint32_t
                                             .repeat = repeat});
 }
 
-static void submit_branch(Grading *grading, Branch *branch)
+// Those of a joined letter that are for judge `number` of `count`: a context's stay together.
+static void submit_letters(Grading *grading, const Bytes *letters, int number, int count)
 {
-    submit(grading, (int64_t)(intptr_t)branch, branch->sample, (uint32_t)branch->repeat,
-           branch->text.data, branch->text.length);
+    for (size_t at = 0; at < letters->length;) {
+        LetterQuestion question = letters_next_question(letters, &at);
+        if (question.sample % count == number)
+            submit(grading, letters_tag(&question), question.sample, question.repeat, question.text,
+                   question.length);
+    }
 }
 
 // Settles what needs no judge; false where one must be asked: the branch is ungraded until then.
@@ -213,20 +265,16 @@ static bool settle(Grading *grading, Branch *branch)
 }
 
 // Grader ranks get what is to be judged of a context in one letter, when all of it has ended.
-static void send_siblings(Grading *grading, Tree *tree, int32_t sample)
+static void send_siblings(Grading *grading, const Tree *tree, int32_t sample)
 {
     const World *world = grading->world;
+    int ranks = answerer_ranks(&grading->answerer);
+    int judge = sample % (world->count[ROLE_GRADER] / ranks);
     Bytes letter = {0};
-    for (int32_t b = 0; b < tree->branch_count; b++) {
-        Branch *branch = &tree->branches[b];
-        if (branch->sample != sample || branch->graded)
-            continue;
-        letters_add_question(&letter, branch);
-        grading->outstanding++;
-    }
+    grading->outstanding += letters_add_questions(&letter, world->all.rank, tree, sample);
     if (letter.length > 0)
-        mail_post(grading->mail, world->first[ROLE_GRADER] + sample % world->count[ROLE_GRADER],
-                  LETTER_QUESTIONS, &letter);
+        mail_post(grading->mail, world->first[ROLE_GRADER] + judge * ranks, LETTER_QUESTIONS,
+                  &letter);
     bytes_free(&letter);
 }
 
@@ -243,9 +291,12 @@ static void open_letter(Grading *grading, Letter *letter)
 void grading_take(Grading *grading, Tree *tree, Branch *branch)
 {
     bool settled = settle(grading, branch);
+    if (!team_leads(grading->rollout))
+        return;
     if (grading->kind == ASKED_SERVED) {
         if (!settled)
-            submit_branch(grading, branch);
+            submit(grading, (int64_t)(intptr_t)branch, branch->sample, (uint32_t)branch->repeat,
+                   branch->text.data, branch->text.length);
         ask_poll(grading->ask);
     } else if (grading->apart) {
         Letter letter;
@@ -256,23 +307,33 @@ void grading_take(Grading *grading, Tree *tree, Branch *branch)
     }
 }
 
-// Answers the rollout ranks until each has said that it has no more questions.
-static void serve(Grading *grading)
+// The letters that have come, on every rank of the judge's engine; `open` counts those who may send
+// more.
+static void receive(Grading *grading, int *open, Bytes *letters)
 {
     Letter letter;
-    for (int open = grading->world->count[ROLE_ROLLOUT]; open > 0;) {
-        for (bool found = mail_take(grading->mail, true, &letter); found;
-             found = mail_take(grading->mail, false, &letter)) {
-            open -= letter.kind == LETTER_DONE;
-            for (size_t at = 0; at < letter.bytes.length;) {
-                LetterQuestion question = letters_next_question(&letter.bytes, &at);
-                submit(grading, letters_tag(letter.from, &question), question.sample,
-                       question.repeat, question.text, question.length);
-            }
-            bytes_free(&letter.bytes);
-        }
+    bytes_clear(letters);
+    for (bool found = tells(grading) && mail_take(grading->mail, true, &letter); found;
+         found = mail_take(grading->mail, false, &letter)) {
+        *open -= letter.kind == LETTER_DONE;
+        bytes_append(letters, letter.bytes.data, letter.bytes.length);
+        bytes_free(&letter.bytes);
+    }
+    group_broadcast(&grading->judges.inside, open, sizeof *open, 0);
+    group_broadcast_bytes(&grading->judges.inside, letters, 0);
+}
+
+// Answers the rollout ranks until each that asks has said that it has no more questions.
+static void serve(Grading *grading)
+{
+    Bytes letters = {0};
+    int rollouts = grading->world->count[ROLE_ROLLOUT];
+    for (int open = rollouts / (int)grading->settings->rollout.tensor_parallel; open > 0;) {
+        receive(grading, &open, &letters);
+        submit_letters(grading, &letters, 0, 1);
         ask_finish(grading->ask);
     }
+    bytes_free(&letters);
 }
 
 static void finish_apart(Grading *grading)
@@ -280,7 +341,7 @@ static void finish_apart(Grading *grading)
     const World *world = grading->world;
     const Bytes nothing = {0};
     Letter letter;
-    for (int g = 0; g < world->count[ROLE_GRADER]; g++)
+    for (int g = 0; g < world->count[ROLE_GRADER]; g += answerer_ranks(&grading->answerer))
         mail_post(grading->mail, world->first[ROLE_GRADER] + g, LETTER_DONE, &nothing);
     while (grading->outstanding > 0) {
         mail_take(grading->mail, true, &letter);
@@ -288,13 +349,28 @@ static void finish_apart(Grading *grading)
     }
 }
 
-static void finish_here(Grading *grading, TreeList *mine)
+// What the ranks of a circle have is divided over its judges, and told to all of them.
+static void finish_together(Grading *grading, const TreeList *mine)
 {
-    for (int64_t t = 0; grading->kind == ASKED_MODEL && t < mine->count; t++)
-        for (int32_t b = 0; b < mine->trees[t].branch_count; b++)
-            if (!mine->trees[t].branches[b].graded && !mine->trees[t].branches[b].missing)
-                submit_branch(grading, &mine->trees[t].branches[b]);
+    const Group *circle = &grading->circle;
+    int ranks = answerer_ranks(&grading->answerer), rank = grading->world->all.rank;
+    size_t *starts = allocate((size_t)circle->size + 1, sizeof *starts);
+    Bytes letter = {0}, all = {0};
+    for (int64_t t = 0; team_leads(grading->rollout) && t < mine->count; t++)
+        letters_add_questions(&letter, rank, &mine->trees[t], -1);
+    group_all_gather_bytes(circle, &letter, &all, starts);
+    submit_letters(grading, &all, circle->rank / ranks, circle->size / ranks);
     ask_finish(grading->ask);
+    group_all_gather_bytes(circle, &grading->answers, &all, starts);
+    for (size_t at = 0; at < all.length;) {
+        LetterAnswer answer = letters_next_answer(&all, &at);
+        if (answer.to == rank)
+            set_verdict(grading, answer.branch, answer.text, answer.length, answer.usable);
+    }
+    bytes_clear(&grading->answers);
+    bytes_free(&letter);
+    bytes_free(&all);
+    release(starts);
 }
 
 void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
@@ -302,15 +378,18 @@ void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
     const World *world = grading->world;
     if (grading->apart && world->has[ROLE_GRADER])
         serve(grading);
-    else if (grading->apart && world->has[ROLE_ROLLOUT])
+    else if (grading->apart && team_leads(grading->rollout))
         finish_apart(grading);
+    else if (grading->circle.size > 0)
+        finish_together(grading, mine);
     else if (grading->asks)
-        finish_here(grading, mine);
+        ask_finish(grading->ask);
     if (grading->mail)
         mail_close(grading->mail);
     grading->mail = NULL;
     if (grading->ask) {
-        grading->report.asked = ask_counts(grading->ask);
+        if (tells(grading))
+            grading->report.asked = ask_counts(grading->ask);
         grading->report.judging = grading->answerer.speaker.seconds - grading->judged;
     }
     ask_free(grading->ask);

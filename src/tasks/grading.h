@@ -3,7 +3,8 @@
 // The rule judge grades a response at once. A served judge is asked as soon as the response ends
 // and answers while the engine goes on. A judge of our own answers on the rollout ranks when they
 // have sampled all (it needs their cores), or meanwhile on grader ranks of its own: those get a
-// context's responses together, since they share the judged transcript.
+// context's responses together, since they share the judged transcript. Where several ranks are one
+// engine, the first tells what it sampled or judged.
 
 #ifndef L2A_TASKS_GRADING_H
 #define L2A_TASKS_GRADING_H
@@ -11,6 +12,7 @@
 #include "ask/ask.h"
 #include "exchange/exchange.h"
 #include "parallel/mail.h"
+#include "parallel/team.h"
 #include "parallel/world.h"
 #include "reward/judge_rule.h"
 #include "tasks/dataset.h"
@@ -39,9 +41,13 @@ typedef struct Grading Grading;
 int grading_open(Grading **grading, const Settings *settings);
 void grading_close(Grading *grading); // NULL is fine
 
-// Weights and engine, or connections, on the ranks that ask. Collective over world->all; `world` is
-// borrowed.
-int grading_build(Grading *grading, const World *world, const Kernels *kernels);
+// Weights and engine, or connections, on the ranks that ask. `rollout` is the engine that this rank
+// samples with. Collective over world->all; `world` and `rollout` are borrowed.
+int grading_build(Grading *grading, const World *world, const Team *rollout,
+                  const Kernels *kernels);
+
+// The least number of ranks that holds whole engines of the judge and of a policy of `ranks` ranks.
+int grading_ranks(const Grading *grading, int ranks);
 
 // Bytes that grading_build takes on a rank that asks.
 size_t grading_bytes(const Grading *grading, const Kernels *kernels);

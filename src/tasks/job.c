@@ -63,7 +63,9 @@ static int open_model_text(Job *job)
     if (settings->model.random && job->checkpoint)
         return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is a trained run",
                     settings->model.path);
-    if (shape_read(&job->shape, job->directory, NULL) != 0)
+    if (shape_read(&job->shape, job->directory, NULL) != 0 ||
+        tensor_slice_check(&job->shape, settings->rollout.tensor_parallel,
+                           "[rollout] tensor_parallel") != 0)
         return -1;
     job->tokenizer = tokenizer_open(job->directory);
     if (!job->tokenizer)
@@ -101,6 +103,22 @@ int job_open_text(Job *job)
     return grading_open(&job->grading, job->settings);
 }
 
+// Ranks of an engine that samples; a served policy is asked by each rank for itself.
+static int engine_ranks(const Job *job)
+{
+    return job->served ? 1 : (int)job->settings->rollout.tensor_parallel;
+}
+
+int job_engines(const Job *job, int rollout_ranks)
+{
+    return rollout_ranks / engine_ranks(job);
+}
+
+Weights *job_whole_weights(const Job *job)
+{
+    return job->team.inside.size == 1 ? job->weights : NULL;
+}
+
 int job_open(Job *job, const Settings *settings, JobOptions options)
 {
     *job = (Job){.settings = settings, .collective = &collective_mpi, .served = options.served};
@@ -112,7 +130,11 @@ int job_open(Job *job, const Settings *settings, JobOptions options)
         return -1;
     job_set_threads(&job->world.all, settings);
     job->kernels = kernels_cpu();
-    return group_agree(&job->world.all, job_open_text(job));
+    int status = team_make(&job->team, &job->world.group[ROLE_ROLLOUT], engine_ranks(job),
+                           "[rollout] tensor_parallel");
+    if (status == 0)
+        status = job_open_text(job);
+    return group_agree(&job->world.all, status);
 }
 
 static int check_positions(const Job *job, JobSizes sizes)
@@ -143,9 +165,12 @@ static void build_model(Job *job, JobSizes sizes)
     job->staging = job->kernels->memory_make((size_t)job->parameters.largest * sizeof(float));
     if (!world->has[ROLE_ROLLOUT])
         return;
-    job->weights = weights_make(&job->parameters, job->kernels, job->model.type, true);
-    engine_make(&job->engine, &job->model, job->weights, ENGINE_ROWS, sizes.slots);
-    scorer_make(&job->scorer, &job->model, job->weights, &world->group[ROLE_ROLLOUT],
+    job->slice = tensor_slice_of(&job->shape, &job->team.inside, job->collective);
+    job->part = model_cut(&job->model, &job->slice);
+    job->weights = weights_make_slice(&job->parameters, &job->slice, job->kernels, job->model.type);
+    engine_make(&job->engine, &job->part, job->weights, ENGINE_ROWS, sizes.slots);
+    // Every rank of an engine scores the same.
+    scorer_make(&job->scorer, &job->part, job->weights, &job->team.across,
                 settings->parallel.micro_batch_tokens);
 }
 
@@ -153,14 +178,14 @@ int job_build(Job *job, JobSizes sizes)
 {
     const Group *all = &job->world.all;
     if (job->served) {
-        if (group_agree(all, answerer_build(&job->policy, job->kernels)) != 0)
+        if (group_agree(all, answerer_build(&job->policy, job->kernels, &job->team.inside)) != 0)
             return -1;
     } else {
         if (group_agree(all, check_positions(job, sizes)) != 0)
             return -1;
         build_model(job, sizes);
     }
-    return grading_build(job->grading, &job->world, job->kernels);
+    return grading_build(job->grading, &job->world, &job->team, job->kernels);
 }
 
 int job_load_weights(Job *job, float *values)
@@ -208,6 +233,7 @@ void job_close(Job *job)
     tokenizer_close(job->tokenizer);
     release(job->directory);
     release(job->checkpoint);
+    team_free(&job->team);
     if (job->world.all.size > 0)
         world_free(&job->world);
     *job = (Job){0};

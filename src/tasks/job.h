@@ -7,6 +7,7 @@
 #include "exchange/exchange.h"
 #include "input/settings.h"
 #include "learner/scorer.h"
+#include "parallel/team.h"
 #include "tasks/grading.h"
 #include "tasks/react.h"
 #include "text/chat.h"
@@ -30,7 +31,10 @@ typedef struct {
     Model model;
     float *staging; // owned: one unit in fp32
     // Ranks with the rollout role:
-    Weights *weights; // owned; NULL on other ranks
+    Team team; // the ranks of this rank's engine
+    TensorSlice slice;
+    Model part;       // the model as this rank computes it for its engine; borrows from `model`
+    Weights *weights; // owned, of the slice; NULL on other ranks
     Engine engine;
     Scorer scorer;
 } Job;
@@ -38,7 +42,7 @@ typedef struct {
 // Sizes that depend on the data.
 typedef struct {
     int64_t positions; // longest context and response together
-    int64_t slots;     // cached positions a rollout rank
+    int64_t slots;     // cached positions an engine
 } JobSizes;
 
 enum { ENGINE_ROWS = 512 }; // rows of a prefill or decode pass
@@ -54,6 +58,12 @@ typedef struct {
 } JobOptions;
 
 int job_open(Job *job, const Settings *settings, JobOptions options);
+
+// Engines that sample, of `rollout_ranks` ranks.
+int job_engines(const Job *job, int rollout_ranks);
+
+// The engine's weights where they are those of the whole model, for the learner to read; else NULL.
+Weights *job_whole_weights(const Job *job);
 
 // Parameters, model, the engine and scorer of rollout ranks, the judge. Collective; on failure
 // every rank returns -1.

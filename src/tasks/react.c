@@ -186,19 +186,23 @@ static void observe(React *react, const Caller *caller, Bytes *observation)
 }
 
 // The tools' answers, and in the last iteration the request for a summary, behind the completion.
-static void go_on(React *react, const Caller *caller, bool summarise, int32_t completion)
+// Tools are not the same twice: one rank of the engine runs them for all.
+static void go_on(React *react, const TensorSlice *slice, const Caller *caller, bool summarise,
+                  int32_t completion)
 {
     Bytes observation = {0};
     Tokens tokens = {0};
     Branch *branch = caller->branch;
-    observe(react, caller, &observation);
+    if (tensor_slice_leads(slice))
+        observe(react, caller, &observation);
+    tensor_slice_share(slice, &observation);
     ChatMessage messages[] = {{"user", observation.data, observation.length},
                               {"user", react->summary, strlen(react->summary)}};
     if (!branch->finished) // cut off by its limit: the template's end stands there all the same
         tokens_append(&tokens, chat_end_token(react->chat));
     if (chat_encode_next(react->chat, messages, summarise ? 2 : 1, &tokens) != 0)
         die_failed(); // every template has users
-    react->counts.summaries += summarise;
+    react->counts.summaries += summarise && tensor_slice_leads(slice);
     bytes_append(&branch->earlier, branch->text.data, branch->text.length);
     bytes_print(&branch->earlier, "\n%s\n%s", observation.data, summarise ? react->summary : "");
     append_unscored(branch, &tokens, completion);
@@ -279,7 +283,8 @@ void react_generate(React *react, Engine *engine, Tree *trees, int64_t count,
     for (int64_t done = 1; turn.count > 0; done++) {
         Turn next = {.react = react, .generation = generation, .last = done == react->iterations};
         for (size_t i = 0; i < turn.count; i++)
-            go_on(react, &turn.callers[i], next.last, generation->max_response_tokens);
+            go_on(react, engine->model->slice, &turn.callers[i], next.last,
+                  generation->max_response_tokens);
         int64_t next_count = make_turn(&next, turn.callers, turn.count);
         free_callers(turn.callers, turn.count);
         run_turn(&next, engine, next_count);

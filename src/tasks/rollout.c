@@ -34,10 +34,10 @@ static int by_cost(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-// Which rollout rank takes which part: longest first to the least loaded, by counted tokens.
+// Which engine takes which part: longest first to the least loaded, by counted tokens.
 static int *assign_parts(const RolloutPlan *plan, const SessionPart *parts, int64_t count, int size)
 {
-    int *rank_of = allocate((size_t)count, sizeof *rank_of);
+    int *engine_of = allocate((size_t)count, sizeof *engine_of);
     int64_t *load = allocate((size_t)size, sizeof *load);
     Load *order = allocate((size_t)count, sizeof *order);
     for (int64_t p = 0; p < count; p++)
@@ -46,14 +46,14 @@ static int *assign_parts(const RolloutPlan *plan, const SessionPart *parts, int6
     qsort(order, (size_t)count, sizeof *order, by_cost);
     for (int64_t i = 0; i < count; i++) {
         int least = 0;
-        for (int rank = 1; rank < size; rank++)
-            least = load[rank] < load[least] ? rank : least;
-        rank_of[order[i].index] = least;
+        for (int engine = 1; engine < size; engine++)
+            least = load[engine] < load[least] ? engine : least;
+        engine_of[order[i].index] = least;
         load[least] += order[i].cost;
     }
     release(order);
     release(load);
-    return rank_of;
+    return engine_of;
 }
 
 // Among the graded ones: the others have nothing to give, and take no part.
@@ -96,16 +96,16 @@ static void on_ended(void *context, Tree *tree, Branch *branch)
 static void generate_mine(Job *job, const RolloutPlan *plan, const SessionPart *parts,
                           int64_t count, TreeList *mine)
 {
-    const Group *group = &job->world.group[ROLE_ROLLOUT];
-    int *rank_of = assign_parts(plan, parts, count, group->size);
+    const Group *engines = &job->team.across;
+    int *engine_of = assign_parts(plan, parts, count, engines->size);
     for (int64_t p = 0; p < count; p++) {
-        if (rank_of[p] != group->rank)
+        if (engine_of[p] != engines->rank)
             continue;
         Tree tree = session_tree_for_rollout(plan->dataset, parts[p], plan->repeats,
                                              plan->generation.max_response_tokens);
         tree_list_add(mine, &tree, p);
     }
-    release(rank_of);
+    release(engine_of);
     Generation generation = plan->generation;
     generation.ended = on_ended;
     generation.context = job->grading;
@@ -149,8 +149,9 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
     const EngineCounts *counts = &job->engine.counts;
     ReactCounts tools = job->react ? react_counts(job->react) : (ReactCounts){0};
     bool rolls = world->has[ROLE_ROLLOUT], grades = world->has[ROLE_GRADER];
-    double sums[] = {(double)counts->prefill_rows,
-                     (double)counts->decode_rows,
+    bool leads = team_leads(&job->team); // rows are an engine's
+    double sums[] = {leads ? (double)counts->prefill_rows : 0,
+                     leads ? (double)counts->decode_rows : 0,
                      report->judging,
                      rolls ? wall - generating - (grades ? report->judging : 0) : 0,
                      grades ? wall - report->judging - (rolls ? generating : 0) : 0,
@@ -192,6 +193,8 @@ int rollout_finish(Rollout *rollout, Job *job, TreeList *all, RolloutTimes *time
     double generating = rollout->sampled - rollout->since, resumed = clock_now();
     grading_finish(job->grading, &rollout->mine, &report);
     double finishing = clock_now() - resumed;
+    if (!team_leads(&job->team))
+        tree_list_clear(&rollout->mine); // they are those of the rank that does
     if (rollout->plan.permute)
         permute_rewards(&rollout->plan, &rollout->mine);
     exchange_trees(&job->world, &rollout->mine, all);

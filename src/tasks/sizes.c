@@ -1,7 +1,7 @@
 #include "tasks/sizes.h"
 
 enum {
-    SLOTS_LIMIT = 32768,  // cached positions a rank, where the settings leave it open
+    SLOTS_LIMIT = 32768,  // cached positions an engine, where the settings leave it open
     MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
 };
 
@@ -18,9 +18,9 @@ static int64_t slots_of_steps(StagePlan *stages, const Settings *settings, int64
     return largest;
 }
 
-// The caches hold a rank's share of the largest step with some slack, but no more than the limit,
-// and always one trunk with one branch.
-JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int rollouts)
+// The caches hold an engine's share of the largest step with some slack, but no more than the
+// limit, and always one trunk with one branch.
+JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines)
 {
     const Settings *settings = job->settings;
     JobSizes sizes = {0};
@@ -40,7 +40,7 @@ JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluatio
     }
     int64_t limit =
         settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens : SLOTS_LIMIT;
-    int64_t share = slots / rollouts + slots / (4 * rollouts);
+    int64_t share = slots / engines + slots / (4 * engines);
     int64_t least = 2 * slots_aligned(sizes.positions) + 4 * SLOT_ALIGNMENT;
     sizes.slots = share < limit ? share : limit;
     sizes.slots = slots_aligned(sizes.slots > least ? sizes.slots : least);
@@ -66,6 +66,9 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
                    .kernels = kernels_cpu(),
                    .type = job_element_type(settings),
                    .positions = question->sizes.positions};
+    const Group team = {.size = (int)settings->rollout.tensor_parallel};
+    TensorSlice slice = tensor_slice_of(question->shape, &team, &collective_mpi);
+    Model part = model_cut(&model, &slice);
     int64_t rows = settings->parallel.micro_batch_tokens;
     MemoryParts parts = {0};
     add(&parts, "program, text and data", question->loaded);
@@ -73,16 +76,16 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
     add(&parts, "one unit in fp32", (size_t)parameters.largest * sizeof(float));
     if (question->rollout) {
         add(&parts, "packed policy weights",
-            weights_bytes(&parameters, model.kernels, model.type, true));
+            weights_slice_bytes(&parameters, &slice, model.kernels, model.type));
         add(&parts, "engine: caches and activations",
-            engine_bytes(&model, ENGINE_ROWS, question->sizes.slots));
+            engine_bytes(&part, ENGINE_ROWS, question->sizes.slots));
         add(&parts, "scorer: activations",
-            workspace_bytes(&model, WORKSPACE_SCORE, rows, plan_slots(rows)));
+            workspace_bytes(&part, WORKSPACE_SCORE, rows, plan_slots(rows)));
     }
     if (question->learner) {
-        LearnerMemory memory = learner_bytes(
-            &model, question->learners, rows,
-            !question->rollout || settings->train.sync_interval > 1, question->reference);
+        bool gathers = !question->rollout || team.size > 1 || settings->train.sync_interval > 1;
+        LearnerMemory memory =
+            learner_bytes(&model, question->learners, rows, gathers, question->reference);
         add(&parts, "masters, moments, gradients", memory.state);
         add(&parts, "learner: activations", memory.activations);
         add(&parts, "gathered units and reference", memory.windows);

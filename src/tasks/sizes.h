@@ -7,9 +7,9 @@
 #include "tasks/evaluation.h"
 #include "tasks/stages.h"
 
-// For training: `stages` NULL: no training. For evaluation: `evaluation` NULL: none. `rollouts`:
-// ranks that share the caches.
-JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int rollouts);
+// For training: `stages` NULL: no training. For evaluation: `evaluation` NULL: none. `engines`:
+// how many share the work.
+JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines);
 
 enum { MEMORY_PARTS = 12 };
 

@@ -129,11 +129,11 @@ static int open_learner(Training *training)
     if (!job->world.has[ROLE_LEARNER])
         return 0;
     const Group *group = &job->world.group[ROLE_LEARNER];
-    learner_make(
-        &training->learner, &job->model, group, job->collective,
-        (LearnerLayout){.micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
-                        // An engine's weights are the learner's where they never lag.
-                        .resident = training->pipeline.interval == 1 ? job->weights : NULL});
+    learner_make(&training->learner, &job->model, group, job->collective,
+                 (LearnerLayout){
+                     .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
+                     // An engine's weights are the learner's where they never lag.
+                     .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
     training->owner.parameters = &job->parameters;
@@ -228,7 +228,7 @@ int training_open(Training *training, const Settings *settings)
         return -1;
     JobSizes sizes =
         sizes_of(job, training->stages, training->evaluates ? &training->evaluation : NULL,
-                 job->world.count[ROLE_ROLLOUT]);
+                 job_engines(job, job->world.count[ROLE_ROLLOUT]));
     if (group_agree(&job->world.all, job_build(job, sizes)) != 0)
         return -1;
     if (group_agree(&job->world.all, open_learner(training)) != 0)

@@ -382,7 +382,7 @@ static Taken ask_served(const char *model, int64_t questions, AskCounts *counts)
     Answerer answerer;
     Taken taken = {0};
     assert_int_equal(answerer_open(&answerer, ASKED_SERVED, &asked, "judge"), 0);
-    assert_int_equal(answerer_build(&answerer, NULL), 0);
+    assert_int_equal(answerer_build(&answerer, NULL, NULL), 0);
     Ask *ask =
         ask_make(&(AskSettings){.usable = is_yes, .take = take, .context = &taken}, &answerer);
     for (int64_t i = 0; i < questions; i++) {

@@ -96,6 +96,30 @@ static void split_placement_needs_ranks(void **state)
            "warning: run.ini:8: parallel.learner_ranks: has no effect with placement = shared\n");
 }
 
+static void engines_divide_their_ranks(void **state)
+{
+    (void)state;
+#define SPLIT "[parallel]\nplacement = split\nlearner_ranks = 1\nrollout_ranks = 3\n"
+    expect(TASK_TRAIN, TRAIN SPLIT "[rollout]\ntensor_parallel = 2\n",
+           "error: run.ini:12: rollout.tensor_parallel: must divide parallel.rollout_ranks, 3\n");
+    expect(
+        TASK_TRAIN, TRAIN SPLIT "[rollout]\ntensor_parallel = 3\n",
+        "warning: run.ini:12: rollout.tensor_parallel: sampler and learner then add in different "
+        "orders: ");
+    expect(TASK_TRAIN,
+           TRAIN SPLIT "[reward]\njudge = model\n[judge]\nprompt = p\npath = q\n"
+                       "tensor_parallel = 2\n",
+           "error: run.ini:16: judge.tensor_parallel: must divide parallel.rollout_ranks, 3\n");
+    expect(TASK_TRAIN,
+           TRAIN SPLIT "grader_ranks = 4\n[reward]\njudge = model\n[judge]\nprompt = p\n"
+                       "path = q\ntensor_parallel = 3\n",
+           "error: run.ini:17: judge.tensor_parallel: must divide parallel.grader_ranks, 4\n");
+    expect(TASK_TRAIN, TRAIN "[judge]\ntensor_parallel = 2\n",
+           "warning: run.ini:8: judge.tensor_parallel: has no effect with reward.judge = rule\n");
+    expect_silence(TASK_TRAIN, TRAIN "[algorithm]\nname = sft\n[rollout]\ntensor_parallel = 2\n");
+#undef SPLIT
+}
+
 static void contradictions_are_refused(void **state)
 {
     (void)state;
@@ -239,6 +263,7 @@ int main(void)
         cmocka_unit_test(a_task_names_the_files_that_it_misses),
         cmocka_unit_test(training_refuses_truncated_sampling_unless_allowed),
         cmocka_unit_test(split_placement_needs_ranks),
+        cmocka_unit_test(engines_divide_their_ranks),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(no_task_overwrites_what_it_reads),
         cmocka_unit_test(who_is_asked_must_be_named),
