@@ -21,10 +21,11 @@ int speaker_open_text(Speaker *speaker, const SpeakerSettings *settings)
     }
     int64_t positions = settings->max_prompt_tokens + settings->max_answer_tokens;
     if (positions > speaker->shape.positions) {
+        fail(EXIT_BAD_SETTINGS,
+             "%s has %lld positions, but max_prompt_tokens + max_tokens are %lld", settings->path,
+             (long long)speaker->shape.positions, (long long)positions);
         speaker_close(speaker);
-        return fail(EXIT_BAD_SETTINGS,
-                    "%s has %lld positions, but max_prompt_tokens + max_tokens are %lld",
-                    settings->path, (long long)speaker->shape.positions, (long long)positions);
+        return -1;
     }
     if (tokenizer_size(speaker->tokenizer) <= speaker->shape.vocabulary)
         return 0;
