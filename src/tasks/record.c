@@ -79,6 +79,10 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
                world->count[ROLE_LEARNER],
                job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
                omp_get_max_threads(), job->kernels->name);
+    if (job->settings->rollout.tensor_parallel > 1)
+        record_say(record, "engines    %d of %lld ranks",
+                   job_engines(job, world->count[ROLE_ROLLOUT]),
+                   (long long)job->settings->rollout.tensor_parallel);
     record_say(record,
                "model      %s: %s, %lld layers of %lld, vocabulary %lld, %.1f M parameters, "
                "compute %s, chat %s",

@@ -48,11 +48,18 @@ split='--set parallel.placement=split --set parallel.learner_ranks=2'
     train 2 tools $tools
     train 4 tools-split $tools $split --set parallel.rollout_ranks=2
     train 2 tools-small $tools --set rollout.cache_tokens=4096
+    train 2 tools-tensor $tools --set rollout.tensor_parallel=2
 }
 for run in tools-split tools-small; do
     expect_equal "$run" "$(clinic_weights $run)" "$(clinic_weights tools)"
     cmp tools/samples.jsonl $run/samples.jsonl || die "$run says other things"
 done
+# An engine of two ranks runs a tool once; later steps differ by rounding.
+for run in tools tools-tensor; do
+    grep '"step": 1,' $run/samples.jsonl | sed 's/, "advantage".*//' >$run.first
+    sed -n '1s/.*\("tools\/calls":[0-9]*\).*/\1/p' $run/metrics.jsonl >>$run.first
+done
+cmp tools.first tools-tensor.first || die 'an engine of two ranks says other things'
 # Marks alone exceed the smallest limit: what does not fit is left out, and nothing hangs.
 python3 - calls.jsonl >many.jsonl <<'PYTHON'
 import json, sys
