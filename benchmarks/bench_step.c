@@ -78,8 +78,9 @@ static int run(const Settings *settings)
         metrics_clear(&metrics);
         if (step == training.stages[STAGE_WARMUP].steps)
             status = training_enter_main(&training);
+        training.stage = training_stage(&training, step);
         if (status == 0)
-            status = train_step(&training, step, &metrics);
+            status = train_step(&training, &metrics);
         probe(&rate);
         if (status == 0 && training.job.world.all.rank == 0)
             print_step(&metrics, rate, step + 1);
