@@ -63,6 +63,7 @@ static int read_directory(CandidateList *list, const Settings *settings)
 // What the proposer has written so far.
 typedef struct {
     const Settings *settings;
+    bool tells;   // this rank does, for its engine
     char **texts; // owned, [proposals]; NULL where it wrote nothing of use
 } Proposals;
 
@@ -77,9 +78,9 @@ static bool usable(void *context, int64_t tag, const char *text, size_t length)
 static void take(void *context, const AskAnswer *answer)
 {
     Proposals *proposals = context;
-    if (answer->failure)
+    if (answer->failure && proposals->tells)
         warn("proposal %lld: %s", (long long)answer->tag + 1, answer->failure);
-    else
+    else if (!answer->failure)
         proposals->texts[answer->tag] = duplicate(answer->text);
 }
 
@@ -117,7 +118,7 @@ static bool is_known(const CandidateList *list, const char *prompt)
 static int propose(CandidateList *list, const Team *team, const Settings *settings)
 {
     Answerer answerer;
-    Proposals proposals = {.settings = settings};
+    Proposals proposals = {.settings = settings, .tells = team_leads(team)};
     int64_t count = settings->calibrate.proposals, known = list->count;
     int status =
         answerer_open(&answerer, settings->calibrate.proposer, &settings->proposer, "proposer");
