@@ -87,7 +87,8 @@ typedef struct {
     // Given y = gradient of out and x after the addition: with g_j = y_j * weight_j, scale as above,
     // dot = lane sum of fma(g_j, x_j, lane) and c = ((dot / width) * scale) * scale,
     //   dx_j = fma(scale, fma(-x_j, c, g_j), dx_j);
-    //   dweight_j = fma(y_j, x_j * scale, dweight_j), a chain in row order from dweight's value.
+    //   dweight_j = fma(y_j, x_j * scale, dweight_j), a chain in row order from dweight's value;
+    // dweight NULL: not wanted.
     void (*rmsnorm_backward)(Queue *queue, Tensor dx, float *dweight, Tensor y, Tensor x,
                              const float *weight, float epsilon);
 
@@ -115,8 +116,11 @@ typedef struct {
     // x [index[r], :] += y [r, :], r ascending.
     void (*rows_scatter)(Queue *queue, Tensor x, Tensor y, const int32_t *index);
 
-    // out += x, n elements (gradients that arrive from other ranks; residual gradients).
+    // out += x, n elements (gradients that arrive from other ranks; the low-rank part of a product).
     void (*add)(Queue *queue, float *out, const float *x, int64_t n);
+
+    // x *= factor, n elements.
+    void (*scale)(Queue *queue, float *x, float factor, int64_t n);
 
     // ---- attention over trees -------------------------------------------------------------------
 

@@ -66,6 +66,7 @@ void CPU(swiglu_backward)(Queue *queue, Tensor dgate, Tensor dup, Tensor y, Tens
 void CPU(rows_gather)(Queue *queue, Tensor out, Tensor x, const int32_t *index);
 void CPU(rows_scatter)(Queue *queue, Tensor x, Tensor y, const int32_t *index);
 void CPU(add)(Queue *queue, float *out, const float *x, int64_t n);
+void CPU(scale)(Queue *queue, float *x, float factor, int64_t n);
 
 // attention.c
 size_t CPU(cache_bytes)(int64_t slots, int32_t heads, int32_t head_width, ElementType type);

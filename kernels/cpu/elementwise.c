@@ -1,4 +1,4 @@
-// elementwise.c - biases, rotary positions, swiglu, movement and addition of rows.
+// elementwise.c - biases, rotary positions, swiglu, movement, addition and scaling of rows.
 
 #include <omp.h>
 #include <string.h>
@@ -35,6 +35,20 @@ void CPU(add)(Queue *queue, float *out, const float *x, int64_t n)
 #pragma omp parallel for schedule(static) if (n >= PARALLEL_ELEMENTS)
     for (int64_t first = 0; first < n; first += FLAT_BLOCK)
         row_add(out + first, x + first, at_most(n - first, FLAT_BLOCK));
+}
+
+static void scale_part(float *x, Lanes factor, int64_t n)
+{
+    lanes_store_tail(x, lanes_mul(lanes_load_tail(x, n), factor), n);
+}
+
+void CPU(scale)(Queue *queue, float *x, float factor, int64_t n)
+{
+    (void)queue;
+    Lanes f = lanes_set(factor);
+#pragma omp parallel for schedule(static) if (n >= PARALLEL_ELEMENTS)
+    for (int64_t first = 0; first < n; first += LANES)
+        scale_part(x + first, f, at_most(n - first, LANES));
 }
 
 void CPU(bias_forward)(Queue *queue, Tensor x, const float *bias)

@@ -157,7 +157,7 @@ void CPU(rmsnorm_backward)(Queue *queue, Tensor dx, float *dweight, Tensor y, Te
             scale[r] = row_backward(row_of(dx, first + r), row_of(y_block, r), row_of(x_block, r),
                                     weight, x.width, epsilon);
 #pragma omp for schedule(static)
-        for (int64_t j = 0; j < x.width; j += COLUMN_BLOCK) {
+        for (int64_t j = 0; j < (dweight ? x.width : 0); j += COLUMN_BLOCK) {
             if (j + COLUMN_BLOCK <= x.width) {
                 column_block_backward(dweight, y_block, x_block, scale, j);
                 continue;

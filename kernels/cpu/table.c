@@ -34,6 +34,7 @@ const Kernels CPU(kernels) = {
     .rows_gather = CPU(rows_gather),
     .rows_scatter = CPU(rows_scatter),
     .add = CPU(add),
+    .scale = CPU(scale),
 
     .cache_bytes = CPU(cache_bytes),
     .cache_append = CPU(cache_append),
