@@ -33,7 +33,7 @@ static int decoder_make(Decoder *decoder, const char *directory, ElementType typ
     if (shape_read(&shape, directory, NULL) != 0)
         return -1;
     parameters_make(&decoder->parameters, &shape, 0, 1);
-    model_make(&decoder->model, &decoder->parameters, kernels, type, TRUNK + RESPONSE);
+    model_make(&decoder->model, &decoder->parameters, NULL, kernels, type, TRUNK + RESPONSE);
     decoder->weights = weights_make(&decoder->parameters, kernels, type, true);
     float *values = allocate((size_t)decoder->parameters.local, sizeof *values);
     parameters_randomise(&decoder->parameters, 1, values);

@@ -58,7 +58,7 @@ int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team)
     CHECK(team->size == settings->ranks, "an engine of %d on %d ranks", settings->ranks,
           team->size);
     parameters_make(&speaker->parameters, &speaker->shape, 0, 1);
-    model_make(&speaker->whole, &speaker->parameters, kernels, settings->type,
+    model_make(&speaker->whole, &speaker->parameters, NULL, kernels, settings->type,
                positions_of(settings));
     speaker->slice = tensor_slice_of(&speaker->shape, team, &collective_mpi);
     speaker->model = model_cut(&speaker->whole, &speaker->slice);

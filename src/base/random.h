@@ -23,6 +23,7 @@ typedef enum {
     PURPOSE_PROPOSER,
     PURPOSE_CALIBRATION,
     PURPOSE_REPLACE, // contexts in place of those whose groups were flat
+    PURPOSE_ADAPTER, // where it starts
     PURPOSE_COUNT
 } Purpose;
 

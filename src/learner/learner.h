@@ -4,6 +4,9 @@
 // and reduce-scatters its gradient; under `shared` placement the rollout engine's packed weights
 // are read instead of gathering (they are the same values). The frozen reference is sharded as the
 // masters are.
+//
+// Where the model has an adapter, masters, moments and gradients are the adapter's, and policy and
+// reference read one frozen base.
 
 #ifndef L2A_LEARNER_LEARNER_H
 #define L2A_LEARNER_LEARNER_H
@@ -18,6 +21,7 @@ typedef struct {
     Group group;                  // borrowed copy of the learner group
     const Collective *collective; // borrowed
     const Model *model;           // borrowed
+    const Parameters *trained;    // borrowed: the model's own or its adapter's
     Optimizer optimizer;
     Gradient gradient;
     Workspace workspace;
@@ -27,15 +31,28 @@ typedef struct {
     LossContext loss;
     float *reference_shards; // owned, device; NULL until learner_freeze_reference
     Weights *reference;      // owned window
+    // With an adapter:
+    Weights *base; // frozen: borrowed, or owned when it is a window
+    bool owns_base;
+    const float *base_shards; // borrowed; of a window
+    Weights *policy_pairs;    // owned window beside `weights`; NULL where they are borrowed
+    Weights *reference_pairs; // owned window beside `reference`
 } Learner;
+
+// Whether a learner rank without an engine holds an adapter's base packed: one that is alone would
+// have all of it in its shards anyway.
+bool learner_packs_base(int learner_ranks);
 
 typedef struct {
     int64_t micro_batch_tokens;
     Weights *resident; // packed policy weights of this rank's engine; NULL: gather units
+    // With an adapter, the frozen base: packed, or NULL and this rank's shards, to be gathered.
+    Weights *base;
+    const float *base_shards;
 } LearnerLayout;
 
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a
-// checkpoint). Collective over group.
+// checkpoint, parameters_start_adapter). Collective over group.
 void learner_make(Learner *learner, const Model *model, const Group *group,
                   const Collective *collective, LearnerLayout layout);
 void learner_free(Learner *learner);
@@ -49,6 +66,9 @@ void learner_reserve_reference(Learner *learner);
 // Packs the masters into resident weights again, for a further update of the same step. (After the
 // last one, publication does it.) Collective over the group.
 void learner_refresh(Learner *learner);
+
+// The base without any adapter becomes the reference: what an adapter starts from. Takes no memory.
+void learner_refer_to_base(Learner *learner);
 
 typedef struct {
     const AlgorithmRow *algorithm;
@@ -73,10 +93,11 @@ typedef struct {
 int learner_step(Learner *learner, const StepSettings *settings, const StepBatch *batch,
                  Metrics *metrics);
 
-// Bytes of device memory a learner rank takes: sharded state, activations, and windows of gathered
-// units with the reference's shards. `gathers`: without an engine's resident weights.
+// Bytes of device memory a learner rank takes: sharded state, activations, windows of gathered
+// units with the reference's shards, and an adapter's base as learner_packs_base says. `gathers`:
+// without an engine's resident weights; `with_reference`: one with shards.
 typedef struct {
-    size_t state, activations, windows;
+    size_t state, activations, windows, base;
 } LearnerMemory;
 
 LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_tokens, bool gathers,

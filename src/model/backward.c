@@ -2,30 +2,43 @@
 
 #include "model/pass.h"
 
-// Where the gradients of a layer's tensors lie in the flat unit.
+// Where the gradients of a layer's tensors lie in the flat unit; of an adapter only the pairs.
 typedef struct {
-    float *input_norm, *q, *q_bias, *k, *k_bias, *v, *v_bias, *q_norm, *k_norm, *o, *post_norm,
-        *gate, *up, *down;
+    LinearGradient linears[LINEAR_COUNT];
+    float *input_norm, *q_bias, *k_bias, *v_bias, *q_norm, *k_norm, *post_norm;
 } LayerGradients;
+
+static LayerGradients adapter_gradients(const Parameters *adapter, int64_t layer, float *unit)
+{
+    const TensorPlace *place = adapter->tensors + adapter->units[layer + 1].first_tensor;
+    LayerGradients g = {0};
+    for (int l = 0; l < LINEAR_COUNT; l++) {
+        if (!adapter->adapter.targets[l])
+            continue;
+        g.linears[l].a = unit + (place++)->offset;
+        g.linears[l].b = unit + (place++)->offset;
+    }
+    return g;
+}
 
 static LayerGradients layer_gradients(const Parameters *parameters, int64_t layer, float *unit)
 {
     const ModelShape *shape = &parameters->shape;
     const TensorPlace *place = parameters->tensors + parameters->units[layer + 1].first_tensor;
     LayerGradients g = {.input_norm = unit + (place++)->offset};
-    g.q = unit + (place++)->offset;
+    g.linears[LINEAR_Q].weight = unit + (place++)->offset;
     g.q_bias = shape->qkv_bias ? unit + (place++)->offset : NULL;
-    g.k = unit + (place++)->offset;
+    g.linears[LINEAR_K].weight = unit + (place++)->offset;
     g.k_bias = shape->qkv_bias ? unit + (place++)->offset : NULL;
-    g.v = unit + (place++)->offset;
+    g.linears[LINEAR_V].weight = unit + (place++)->offset;
     g.v_bias = shape->qkv_bias ? unit + (place++)->offset : NULL;
     g.q_norm = shape->qk_norm ? unit + (place++)->offset : NULL;
     g.k_norm = shape->qk_norm ? unit + (place++)->offset : NULL;
-    g.o = unit + (place++)->offset;
+    g.linears[LINEAR_O].weight = unit + (place++)->offset;
     g.post_norm = unit + (place++)->offset;
-    g.gate = unit + (place++)->offset;
-    g.up = unit + (place++)->offset;
-    g.down = unit + (place++)->offset;
+    g.linears[LINEAR_GATE].weight = unit + (place++)->offset;
+    g.linears[LINEAR_UP].weight = unit + (place++)->offset;
+    g.linears[LINEAR_DOWN].weight = unit + (place++)->offset;
     return g;
 }
 
@@ -43,15 +56,14 @@ static void feed_forward_backward(const Pass *pass, const LayerWeights *w, Layer
     Tensor hidden = view(pass, workspace->hidden, inner);
     Tensor dhidden = view(pass, workspace->dhidden, inner);
     kernels->swiglu_forward(NULL, hidden, gate, up);
-    kernels->product_tn(NULL, tensor_of(g->down, width, inner), dx, hidden);
-    kernels->product_nn(NULL, dhidden, dx, w->down, false);
+    linear_backward(pass, dhidden, false, dx, hidden, &w->linears[LINEAR_DOWN],
+                    &g->linears[LINEAR_DOWN]);
     kernels->swiglu_backward(NULL, gate, up, dhidden, gate, up);
     kernels->residual_rmsnorm_forward(NULL, norm, middle, (Tensor){0}, w->post_norm,
                                       shape->epsilon);
-    kernels->product_tn(NULL, tensor_of(g->gate, inner, width), gate, norm);
-    kernels->product_tn(NULL, tensor_of(g->up, inner, width), up, norm);
-    kernels->product_nn(NULL, dnorm, gate, w->gate, false);
-    kernels->product_nn(NULL, dnorm, up, w->up, true);
+    linear_backward(pass, dnorm, false, gate, norm, &w->linears[LINEAR_GATE],
+                    &g->linears[LINEAR_GATE]);
+    linear_backward(pass, dnorm, true, up, norm, &w->linears[LINEAR_UP], &g->linears[LINEAR_UP]);
     kernels->rmsnorm_backward(NULL, dx, g->post_norm, dnorm, middle, w->post_norm, shape->epsilon);
 }
 
@@ -112,9 +124,9 @@ static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState 
     Tensor x = view(pass, state->x, width), dnorm = view(pass, workspace->dnorm, width);
     Tensor dq = view(pass, workspace->dq, query), dk = view(pass, workspace->dk, key);
     Tensor dv = view(pass, workspace->dv, key);
-    kernels->product_tn(NULL, tensor_of(g->o, width, query), dx,
-                        view(pass, state->attended, query));
-    kernels->product_nn(NULL, view(pass, workspace->dattended, query), dx, w->o, false);
+    linear_backward(pass, view(pass, workspace->dattended, query), false, dx,
+                    view(pass, state->attended, query), &w->linears[LINEAR_O],
+                    &g->linears[LINEAR_O]);
     attention_gradients(pass, state, cache);
     prepare_heads_backward(pass, dq.data, state->q_raw, workspace->dattended, shape->heads,
                            w->q_norm, g->q_norm, g->q_bias);
@@ -123,12 +135,9 @@ static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState 
     if (g->v_bias)
         kernels->bias_backward(NULL, g->v_bias, dv);
     kernels->residual_rmsnorm_forward(NULL, norm, x, (Tensor){0}, w->input_norm, shape->epsilon);
-    kernels->product_tn(NULL, tensor_of(g->q, query, width), dq, norm);
-    kernels->product_tn(NULL, tensor_of(g->k, key, width), dk, norm);
-    kernels->product_tn(NULL, tensor_of(g->v, key, width), dv, norm);
-    kernels->product_nn(NULL, dnorm, dq, w->q, false);
-    kernels->product_nn(NULL, dnorm, dk, w->k, true);
-    kernels->product_nn(NULL, dnorm, dv, w->v, true);
+    linear_backward(pass, dnorm, false, dq, norm, &w->linears[LINEAR_Q], &g->linears[LINEAR_Q]);
+    linear_backward(pass, dnorm, true, dk, norm, &w->linears[LINEAR_K], &g->linears[LINEAR_K]);
+    linear_backward(pass, dnorm, true, dv, norm, &w->linears[LINEAR_V], &g->linears[LINEAR_V]);
     kernels->rmsnorm_backward(NULL, dx, g->input_norm, dnorm, x, w->input_norm, shape->epsilon);
 }
 
@@ -139,11 +148,14 @@ void model_backward(const Model *model, Weights *weights, const Batch *batch, Wo
     for (int64_t l = model->shape->layers - 1; l >= 0; l--) {
         const LayerWeights *w = weights_layer(weights, l);
         float *unit = sink->begin(sink->context, l + 1);
-        LayerGradients g = layer_gradients(model->parameters, l, unit);
+        LayerGradients g = model->adapter ? adapter_gradients(model->adapter, l, unit)
+                                          : layer_gradients(model->parameters, l, unit);
         feed_forward_backward(&pass, w, &workspace->layers[l], &g);
         attend_backward(&pass, w, &workspace->layers[l], workspace->caches[l], &g);
         sink->end(sink->context, l + 1);
     }
+    if (model->adapter)
+        return;
     float *embedding = sink->begin(sink->context, 0);
     Tensor gradient = tensor_of(embedding, model->shape->vocabulary, model->shape->width);
     model->kernels->embedding_backward(

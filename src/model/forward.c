@@ -24,12 +24,12 @@ static void prepare_heads(const Pass *pass, float *data, float *raw, int32_t hea
 
 // delta = x W^T. Where an engine has several ranks each holds some columns of W, and of x: the rest
 // of the sum comes from the others.
-static void project(const Pass *pass, Tensor x, Matrix w)
+static void project(const Pass *pass, Tensor x, const LinearWeights *w)
 {
     Workspace *workspace = pass->workspace;
     const TensorSlice *slice = pass->model->slice;
     Tensor delta = view(pass, workspace->delta, pass->shape->width);
-    pass->kernels->product_nt(NULL, delta, x, w);
+    linear_forward(pass, delta, x, w);
     if (slice)
         slice->collective->sum(&slice->group, pass->kernels, delta.data, delta.rows * delta.width,
                                workspace->partial);
@@ -45,9 +45,9 @@ static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, C
     int64_t key = (int64_t)shape->kv_heads * shape->head_width;
     Tensor q = view(pass, state->q, query), k = view(pass, workspace->k, key);
     Tensor v = view(pass, workspace->v, key), attended = view(pass, state->attended, query);
-    kernels->product_nt(NULL, q, norm, w->q);
-    kernels->product_nt(NULL, k, norm, w->k);
-    kernels->product_nt(NULL, v, norm, w->v);
+    linear_forward(pass, q, norm, &w->linears[LINEAR_Q]);
+    linear_forward(pass, k, norm, &w->linears[LINEAR_K]);
+    linear_forward(pass, v, norm, &w->linears[LINEAR_V]);
     prepare_heads(pass, state->q, state->q_raw, shape->heads, w->q_bias, w->q_norm);
     prepare_heads(pass, workspace->k, state->k_raw, shape->kv_heads, w->k_bias, w->k_norm);
     if (w->v_bias)
@@ -56,7 +56,7 @@ static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, C
     kernels->attention_forward(NULL, attended, view(pass, state->statistics, 2 * shape->heads), q,
                                cache, pass->batch->spans, pass->batch->span_count,
                                1.0f / sqrtf((float)shape->head_width));
-    project(pass, attended, w->o);
+    project(pass, attended, &w->linears[LINEAR_O]);
 }
 
 static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *state)
@@ -68,10 +68,10 @@ static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *st
     Tensor gate = view(pass, state->gate, shape->feed_forward);
     Tensor up = view(pass, state->up, shape->feed_forward);
     Tensor hidden = view(pass, workspace->hidden, shape->feed_forward);
-    kernels->product_nt(NULL, gate, norm, w->gate);
-    kernels->product_nt(NULL, up, norm, w->up);
+    linear_forward(pass, gate, norm, &w->linears[LINEAR_GATE]);
+    linear_forward(pass, up, norm, &w->linears[LINEAR_UP]);
     kernels->swiglu_forward(NULL, hidden, gate, up);
-    project(pass, hidden, w->down);
+    project(pass, hidden, &w->linears[LINEAR_DOWN]);
 }
 
 static void copy_stream(const Pass *pass, float *to, const float *from)

@@ -13,6 +13,7 @@
 
 typedef struct {
     const Parameters *parameters; // borrowed
+    const Parameters *adapter;    // borrowed; NULL: none, gradients are those of `parameters`
     const TensorSlice *slice;     // borrowed; NULL: the whole model
     const ModelShape *shape;      // borrowed: of the parameters or of the slice
     const Kernels *kernels;       // borrowed
@@ -21,8 +22,10 @@ typedef struct {
     int64_t positions;
 } Model;
 
-void model_make(Model *model, const Parameters *parameters, const Kernels *kernels,
-                ElementType type, int64_t positions);
+// `adapter` NULL: the model has none. With one, workspaces have room for its products, whichever
+// weights are read, and nothing else has a gradient.
+void model_make(Model *model, const Parameters *parameters, const Parameters *adapter,
+                const Kernels *kernels, ElementType type, int64_t positions);
 void model_free(Model *model);
 
 // The model as one rank of an engine computes it, with weights of the same slice. Borrows from
@@ -53,6 +56,7 @@ typedef struct {
     float *partial;      // scratch of the sums of delta over an engine's ranks
     float *k, *v;        // [rows, kv_heads * head_width]
     float *hidden;       // [rows, feed_forward]
+    float *low, *wide;   // [rows, rank of the adapter], [rows, its widest output]
     // vocabulary chunk
     float *gathered, *normed, *dnormed; // [SCORED_CHUNK, width]
     float *logits;                      // [SCORED_CHUNK, vocabulary]
@@ -93,7 +97,7 @@ Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, 
 
 // Where unit gradients go. begin gives the flat gradient of a unit to add to; end says it is
 // complete for this batch. Units come in the order output, layers downwards, embedding (a tied
-// embedding begins with the output).
+// embedding begins with the output); of an adapter, layers downwards.
 typedef struct {
     float *(*begin)(void *context, int64_t unit);
     void (*end)(void *context, int64_t unit);
@@ -118,7 +122,8 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
                       Workspace *workspace, float temperature, LossFunction loss, void *context,
                       const GradientSink *sink);
 
-// Gradients of all layers and the embedding. Collective over the groups of weights and sink.
+// Gradients of all layers and the embedding, or of the adapter. Collective over the groups of
+// weights and sink.
 void model_backward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
                     const GradientSink *sink);
 

@@ -66,6 +66,19 @@ static void add_layer(Parameters *parameters, int64_t layer)
     }
 }
 
+// Lays the finished units out behind one another.
+static void share_units(Parameters *parameters, int rank, int size)
+{
+    for (int64_t u = 0; u < parameters->unit_count; u++) {
+        Unit *unit = &parameters->units[u];
+        unit->shard = shard_of(unit->shard.global, rank, size);
+        unit->local_offset = parameters->local;
+        parameters->local += unit->shard.local;
+        if (unit->shard.padded > parameters->largest)
+            parameters->largest = unit->shard.padded;
+    }
+}
+
 void parameters_make(Parameters *parameters, const ModelShape *shape, int rank, int size)
 {
     enum { LAYER_TENSORS = 14, OTHER_TENSORS = 3 };
@@ -81,14 +94,53 @@ void parameters_make(Parameters *parameters, const ModelShape *shape, int rank, 
     add_tensor(parameters, "model.norm.weight", 0, shape->width, CUT_NONE);
     if (!shape->tied)
         add_tensor(parameters, "lm_head.weight", shape->vocabulary, shape->width, CUT_NONE);
-    for (int64_t u = 0; u < parameters->unit_count; u++) {
-        Unit *unit = &parameters->units[u];
-        unit->shard = shard_of(unit->shard.global, rank, size);
-        unit->local_offset = parameters->local;
-        parameters->local += unit->shard.local;
-        if (unit->shard.padded > parameters->largest)
-            parameters->largest = unit->shard.padded;
+    share_units(parameters, rank, size);
+}
+
+static void add_adapter_layer(Parameters *parameters, int64_t layer)
+{
+    const ModelShape *shape = &parameters->shape;
+    int64_t query = (int64_t)shape->heads * shape->head_width, inner = shape->feed_forward;
+    int64_t key = (int64_t)shape->kv_heads * shape->head_width, rank = parameters->adapter.rank;
+    const struct {
+        int64_t out, in;
+        bool by_columns; // of the layer's matrix, where an engine has several ranks
+    } sizes[LINEAR_COUNT] = {
+        [LINEAR_Q] = {query, shape->width, false},
+        [LINEAR_K] = {key, shape->width, false},
+        [LINEAR_V] = {key, shape->width, false},
+        [LINEAR_O] = {shape->width, query, true},
+        [LINEAR_GATE] = {inner, shape->width, false},
+        [LINEAR_UP] = {inner, shape->width, false},
+        [LINEAR_DOWN] = {shape->width, inner, true},
+    };
+    open_unit(parameters);
+    for (int i = 0; i < LINEAR_COUNT; i++) {
+        if (!parameters->adapter.targets[i])
+            continue;
+        for (int half = 0; half < 2; half++) {
+            char name[TENSOR_NAME_BYTES];
+            snprintf(name, sizeof name, "base_model.model.model.layers.%lld.%s.lora_%c.weight",
+                     (long long)layer, linear_modules[i], half ? 'B' : 'A');
+            // What is cut of W's rows is cut of B, of its columns of A.
+            TensorCut cut = sizes[i].by_columns ? (half ? CUT_NONE : CUT_COLUMNS)
+                                                : (half ? CUT_ROWS : CUT_NONE);
+            add_tensor(parameters, name, half ? sizes[i].out : rank, half ? rank : sizes[i].in, cut);
+        }
     }
+}
+
+void parameters_make_adapter(Parameters *parameters, const ModelShape *shape,
+                             const AdapterShape *adapter, int rank, int size)
+{
+    *parameters = (Parameters){.shape = *shape, .adapter = *adapter};
+    parameters->units = allocate((size_t)shape->layers + 2, sizeof(Unit));
+    parameters->tensors = allocate((size_t)(shape->layers * 2 * LINEAR_COUNT), sizeof(TensorPlace));
+    open_unit(parameters);
+    for (int64_t layer = 0; layer < shape->layers; layer++)
+        add_adapter_layer(parameters, layer);
+    open_unit(parameters);
+    share_units(parameters, rank, size);
 }
 
 void parameters_free(Parameters *parameters)
@@ -212,6 +264,23 @@ void parameters_randomise(const Parameters *parameters, uint64_t seed, float *va
                                    .position = (uint32_t)(element >> 1)},
                             normal);
             values[piece.local + j] = matrix ? (float)(scale * normal[element & 1]) : constant;
+        }
+    }
+}
+
+void parameters_start_adapter(const Parameters *parameters, uint64_t seed, float *values)
+{
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        bool is_a = strstr(piece.tensor->name, "lora_A") != NULL;
+        double bound = 1 / sqrt((double)piece.tensor->width);
+#pragma omp parallel for schedule(static) if (is_a)
+        for (int64_t j = 0; j < piece.count; j++) {
+            Draw draw = {.seed = seed,
+                         .purpose = PURPOSE_ADAPTER,
+                         .session = (uint32_t)i,
+                         .position = (uint32_t)(piece.first + j)};
+            values[piece.local + j] = is_a ? (float)(bound * (2 * draw_uniform(draw) - 1)) : 0.0f;
         }
     }
 }

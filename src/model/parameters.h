@@ -4,10 +4,14 @@
 // not tied, the output matrix. Offsets of tensors in a unit are multiples of 2,048 elements, and a
 // rank's shards of all units lie behind one another in one flat array, so that master weights,
 // moments and gradients are arrays of `local` elements with the same index.
+//
+// An adapter's tensors are Parameters of their own with the same units, of which the first and the
+// last are empty: what shards, gathers, steps and stores parameters need not know which they are.
 
 #ifndef L2A_MODEL_PARAMETERS_H
 #define L2A_MODEL_PARAMETERS_H
 
+#include "input/adapter.h"
 #include "model/shape.h"
 #include "parallel/shard.h"
 
@@ -33,7 +37,8 @@ typedef struct {
 
 typedef struct {
     ModelShape shape;
-    Unit *units; // owned
+    AdapterShape adapter; // rank 0: these are the model's own tensors
+    Unit *units;          // owned
     int64_t unit_count;
     TensorPlace *tensors; // owned, in the order of units and offsets
     int64_t tensor_count;
@@ -50,6 +55,12 @@ typedef struct {
 } Piece;
 
 void parameters_make(Parameters *parameters, const ModelShape *shape, int rank, int size);
+
+// The tensors of an adapter for such a model, under PEFT's names: for each target of a layer
+// lora_A [rank, in], then lora_B [out, rank].
+void parameters_make_adapter(Parameters *parameters, const ModelShape *shape,
+                             const AdapterShape *adapter, int rank, int size);
+
 void parameters_free(Parameters *parameters);
 
 // This rank's piece of tensor `index`; count 0 where it has none.
@@ -68,5 +79,9 @@ int parameters_stream(const Parameters *parameters, const char *path, Parameters
 // Random start: matrices normal(0, initializer_range), those that write to the residual stream
 // divided by sqrt(2 layers); norms 1; biases 0. Independent of the number of ranks.
 void parameters_randomise(const Parameters *parameters, uint64_t seed, float *values);
+
+// Start of an adapter, as PEFT's: A uniform in +-1 / sqrt(in), B zero, so that it adds nothing yet.
+// Independent of the number of ranks.
+void parameters_start_adapter(const Parameters *parameters, uint64_t seed, float *values);
 
 #endif

@@ -25,4 +25,16 @@ static inline Tensor view(const Pass *pass, float *data, int64_t width)
     return tensor_of(data, pass->rows, width);
 }
 
+// Where the gradients of a linear layer lie; NULL: not wanted.
+typedef struct {
+    float *weight, *a, *b;
+} LinearGradient;
+
+// out = x W^T + (scale * x A^T) B^T. Sampler and learner compute every linear layer by this.
+void linear_forward(const Pass *pass, Tensor out, Tensor x, const LinearWeights *w);
+
+// Given y = gradient of out: adds to the gradients, and writes dx or adds to it.
+void linear_backward(const Pass *pass, Tensor dx, bool accumulate, Tensor y, Tensor x,
+                     const LinearWeights *w, const LinearGradient *g);
+
 #endif

@@ -24,8 +24,9 @@ typedef struct {
     Weights *weights;
     Workspace *workspace;
     float temperature;
-    float *dnorm_weight; // gradient of the final norm; NULL: scoring
-    float *dmatrix;      // gradient of the output matrix
+    float *dnorm_weight; // gradient of the final norm; NULL: not wanted
+    float *dmatrix;      // gradient of the output matrix; NULL: not wanted
+    bool learns;         // there is a backward pass
 } Stage;
 
 // `has_slopes`: the loss has a slope by the rows' entropies, in the workspace.
@@ -45,7 +46,8 @@ static void chunk_backward(const Stage *stage, const int32_t *rows, int64_t coun
                              has_slopes ? workspace->slopes : NULL, targets, coefficients,
                              target_count, stage->temperature);
     kernels->product_nn(NULL, dnormed, logits, weights_output(stage->weights), false);
-    kernels->product_tn(NULL, tensor_of(stage->dmatrix, vocabulary, width), logits, normed);
+    if (stage->dmatrix)
+        kernels->product_tn(NULL, tensor_of(stage->dmatrix, vocabulary, width), logits, normed);
     // The normed rows have served: their memory takes the gradient of the gathered ones.
     kernels->fill_zero(NULL, normed.data, (size_t)(count * width) * sizeof(float));
     kernels->rmsnorm_backward(NULL, normed, stage->dnorm_weight, dnormed, gathered,
@@ -57,13 +59,15 @@ static void begin_gradients(Stage *stage, const GradientSink *sink, int64_t rows
 {
     const Parameters *parameters = stage->model->parameters;
     int64_t last = parameters->unit_count - 1;
+    stage->model->kernels->fill_zero(NULL, stage->workspace->dx,
+                                     (size_t)(rows * parameters->shape.width) * sizeof(float));
+    if (stage->model->adapter)
+        return;
     float *output = sink->begin(sink->context, last);
     stage->dnorm_weight = output;
     stage->dmatrix = parameters->shape.tied
                          ? sink->begin(sink->context, 0)
                          : output + parameters->tensors[parameters->tensor_count - 1].offset;
-    stage->model->kernels->fill_zero(NULL, stage->workspace->dx,
-                                     (size_t)(rows * parameters->shape.width) * sizeof(float));
 }
 
 // What the host needs of a batch's targets: four numbers each, and rows of a chunk.
@@ -114,7 +118,7 @@ static void run_chunk(const Stage *stage, const Batch *batch, int64_t c, Loss lo
     rows = rows < SCORED_CHUNK ? rows : SCORED_CHUNK;
     size_t bytes = (size_t)count * sizeof(float), row_bytes = (size_t)rows * sizeof(float);
     const int32_t *index = workspace->scored_rows + c * SCORED_CHUNK;
-    bool learns = stage->dmatrix != NULL;
+    bool learns = stage->learns;
     Tensor logits = model_logits(stage->model, stage->weights, workspace, index, rows);
     kernels->logsumexp(NULL, workspace->lse, logits, stage->temperature);
     kernels->target_logprobs(NULL, workspace->logprobs + first, logits, workspace->lse,
@@ -151,6 +155,7 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
     const Kernels *kernels = model->kernels;
     Stage stage = {
         .model = model, .weights = weights, .workspace = workspace, .temperature = temperature};
+    stage.learns = sink != NULL;
     size_t targets = (size_t)batch->target_count;
     reserve_targets(workspace, kernels, batch->target_count);
     kernels->copy_in(NULL, workspace->targets, batch->targets, targets * sizeof(Target));
@@ -167,6 +172,6 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
         run_chunk(&stage, batch, c, (Loss){loss, context}, &host);
     kernels->queue_wait(NULL);
     release(memory);
-    if (sink)
+    if (sink && !model->adapter)
         sink->end(sink->context, model->parameters->unit_count - 1);
 }

@@ -24,6 +24,7 @@ struct Weights {
     float *staging; // owned, device; windowed only: one unit in fp32
     float *cut;     // owned, device; slices only: rows of a matrix that is cut by columns
     LayerWeights layer;
+    Weights *base, *adapter; // borrowed; of an adapted set
 };
 
 enum { CUT_ROWS_AT_ONCE = 256 }; // of them
@@ -126,6 +127,17 @@ Weights *weights_make_slice(const Parameters *parameters, const TensorSlice *sli
     return make(parameters, slice, kernels, type, true);
 }
 
+Weights *weights_make_adapted(Weights *base, Weights *adapter)
+{
+    Weights *weights = allocate(1, sizeof *weights);
+    *weights = (Weights){.parameters = base->parameters,
+                         .kernels = base->kernels,
+                         .type = base->type,
+                         .base = base,
+                         .adapter = adapter};
+    return weights;
+}
+
 void weights_free(Weights *weights)
 {
     if (!weights)
@@ -214,7 +226,9 @@ void weights_set_source(Weights *weights, UnitSource source, void *context)
 
 void weights_invalidate(Weights *weights)
 {
-    if (weights->resident)
+    if (weights->base)
+        weights = weights->adapter;
+    if (!weights || weights->resident)
         return;
     for (int64_t s = 0; s < weights->slot_count; s++)
         weights->slots[s].held = -1;
@@ -229,14 +243,22 @@ static void need_unit(Weights *weights, int64_t unit)
     weights_load_unit(weights, unit, weights->staging);
 }
 
+// The set that holds the model's own tensors.
+static Weights *holder(Weights *weights)
+{
+    return weights->base ? weights->base : weights;
+}
+
 Matrix weights_embedding(Weights *weights)
 {
+    weights = holder(weights);
     need_unit(weights, 0);
     return matrix_at(weights, 0);
 }
 
 Matrix weights_output(Weights *weights)
 {
+    weights = holder(weights);
     if (weights->parameters->shape.tied)
         return weights_embedding(weights);
     need_unit(weights, weights->parameters->unit_count - 1);
@@ -245,31 +267,50 @@ Matrix weights_output(Weights *weights)
 
 const float *weights_final_norm(Weights *weights)
 {
+    weights = holder(weights);
     int64_t unit = weights->parameters->unit_count - 1;
     need_unit(weights, unit);
     return vector_at(weights, weights->parameters->units[unit].first_tensor);
+}
+
+// The order of a layer's tensors is that of add_adapter_layer in parameters.c.
+static void view_adapter(Weights *adapter, int64_t layer, LayerWeights *view)
+{
+    const AdapterShape *shape = &adapter->parameters->adapter;
+    need_unit(adapter, layer + 1);
+    int64_t i = adapter->parameters->units[layer + 1].first_tensor;
+    for (int l = 0; l < LINEAR_COUNT; l++) {
+        if (!shape->targets[l])
+            continue;
+        view->linears[l].a = matrix_at(adapter, i++);
+        view->linears[l].b = matrix_at(adapter, i++);
+        view->linears[l].scale = (float)(shape->alpha / (double)shape->rank);
+    }
 }
 
 // The order of a layer's tensors is that of add_layer in parameters.c.
 const LayerWeights *weights_layer(Weights *weights, int64_t layer)
 {
     const ModelShape *shape = &weights->parameters->shape;
-    need_unit(weights, layer + 1);
-    int64_t i = weights->parameters->units[layer + 1].first_tensor;
     LayerWeights *view = &weights->layer;
-    *view = (LayerWeights){.input_norm = vector_at(weights, i++)};
-    view->q = matrix_at(weights, i++);
-    view->q_bias = shape->qkv_bias ? vector_at(weights, i++) : NULL;
-    view->k = matrix_at(weights, i++);
-    view->k_bias = shape->qkv_bias ? vector_at(weights, i++) : NULL;
-    view->v = matrix_at(weights, i++);
-    view->v_bias = shape->qkv_bias ? vector_at(weights, i++) : NULL;
-    view->q_norm = shape->qk_norm ? vector_at(weights, i++) : NULL;
-    view->k_norm = shape->qk_norm ? vector_at(weights, i++) : NULL;
-    view->o = matrix_at(weights, i++);
-    view->post_norm = vector_at(weights, i++);
-    view->gate = matrix_at(weights, i++);
-    view->up = matrix_at(weights, i++);
-    view->down = matrix_at(weights, i++);
+    Weights *own = holder(weights);
+    need_unit(own, layer + 1);
+    int64_t i = own->parameters->units[layer + 1].first_tensor;
+    *view = (LayerWeights){.input_norm = vector_at(own, i++)};
+    view->linears[LINEAR_Q].weight = matrix_at(own, i++);
+    view->q_bias = shape->qkv_bias ? vector_at(own, i++) : NULL;
+    view->linears[LINEAR_K].weight = matrix_at(own, i++);
+    view->k_bias = shape->qkv_bias ? vector_at(own, i++) : NULL;
+    view->linears[LINEAR_V].weight = matrix_at(own, i++);
+    view->v_bias = shape->qkv_bias ? vector_at(own, i++) : NULL;
+    view->q_norm = shape->qk_norm ? vector_at(own, i++) : NULL;
+    view->k_norm = shape->qk_norm ? vector_at(own, i++) : NULL;
+    view->linears[LINEAR_O].weight = matrix_at(own, i++);
+    view->post_norm = vector_at(own, i++);
+    view->linears[LINEAR_GATE].weight = matrix_at(own, i++);
+    view->linears[LINEAR_UP].weight = matrix_at(own, i++);
+    view->linears[LINEAR_DOWN].weight = matrix_at(own, i++);
+    if (weights->adapter)
+        view_adapter(weights->adapter, layer, view);
     return view;
 }

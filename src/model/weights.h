@@ -3,7 +3,8 @@
 // Parameters are sharded fp32 masters; Weights are their cast-and-packed form. A *resident* set
 // holds every unit (engines). A *windowed* set holds the embedding, one layer and the output, and
 // fetches a unit through its source when it is asked for (the sharded learner and reference): then
-// every rank of the source's group must ask for the same units in the same order.
+// every rank of the source's group must ask for the same units in the same order. An *adapted* set
+// holds nothing: it reads one set with the low-rank pairs of another beside it.
 
 #ifndef L2A_MODEL_WEIGHTS_H
 #define L2A_MODEL_WEIGHTS_H
@@ -11,8 +12,14 @@
 #include "kernels/kernels.h"
 #include "model/slice.h"
 
+// x W^T, and where `a` has rows + scale * (x A^T) B^T.
 typedef struct {
-    Matrix q, k, v, o, gate, up, down;
+    Matrix weight, a, b;
+    float scale;
+} LinearWeights;
+
+typedef struct {
+    LinearWeights linears[LINEAR_COUNT];
     const float *input_norm, *post_norm;   // [width]
     const float *q_bias, *k_bias, *v_bias; // NULL where the family has none
     const float *q_norm, *k_norm;          // [head_width] or NULL
@@ -27,6 +34,10 @@ typedef void (*UnitSource)(void *context, int64_t unit, float *flat);
 Weights *weights_make(const Parameters *parameters, const Kernels *kernels, ElementType type,
                       bool resident);
 void weights_free(Weights *weights);
+
+// `base` with the pairs of `adapter` (weights of parameters_make_adapter; NULL: without any). Both
+// are borrowed and must be of the same number of layers.
+Weights *weights_make_adapted(Weights *base, Weights *adapter);
 
 // Bytes that weights_make takes.
 size_t weights_bytes(const Parameters *parameters, const Kernels *kernels, ElementType type,
@@ -44,7 +55,7 @@ void weights_load_unit(Weights *weights, int64_t unit, const float *flat);
 // A windowed set asks this source; resets what it holds. `context` is borrowed.
 void weights_set_source(Weights *weights, UnitSource source, void *context);
 
-// Forgets what a window holds (the masters have changed).
+// Forgets what a window holds (the masters have changed); of an adapted set, that of the adapter.
 void weights_invalidate(Weights *weights);
 
 // Views, valid until the next request for a unit of the same kind.

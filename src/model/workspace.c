@@ -4,10 +4,11 @@
 
 #include "base/fail.h"
 
-void model_make(Model *model, const Parameters *parameters, const Kernels *kernels,
-                ElementType type, int64_t positions)
+void model_make(Model *model, const Parameters *parameters, const Parameters *adapter,
+                const Kernels *kernels, ElementType type, int64_t positions)
 {
     *model = (Model){.parameters = parameters,
+                     .adapter = adapter,
                      .shape = &parameters->shape,
                      .kernels = kernels,
                      .type = type,
@@ -94,6 +95,16 @@ static Cache carve_cache(Carver *carver, const Model *model, int64_t slots)
                    .type = model->type};
 }
 
+static void carve_adapter(Carver *carver, Workspace *workspace, const Model *model)
+{
+    const ModelShape *shape = model->shape;
+    int64_t widest = widths_of(shape).query;
+    widest = shape->width > widest ? shape->width : widest;
+    widest = shape->feed_forward > widest ? shape->feed_forward : widest;
+    workspace->low = carve_floats(carver, workspace->rows, model->adapter->adapter.rank);
+    workspace->wide = carve_floats(carver, workspace->rows, widest);
+}
+
 static void carve_backward(Carver *carver, Workspace *workspace, const ModelShape *shape)
 {
     Widths widths = widths_of(shape);
@@ -145,6 +156,8 @@ static void carve_all(Carver *carver, Workspace *workspace, const Model *model, 
     workspace->lse = carve_floats(carver, SCORED_CHUNK, 1);
     workspace->entropy = carve_floats(carver, SCORED_CHUNK, 1);
     workspace->slopes = carve_floats(carver, SCORED_CHUNK, 1);
+    if (model->adapter)
+        carve_adapter(carver, workspace, model);
     if (training)
         carve_backward(carver, workspace, shape);
 }

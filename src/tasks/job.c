@@ -160,7 +160,7 @@ static void build_model(Job *job, JobSizes sizes)
     const World *world = &job->world;
     int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
     parameters_make(&job->parameters, &job->shape, rank, world->count[ROLE_LEARNER]);
-    model_make(&job->model, &job->parameters, job->kernels, job_element_type(settings),
+    model_make(&job->model, &job->parameters, NULL, job->kernels, job_element_type(settings),
                sizes.positions);
     job->staging = job->kernels->memory_make((size_t)job->parameters.largest * sizeof(float));
     if (!world->has[ROLE_ROLLOUT])

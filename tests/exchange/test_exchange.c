@@ -67,7 +67,7 @@ static void open_run(Run *run, const World *world, TinyFamily family, ElementTyp
     parameters_make(&run->whole, &shape, 0, 1);
     parameters_make(&run->parameters, &shape, world->has[ROLE_LEARNER] ? learners->rank : 0,
                     world->count[ROLE_LEARNER]);
-    model_make(&run->model, &run->parameters, kernels, type, TINY_POSITIONS);
+    model_make(&run->model, &run->parameters, NULL, kernels, type, TINY_POSITIONS);
     run->staging = kernels->memory_make((size_t)run->parameters.largest * sizeof(float));
     if (world->has[ROLE_ROLLOUT]) {
         run->weights = weights_make(&run->parameters, kernels, type, true);

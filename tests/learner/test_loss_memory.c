@@ -70,7 +70,7 @@ static void the_loss_stage_takes_little_of_all_logits(void **state)
     if (shape_parse(&shape, config, strlen(config), "wide vocabulary") != 0)
         die_failed();
     parameters_make(&parameters, &shape, 0, 1);
-    model_make(&model, &parameters, kernels_cpu(), TYPE_F32, 512);
+    model_make(&model, &parameters, NULL, kernels_cpu(), TYPE_F32, 512);
     tiny_learner_make(&learner, &model, &alone, 3, ROWS, NULL);
     take_step(&learner, 1, 2);
     size_t before = memory_peak();

@@ -1,6 +1,7 @@
 #include "tests/model/tiny.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -101,7 +102,7 @@ void tiny_make(Tiny *tiny, TinyFamily family, const Kernels *kernels, ElementTyp
     *tiny = (Tiny){.group = {.comm = MPI_COMM_SELF, .size = 1}};
     ModelShape shape = tiny_shape(family);
     parameters_make(&tiny->parameters, &shape, 0, 1);
-    model_make(&tiny->model, &tiny->parameters, kernels, type, TINY_POSITIONS);
+    model_make(&tiny->model, &tiny->parameters, NULL, kernels, type, TINY_POSITIONS);
     tiny->values = allocate((size_t)tiny->parameters.local, sizeof *tiny->values);
     tiny->weights = weights_make(&tiny->parameters, kernels, type, true);
     tiny_randomise(&tiny->parameters, seed, tiny->values);
@@ -114,6 +115,89 @@ void tiny_free(Tiny *tiny)
     release(tiny->values);
     model_free(&tiny->model);
     parameters_free(&tiny->parameters);
+}
+
+AdapterShape tiny_adapter_shape(bool all)
+{
+    AdapterShape shape = {.rank = 4, .alpha = 6};
+    const char *targets = all ? "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+                              : "down_proj, v_proj, up_proj";
+    if (adapter_parse_targets(targets, shape.targets) != 0)
+        die_failed();
+    return shape;
+}
+
+void tiny_start_adapter(const Parameters *parameters, double noise, float *values)
+{
+    enum { SEED = 21 };
+    parameters_start_adapter(parameters, SEED, values);
+    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+        Piece piece = parameters_piece(parameters, i);
+        bool is_b = strstr(piece.tensor->name, "lora_B") != NULL;
+        for (int64_t j = 0; j < piece.count && is_b; j++)
+            values[piece.local + j] = (float)(noise * normal_of(SEED, i, piece.first + j));
+    }
+}
+
+void tiny_adapter_publish(TinyAdapter *adapter)
+{
+    for (int64_t u = 0; u < adapter->parameters.unit_count; u++)
+        weights_load_unit(adapter->pairs, u,
+                          adapter->values + adapter->parameters.units[u].local_offset);
+}
+
+void tiny_adapter_make(TinyAdapter *adapter, Tiny *tiny, const AdapterShape *shape, double noise)
+{
+    const Kernels *kernels = tiny->model.kernels;
+    parameters_make_adapter(&adapter->parameters, tiny->model.shape, shape, 0, 1);
+    model_make(&adapter->model, &tiny->parameters, &adapter->parameters, kernels, tiny->model.type,
+               TINY_POSITIONS);
+    adapter->values = allocate((size_t)adapter->parameters.local, sizeof(float));
+    adapter->pairs = weights_make(&adapter->parameters, kernels, TYPE_F32, true);
+    adapter->weights = weights_make_adapted(tiny->weights, adapter->pairs);
+    tiny_start_adapter(&adapter->parameters, noise, adapter->values);
+    tiny_adapter_publish(adapter);
+}
+
+void tiny_adapter_free(TinyAdapter *adapter)
+{
+    weights_free(adapter->weights);
+    weights_free(adapter->pairs);
+    release(adapter->values);
+    model_free(&adapter->model);
+    parameters_free(&adapter->parameters);
+}
+
+static int64_t find_tensor(const Parameters *parameters, const char *name)
+{
+    for (int64_t i = 0; i < parameters->tensor_count; i++)
+        if (strcmp(parameters->tensors[i].name, name) == 0)
+            return i;
+    die(EXIT_BUG, "no tensor is called %s", name);
+}
+
+void tiny_merge(const Tiny *tiny, const TinyAdapter *adapter, float *values)
+{
+    const Parameters *pairs = &adapter->parameters;
+    double scale = pairs->adapter.alpha / (double)pairs->adapter.rank;
+    memcpy(values, tiny->values, (size_t)tiny->parameters.local * sizeof *values);
+    for (int64_t i = 0; i < pairs->tensor_count; i += 2) {
+        static const char prefix[] = "base_model.model.", suffix[] = "lora_A.weight";
+        char name[TENSOR_NAME_BYTES];
+        const char *full = pairs->tensors[i].name;
+        snprintf(name, sizeof name, "%.*sweight",
+                 (int)(strlen(full) - strlen(prefix) - strlen(suffix)), full + strlen(prefix));
+        Piece w = parameters_piece(&tiny->parameters, find_tensor(&tiny->parameters, name));
+        const float *a = adapter->values + parameters_piece(pairs, i).local;
+        const float *b = adapter->values + parameters_piece(pairs, i + 1).local;
+        int64_t width = w.tensor->width, rank = pairs->adapter.rank;
+        for (int64_t e = 0; e < w.count; e++) {
+            double sum = 0;
+            for (int64_t r = 0; r < rank; r++)
+                sum += (double)b[e / width * rank + r] * (double)a[r * width + e % width];
+            values[w.local + e] = (float)((double)values[w.local + e] + scale * sum);
+        }
+    }
 }
 
 // A stream of draws for the shape and content of trees.

@@ -41,6 +41,28 @@ void tiny_free(Tiny *tiny);
 // Packs the values again after they were changed. One rank.
 void tiny_publish(Tiny *tiny);
 
+// A low-rank adapter of a tiny model, one rank.
+typedef struct {
+    Parameters parameters;
+    Model model;      // the tiny one's, with the adapter
+    float *values;    // owned [parameters.local]: masters
+    Weights *pairs;   // owned: resident
+    Weights *weights; // owned: the tiny model's with the pairs
+} TinyAdapter;
+
+// Rank 4, scale 1.5, of all layers or of the feed-forward and the values only.
+AdapterShape tiny_adapter_shape(bool all);
+
+// A as parameters_start_adapter makes it, B `noise` times normal numbers. `adapter` must not move
+// afterwards, and `tiny` stays.
+void tiny_adapter_make(TinyAdapter *adapter, Tiny *tiny, const AdapterShape *shape, double noise);
+void tiny_adapter_publish(TinyAdapter *adapter);
+void tiny_adapter_free(TinyAdapter *adapter);
+void tiny_start_adapter(const Parameters *parameters, double noise, float *values);
+
+// The base's values with the adapter merged into them, in double and rounded once.
+void tiny_merge(const Tiny *tiny, const TinyAdapter *adapter, float *values);
+
 // Matrices as parameters_randomise makes them; biases and norms random too.
 void tiny_randomise(const Parameters *parameters, uint64_t seed, float *values);
 

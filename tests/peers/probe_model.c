@@ -163,7 +163,7 @@ static void load(Loaded *loaded, const char *directory)
     ModelShape shape;
     must(shape_read(&shape, directory, NULL));
     parameters_make(&loaded->parameters, &shape, 0, 1);
-    model_make(&loaded->model, &loaded->parameters, kernels_cpu(), TYPE_F32, shape.positions);
+    model_make(&loaded->model, &loaded->parameters, NULL, kernels_cpu(), TYPE_F32, shape.positions);
     loaded->values = allocate((size_t)loaded->parameters.local, sizeof *loaded->values);
     must(parameters_load(&loaded->parameters, directory, loaded->values));
     loaded->weights = weights_make(&loaded->parameters, kernels_cpu(), TYPE_F32, true);
