@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/fail.h"
+#include "files/tensor_checksum.h"
 
 Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order)
 {
@@ -117,5 +118,22 @@ uint64_t exchange_checksum(const World *world, const Collective *collective,
     }
     uint64_t sum = XXH3_64bits_digest(state);
     XXH3_freeState(state);
+    return sum;
+}
+
+uint64_t exchange_tensor_checksum(const World *world, const Collective *collective,
+                                  const Parameters *parameters, const float *master, float *staging)
+{
+    uint64_t sum = 0;
+    for (int64_t u = 0; u < parameters->unit_count; u++) {
+        const Unit *unit = &parameters->units[u];
+        gather_unit(world, collective, unit, master, staging);
+        for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
+            const TensorPlace *tensor = &parameters->tensors[i];
+            TensorChecksum *checksum = tensor_checksum_begin(tensor->name);
+            tensor_checksum_add(checksum, staging + tensor->offset, tensor->elements);
+            sum += tensor_checksum_end(checksum);
+        }
+    }
     return sum;
 }

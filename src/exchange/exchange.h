@@ -27,9 +27,9 @@ void tree_list_free(TreeList *list);
 // without another word. Collective over world->all.
 void exchange_trees(const World *world, TreeList *mine, TreeList *all);
 
-// The learners' masters, unit by unit, cast and packed into the rollout ranks' weights (NULL on
-// ranks without that role). No rank funnels: each learner sends its own shards. `staging` holds the
-// largest unit in fp32. Collective over world->all.
+// The learners' masters (the model's or an adapter's), unit by unit, cast and packed into the
+// rollout ranks' weights (NULL on ranks without that role). No rank funnels: each learner sends its
+// own shards. `staging` holds the largest unit in fp32. Collective over world->all.
 void exchange_weights(const World *world, const Collective *collective,
                       const Parameters *parameters, const float *master, float *staging,
                       Weights *weights);
@@ -38,5 +38,11 @@ void exchange_weights(const World *world, const Collective *collective,
 // learner ranks. The same on every rank. Collective over world->all.
 uint64_t exchange_checksum(const World *world, const Collective *collective,
                            const Parameters *parameters, const float *master, float *staging);
+
+// The number of files/tensor_checksum.h, which tools find too. The same on every rank. Collective
+// over world->all.
+uint64_t exchange_tensor_checksum(const World *world, const Collective *collective,
+                                  const Parameters *parameters, const float *master,
+                                  float *staging);
 
 #endif

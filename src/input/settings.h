@@ -148,6 +148,11 @@ typedef struct {
         double min_ratio;     // of the schedule's end
     } optimizer;
     struct {
+        int64_t rank; // 0: all weights are trained
+        double alpha;
+        char *targets; // comma list of linear layers (input/adapter.h)
+    } adapter;
+    struct {
         int64_t batch_contexts;
         int64_t epochs;
         int64_t steps;                    // > 0: instead of epochs

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "input/adapter.h"
 #include "input/settings_checker.h"
 
 static void check_untruncated(Checker *checker)
@@ -195,6 +196,20 @@ static void check_checkpoint(Checker *checker)
         checker_refuse(checker, "evaluate", "every", "needs evaluate.file");
 }
 
+static void check_adapter(Checker *checker)
+{
+    const Settings *settings = checker->settings;
+    bool targets[LINEAR_COUNT], on = settings->adapter.rank > 0;
+    checker_expect_effect(checker, on, "adapter", "alpha", "adapter.rank = 0");
+    checker_expect_effect(checker, on, "adapter", "targets", "adapter.rank = 0");
+    if (on && settings->model.random)
+        checker_refuse(checker, "adapter", "rank",
+                       "an adapter beside frozen random weights has nothing to build on: remove "
+                       "model.random, or set adapter.rank = 0");
+    if (adapter_parse_targets(settings->adapter.targets, targets) != 0)
+        checker_refuse(checker, "adapter", "targets", "%s", fail_message());
+}
+
 void checker_train(Checker *checker)
 {
     const Settings *settings = checker->settings;
@@ -206,6 +221,7 @@ void checker_train(Checker *checker)
     if (settings_sample_responses(settings))
         check_sampling(checker);
     check_versions(checker);
+    check_adapter(checker);
     check_course(checker);
     check_warmup(checker);
     check_checkpoint(checker);

@@ -150,6 +150,8 @@ const SettingSection settings_sections[] = {
     {"reward", "What a response earns."},
     {"algorithm", "How rewards become a loss."},
     {"optimizer", "How a gradient becomes a step (AdamW)."},
+    {"adapter",
+     "Low-rank adapters (LoRA), trained in the place of the weights; off while `rank` is 0."},
     {"train", "How long training goes on."},
     {"warmup", "A stage of `sft` before the algorithm; off while `steps` and `epochs` are 0."},
     {"evaluate", "How a model is measured, after and during training."},
@@ -275,6 +277,11 @@ const SettingRow settings_table[] = {
             "Steps over which the learning rate rises from 0."),
     REAL(optimizer, min_ratio, "0", 0, 1,
          "Share of the learning rate that a linear or cosine schedule ends at."),
+
+    INTEGER(adapter, rank, "0", 0, 65536, "Rank of the adapters; 0: all weights are trained."),
+    REAL(adapter, alpha, "32", 1e-6, 1e6, "What an adapter adds is multiplied by alpha / rank."),
+    TEXT(adapter, targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+         "Linear layers that have one, in a list with commas."),
 
     INTEGER(train, batch_contexts, "64", 1, MANY, "Contexts of a step."),
     INTEGER(train, epochs, "4", 1, MANY, "Passes over the training data."),

@@ -127,13 +127,13 @@ LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_t
 
 void learner_refresh(Learner *learner)
 {
-    const Parameters *parameters = learner->model->parameters;
+    const Parameters *trained = learner->trained;
     float *flat = learner->gradient.scratch; // with several ranks; the gradient is done with it
-    for (int64_t u = 0; u < parameters->unit_count; u++) {
-        const float *whole = learner->optimizer.master + parameters->units[u].local_offset;
+    for (int64_t u = 0; u < trained->unit_count; u++) {
+        const float *whole = learner->optimizer.master + trained->units[u].local_offset;
         if (flat)
             gather_policy_unit(learner, u, flat);
-        weights_load_unit(learner->weights, u, flat ? flat : whole);
+        weights_load_unit(weights_trained(learner->weights), u, flat ? flat : whole);
     }
 }
 

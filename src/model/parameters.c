@@ -150,6 +150,14 @@ void parameters_free(Parameters *parameters)
     *parameters = (Parameters){0};
 }
 
+int64_t parameters_elements(const Parameters *parameters)
+{
+    int64_t elements = 0;
+    for (int64_t i = 0; i < parameters->tensor_count; i++)
+        elements += parameters->tensors[i].elements;
+    return elements;
+}
+
 Piece parameters_piece(const Parameters *parameters, int64_t index)
 {
     const TensorPlace *tensor = &parameters->tensors[index];

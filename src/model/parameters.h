@@ -63,6 +63,9 @@ void parameters_make_adapter(Parameters *parameters, const ModelShape *shape,
 
 void parameters_free(Parameters *parameters);
 
+// Elements of all tensors, without padding.
+int64_t parameters_elements(const Parameters *parameters);
+
 // This rank's piece of tensor `index`; count 0 where it has none.
 Piece parameters_piece(const Parameters *parameters, int64_t index);
 

@@ -138,6 +138,11 @@ Weights *weights_make_adapted(Weights *base, Weights *adapter)
     return weights;
 }
 
+Weights *weights_trained(Weights *weights)
+{
+    return weights->base ? weights->adapter : weights;
+}
+
 void weights_free(Weights *weights)
 {
     if (!weights)

@@ -49,6 +49,9 @@ Weights *weights_make_slice(const Parameters *parameters, const TensorSlice *sli
 size_t weights_slice_bytes(const Parameters *parameters, const TensorSlice *slice,
                            const Kernels *kernels, ElementType type);
 
+// The part of a set that training changes: an adapter's pairs, or all.
+Weights *weights_trained(Weights *weights);
+
 // Casts and packs one unit from its fp32 values.
 void weights_load_unit(Weights *weights, int64_t unit, const float *flat);
 

@@ -49,7 +49,8 @@ static void open_all(Checked *checked)
         return;
     // Training needs a model of our own; what is only evaluated may be served.
     bool served = settings->policy.url[0] && !settings->data.train[0];
-    checked->job = (Job){.settings = settings, .served = served};
+    checked->job =
+        (Job){.settings = settings, .served = served, .trains = settings->data.train[0] != 0};
     checked->has_model = good(checked, job_open_text(&checked->job));
     if (!checked->has_model)
         return;
@@ -125,6 +126,16 @@ static void print_model(const Checked *checked)
            shape->tied ? ", tied" : "", chat_name(checked->job.chat));
 }
 
+static void print_adapter(const Checked *checked)
+{
+    Bytes text = {0};
+    if (checked->job.stored.shape.rank == 0)
+        return;
+    job_describe_adapter(&checked->job, &text);
+    printf("adapter    %s\n", text.data);
+    bytes_free(&text);
+}
+
 static void print_judge(const Checked *checked)
 {
     Bytes text = {0};
@@ -145,7 +156,7 @@ static void print_steps(const Checked *checked)
         printf(" x %lld responses of at most %lld tokens", (long long)settings->rollout.group_size,
                (long long)settings->rollout.max_response_tokens);
     printf("\ncheckpoint %.1f MiB on disk, every %lld steps, %lld kept\n",
-           (double)(3 * shape_parameters(&checked->job.shape)) * sizeof(float) / 0x1p20,
+           (double)(3 * job_trained_elements(&checked->job)) * sizeof(float) / 0x1p20,
            (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);
 }
 
@@ -157,6 +168,7 @@ static void print_memory(Checked *checked, const char *who, Roles roles, int eng
 {
     MemoryQuestion question = {
         .shape = &checked->job.shape,
+        .adapter = &checked->job.stored.shape,
         .settings = checked->settings,
         .sizes = sizes_of(&checked->job, checked->stages,
                           checked->evaluates ? &checked->evaluation : NULL, engines),
@@ -164,7 +176,9 @@ static void print_memory(Checked *checked, const char *who, Roles roles, int eng
         .learner = roles.learner,
         .grader = roles.grader,
         .learners = learners,
-        .reference = stages_need_reference(checked->stages),
+        .reference =
+            stages_need_reference(checked->stages) &&
+            (checked->job.stored.shape.rank == 0 || checked->stages[STAGE_WARMUP].steps > 0),
         .grading = checked->job.grading,
         .loaded = checked->loaded,
     };
@@ -207,8 +221,10 @@ int task_check(const Settings *settings)
     open_all(&checked);
     if (checked.prepares)
         print_prepare(&checked);
-    if (checked.has_model && !checked.job.served)
+    if (checked.has_model && !checked.job.served) {
         print_model(&checked);
+        print_adapter(&checked);
+    }
     if (checked.trains || checked.evaluates)
         print_judge(&checked);
     if (checked.trains)

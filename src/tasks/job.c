@@ -55,10 +55,38 @@ void job_set_threads(const Group *all, const Settings *settings)
     omp_set_num_threads((int)threads);
 }
 
+// Where the frozen weights of an adapter are: of one that a checkpoint holds, as it says; of one
+// that is to be trained, where [model] points.
+static int locate_base(Job *job)
+{
+    const char *path = job->settings->model.path;
+    if (job->checkpoint && stored_adapter_read(&job->stored, job->checkpoint) != 0)
+        return -1;
+    bool stored = job->stored.shape.rank > 0;
+    if (stored && job->trains)
+        return fail(EXIT_BAD_SETTINGS,
+                    "[model] path = %s holds an adapter, not a model that could be trained: merge "
+                    "it with its base first (l2a-convert %s DIRECTORY)",
+                    path, path);
+    if (!stored && !(job->trains && job->settings->adapter.rank > 0))
+        return 0;
+    const char *base = stored ? job->stored.base : path;
+    if (job_locate_model(base, &job->base_directory, &job->base_checkpoint) != 0)
+        return fail_context("the base of the adapter in %s", path);
+    if (stored)
+        return 0;
+    job->stored.shape.rank = job->settings->adapter.rank;
+    job->stored.shape.alpha = job->settings->adapter.alpha;
+    job->stored.base =
+        realpath(job->base_checkpoint ? job->base_checkpoint : job->base_directory, NULL);
+    return adapter_parse_targets(job->settings->adapter.targets, job->stored.shape.targets);
+}
+
 static int open_model_text(Job *job)
 {
     const Settings *settings = job->settings;
-    if (job_locate_model(settings->model.path, &job->directory, &job->checkpoint) != 0)
+    if (job_locate_model(settings->model.path, &job->directory, &job->checkpoint) != 0 ||
+        locate_base(job) != 0)
         return -1;
     if (settings->model.random && job->checkpoint)
         return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is a trained run",
@@ -114,14 +142,27 @@ int job_engines(const Job *job, int rollout_ranks)
     return rollout_ranks / engine_ranks(job);
 }
 
+static bool is_cut(const Job *job)
+{
+    return job->team.inside.size > 1;
+}
+
 Weights *job_whole_weights(const Job *job)
 {
-    return job->team.inside.size == 1 ? job->weights : NULL;
+    return is_cut(job) ? NULL : job->weights;
+}
+
+Weights *job_whole_base(const Job *job)
+{
+    return is_cut(job) ? NULL : job->base;
 }
 
 int job_open(Job *job, const Settings *settings, JobOptions options)
 {
-    *job = (Job){.settings = settings, .collective = &collective_mpi, .served = options.served};
+    *job = (Job){.settings = settings,
+                 .collective = &collective_mpi,
+                 .served = options.served,
+                 .trains = options.trains};
     WorldPlan plan = {.split = options.split,
                       .rollout = (int)settings->parallel.rollout_ranks,
                       .grader = (int)settings->parallel.grader_ranks,
@@ -154,26 +195,6 @@ static int check_positions(const Job *job, JobSizes sizes)
     return 0;
 }
 
-static void build_model(Job *job, JobSizes sizes)
-{
-    const Settings *settings = job->settings;
-    const World *world = &job->world;
-    int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
-    parameters_make(&job->parameters, &job->shape, rank, world->count[ROLE_LEARNER]);
-    model_make(&job->model, &job->parameters, NULL, job->kernels, job_element_type(settings),
-               sizes.positions);
-    job->staging = job->kernels->memory_make((size_t)job->parameters.largest * sizeof(float));
-    if (!world->has[ROLE_ROLLOUT])
-        return;
-    job->slice = tensor_slice_of(&job->shape, &job->team.inside, job->collective);
-    job->part = model_cut(&job->model, &job->slice);
-    job->weights = weights_make_slice(&job->parameters, &job->slice, job->kernels, job->model.type);
-    engine_make(&job->engine, &job->part, job->weights, ENGINE_ROWS, sizes.slots);
-    // Every rank of an engine scores the same.
-    scorer_make(&job->scorer, &job->part, job->weights, &job->team.across,
-                settings->parallel.micro_batch_tokens);
-}
-
 int job_build(Job *job, JobSizes sizes)
 {
     const Group *all = &job->world.all;
@@ -183,49 +204,23 @@ int job_build(Job *job, JobSizes sizes)
     } else {
         if (group_agree(all, check_positions(job, sizes)) != 0)
             return -1;
-        build_model(job, sizes);
+        if (job_build_model(job, sizes) != 0)
+            return -1;
     }
     return grading_build(job->grading, &job->world, &job->team, job->kernels);
-}
-
-int job_load_weights(Job *job, float *values)
-{
-    const Group *group = &job->world.group[ROLE_LEARNER];
-    if (job->checkpoint)
-        return state_load_weights(group, job->checkpoint, &job->parameters, values);
-    int status = 0;
-    if (job->settings->model.random)
-        parameters_randomise(&job->parameters, (uint64_t)job->settings->run.seed, values);
-    else
-        status = parameters_load(&job->parameters, job->directory, values);
-    return group_agree(group, status);
-}
-
-int job_load_engine(Job *job, uint64_t *checksum)
-{
-    float *values = job->kernels->memory_make((size_t)job->parameters.local * sizeof *values);
-    int status = job->world.has[ROLE_LEARNER] ? job_load_weights(job, values) : 0;
-    status = group_agree(&job->world.all, status);
-    if (status == 0)
-        exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
-                         job->weights);
-    if (status == 0 && checksum)
-        *checksum =
-            exchange_checksum(&job->world, job->collective, &job->parameters, values, job->staging);
-    job->kernels->memory_free(values);
-    return status;
 }
 
 void job_close(Job *job)
 {
     scorer_free(&job->scorer);
     engine_free(&job->engine);
-    weights_free(job->weights);
+    job_free_weights(job);
     if (job->staging) {
         job->kernels->memory_free(job->staging);
         model_free(&job->model);
     }
     parameters_free(&job->parameters);
+    parameters_free(&job->adapter);
     grading_close(job->grading);
     react_close(job->react);
     answerer_close(&job->policy);
@@ -234,6 +229,9 @@ void job_close(Job *job)
     release(job->directory);
     release(job->checkpoint);
     team_free(&job->team);
+    release(job->base_directory);
+    release(job->base_checkpoint);
+    stored_adapter_free(&job->stored);
     if (job->world.all.size > 0)
         world_free(&job->world);
     *job = (Job){0};

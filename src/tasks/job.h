@@ -6,10 +6,12 @@
 #include "engine/engine.h"
 #include "exchange/exchange.h"
 #include "input/settings.h"
+#include "learner/learner.h"
 #include "learner/scorer.h"
 #include "parallel/team.h"
 #include "tasks/grading.h"
 #include "tasks/react.h"
+#include "tasks/stored_adapter.h"
 #include "text/chat.h"
 
 typedef struct {
@@ -19,22 +21,31 @@ typedef struct {
     const Collective *collective;
     char *directory;      // owned: where config.json and the tokenizer are
     char *checkpoint;     // owned: where the weights are, NULL: in `directory`
-    Tokenizer *tokenizer; // owned
-    Chat *chat;           // owned
-    Grading *grading;     // owned: who judges responses
-    bool served;          // the policy is the served model of [policy]: none of our own
-    Asked policy_asked;   // what it is asked with
+    bool trains;          // what [model] names is to be trained, with an adapter or without
+    StoredAdapter stored; // of its adapter; rank 0: there is none
+    char *base_directory, *base_checkpoint; // owned; with an adapter: the same of its base
+    Tokenizer *tokenizer;                   // owned
+    Chat *chat;                             // owned
+    Grading *grading;                       // owned: who judges responses
+    bool served;        // the policy is the served model of [policy]: none of our own
+    Asked policy_asked; // what it is asked with
     Answerer policy;
     React *react; // owned: tools, where there are some
     ModelShape shape;
-    Parameters parameters; // sharded over the learner ranks
+    Parameters parameters, adapter; // sharded over the learner ranks
+    const Parameters *trained;      // borrowed: the adapter's where there is one
     Model model;
     float *staging; // owned: one unit in fp32
+    // With an adapter, its frozen base: packed on ranks that roll out (their slice) and on a learner
+    // rank that is alone; learner ranks that have not all of it packed keep their shards.
+    Weights *base;      // owned
+    float *base_shards; // owned
     // Ranks with the rollout role:
     Team team; // the ranks of this rank's engine
     TensorSlice slice;
-    Model part;       // the model as this rank computes it for its engine; borrows from `model`
-    Weights *weights; // owned, of the slice; NULL on other ranks
+    Model part;         // the model as this rank computes it for its engine; borrows from `model`
+    Weights *weights;   // owned, of the slice; what the engine reads; NULL on other ranks
+    Weights *published; // owned; the part of them that training changes
     Engine engine;
     Scorer scorer;
 } Job;
@@ -48,13 +59,14 @@ typedef struct {
 enum { ENGINE_ROWS = 512 }; // rows of a prefill or decode pass
 
 // Tokenizer, chat, shape and the judge's text side: what `check` needs, without ranks.
-// job->settings and job->served are set.
+// job->settings, job->served and job->trains are set.
 int job_open_text(Job *job);
 
 // Ranks and the text side. Collective; on failure every rank returns -1.
 typedef struct {
     bool split;  // ranks have roles as [parallel] says; else all have all
     bool served; // the policy is served
+    bool trains;
 } JobOptions;
 
 int job_open(Job *job, const Settings *settings, JobOptions options);
@@ -62,19 +74,31 @@ int job_open(Job *job, const Settings *settings, JobOptions options);
 // Engines that sample, of `rollout_ranks` ranks.
 int job_engines(const Job *job, int rollout_ranks);
 
-// The engine's weights where they are those of the whole model, for the learner to read; else NULL.
+// The engine's weights, and an adapter's base, where they are those of the whole model, for the
+// learner to read; else NULL.
 Weights *job_whole_weights(const Job *job);
+Weights *job_whole_base(const Job *job);
 
 // Parameters, model, the engine and scorer of rollout ranks, the judge. Collective; on failure
 // every rank returns -1.
 int job_build(Job *job, JobSizes sizes);
 
-// This rank's shards of the model that [model] names, into values [parameters.local]. On learner
-// ranks; collective over the learner group.
+// The model's side of job_build, with the weights of an adapter's base, and of job_close.
+int job_build_model(Job *job, JobSizes sizes);
+void job_free_weights(Job *job);
+
+// This rank's shards of what is trained, the model that [model] names or an adapter, into values
+// [trained->local]. On learner ranks; collective over the learner group.
 int job_load_weights(Job *job, float *values);
 
-// The same weights into the engines of all rollout ranks; `checksum` (may be NULL) is told which.
-// Collective over world->all.
+// Elements of what is trained; needs no job_build.
+int64_t job_trained_elements(const Job *job);
+
+// "rank 8, alpha 32, 0.12 M parameters (4.6 % of the model's): q_proj,v_proj", where there is one.
+void job_describe_adapter(const Job *job, Bytes *out);
+
+// The weights of job_load_weights into the engines of all rollout ranks; `checksum` (may be NULL)
+// is told which. Collective over world->all.
 int job_load_engine(Job *job, uint64_t *checksum);
 
 void job_close(Job *job);

@@ -90,7 +90,14 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
                (long long)shape->width, (long long)shape->vocabulary,
                (double)shape_parameters(shape) / 1e6, job->model.type == TYPE_BF16 ? "bf16" : "f32",
                chat_name(job->chat));
-    Bytes counts = {0}, judge = {0};
+    Bytes counts = {0}, judge = {0}, adapter = {0};
+    if (job->stored.shape.rank > 0) {
+        job_describe_adapter(job, &adapter);
+        record_say(record, "adapter    %s", adapter.data);
+        record_say(record, "base       %s, checksum %016llx", job->stored.base,
+                   (unsigned long long)job->stored.checksum);
+        bytes_free(&adapter);
+    }
     grading_describe(job->grading, &judge);
     record_say(record, "judge      %s", judge.data);
     bytes_free(&judge);

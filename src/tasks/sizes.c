@@ -56,45 +56,78 @@ static void add(MemoryParts *parts, const char *name, size_t bytes)
     parts->total += bytes;
 }
 
-MemoryParts sizes_memory(const MemoryQuestion *question)
+// Both return the bytes that are made only after an adapter's base was read.
+static size_t add_rollout(MemoryParts *parts, const Model *model, const TensorSlice *slice,
+                          const MemoryQuestion *question)
+{
+    int64_t rows = question->settings->parallel.micro_batch_tokens;
+    bool adapted = model->adapter;
+    Model part = model_cut(model, slice);
+    add(parts, adapted ? "packed base weights" : "packed policy weights",
+        weights_slice_bytes(model->parameters, slice, model->kernels, model->type));
+    if (adapted)
+        add(parts, "packed adapter",
+            weights_slice_bytes(model->adapter, slice, model->kernels, TYPE_F32));
+    size_t before = parts->total;
+    add(parts, "engine: caches and activations",
+        engine_bytes(&part, ENGINE_ROWS, question->sizes.slots));
+    add(parts, "scorer: activations",
+        workspace_bytes(&part, WORKSPACE_SCORE, rows, plan_slots(rows)));
+    return parts->total - before;
+}
+
+static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQuestion *question)
 {
     const Settings *settings = question->settings;
-    Parameters parameters;
+    bool lags = settings->train.sync_interval > 1;
+    bool gathers = !question->rollout || settings->rollout.tensor_parallel > 1 || lags;
+    const Parameters *trained = model->adapter ? model->adapter : model->parameters;
+    LearnerMemory memory = learner_bytes(model, question->learners,
+                                         settings->parallel.micro_batch_tokens, gathers,
+                                         question->reference);
+    add(parts, "masters, moments, gradients", memory.state);
+    add(parts, "learner: activations", memory.activations);
+    add(parts, "gathered units and reference", memory.windows);
+    add(parts, "base of the adapter", memory.base);
+    if (lags)
+        add(parts, "published weights", (size_t)trained->local * sizeof(float));
+    return memory.state + memory.activations + memory.windows;
+}
+
+MemoryParts sizes_memory(const MemoryQuestion *question)
+{
+    Parameters parameters, adapter = {0};
+    bool adapted = question->adapter->rank > 0;
     parameters_make(&parameters, question->shape, 0, question->learners);
+    if (adapted)
+        parameters_make_adapter(&adapter, question->shape, question->adapter, 0,
+                                question->learners);
     Model model = {.parameters = &parameters,
+                   .adapter = adapted ? &adapter : NULL,
                    .shape = &parameters.shape,
                    .kernels = kernels_cpu(),
-                   .type = job_element_type(settings),
+                   .type = job_element_type(question->settings),
                    .positions = question->sizes.positions};
-    const Group team = {.size = (int)settings->rollout.tensor_parallel};
+    const Group team = {.size = (int)question->settings->rollout.tensor_parallel};
     TensorSlice slice = tensor_slice_of(question->shape, &team, &collective_mpi);
-    Model part = model_cut(&model, &slice);
-    int64_t rows = settings->parallel.micro_batch_tokens;
+    int64_t largest = adapter.largest > parameters.largest ? adapter.largest : parameters.largest;
+    size_t later = 0, shards = (size_t)parameters.local * sizeof(float);
     MemoryParts parts = {0};
     add(&parts, "program, text and data", question->loaded);
     add(&parts, "MPI", MPI_BYTES);
-    add(&parts, "one unit in fp32", (size_t)parameters.largest * sizeof(float));
-    if (question->rollout) {
-        add(&parts, "packed policy weights",
-            weights_slice_bytes(&parameters, &slice, model.kernels, model.type));
-        add(&parts, "engine: caches and activations",
-            engine_bytes(&part, ENGINE_ROWS, question->sizes.slots));
-        add(&parts, "scorer: activations",
-            workspace_bytes(&part, WORKSPACE_SCORE, rows, plan_slots(rows)));
-    }
-    if (question->learner) {
-        bool gathers = !question->rollout || team.size > 1 || settings->train.sync_interval > 1;
-        LearnerMemory memory =
-            learner_bytes(&model, question->learners, rows, gathers, question->reference);
-        add(&parts, "masters, moments, gradients", memory.state);
-        add(&parts, "learner: activations", memory.activations);
-        add(&parts, "gathered units and reference", memory.windows);
-        if (settings->train.sync_interval > 1)
-            add(&parts, "published weights", (size_t)parameters.local * sizeof(float));
-    }
+    add(&parts, "one unit in fp32", (size_t)largest * sizeof(float));
+    if (question->rollout)
+        later += add_rollout(&parts, &model, &slice, question);
+    if (question->learner)
+        later += add_learner(&parts, &model, question);
+    // An adapter's base is packed from fp32 shards that are gone before the rest is made.
+    if (adapted && question->learner &&
+        (question->rollout || learner_packs_base(question->learners)))
+        add(&parts, "base while it is read", shards > later ? shards - later : 0);
     if (question->grader)
         add(&parts, "judge: weights, caches, activations",
             grading_bytes(question->grading, model.kernels));
+    parameters_free(&adapter);
     parameters_free(&parameters);
     return parts;
 }

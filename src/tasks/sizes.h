@@ -22,11 +22,12 @@ typedef struct {
 
 typedef struct {
     const ModelShape *shape;
+    const AdapterShape *adapter; // rank 0: there is none
     const Settings *settings;
     JobSizes sizes;
     bool rollout, learner, grader; // roles of the rank
     int learners;
-    bool reference;
+    bool reference;         // with shards of its own
     const Grading *grading; // borrowed
     size_t loaded;          // resident once the text side and the data sets were read
 } MemoryQuestion;

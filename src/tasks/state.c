@@ -111,6 +111,11 @@ static CheckpointItem *add_item(Items *items, const char *folder, const char *na
     return item;
 }
 
+static const char *folder_of(const Parameters *parameters)
+{
+    return parameters->adapter.rank > 0 ? "/adapter" : "/weights";
+}
+
 // Every rank lists every tensor, with count 0 where it holds nothing of it.
 static void add_parameters(Items *items, const Parameters *parameters, const char *folder,
                            float *values)
@@ -163,7 +168,8 @@ static void add_published(Items *items, const StateOwner *owner)
 
 static void add_everything(Items *items, const StateOwner *owner)
 {
-    add_parameters(items, owner->parameters, "/weights", owner->optimizer->master);
+    add_parameters(items, owner->parameters, folder_of(owner->parameters),
+                   owner->optimizer->master);
     add_parameters(items, owner->parameters, "/optimizer/m", owner->optimizer->m);
     add_parameters(items, owner->parameters, "/optimizer/v", owner->optimizer->v);
 }
@@ -186,10 +192,12 @@ static CheckpointAttribute real(const char *name, double value)
     return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_REAL, .real = value};
 }
 
+enum { RUN_ATTRIBUTES = 8 };
+
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy)
 {
-    CheckpointAttribute attributes[] = {
+    CheckpointAttribute attributes[RUN_ATTRIBUTES + STORED_ADAPTER_ATTRIBUTES] = {
         whole("step", state->step),
         whole("updates", state->updates),
         whole("journal_bytes", state->journal_bytes),
@@ -202,33 +210,81 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         whole("published", owner->holds_published),
         {.name = "settings", .kind = ATTRIBUTE_TEXT, .text = owner->settings},
     };
+    int64_t attribute_count = RUN_ATTRIBUTES;
     Items items = {0};
+    Bytes targets = {0}, checksum = {0};
+    if (owner->adapter->shape.rank > 0) {
+        stored_adapter_list(owner->adapter, attributes + RUN_ATTRIBUTES, &targets, &checksum);
+        attribute_count += STORED_ADAPTER_ATTRIBUTES;
+    }
     add_everything(&items, owner);
     add_published(&items, owner);
     add_sampled(&items, owner);
     add_files(&items, owner);
     char *path = run_directory_checkpoint_path(run, state->step);
-    int status = checkpoint_write(owner->group, path, items.list, items.count, attributes,
-                                  sizeof attributes / sizeof *attributes);
+    int status =
+        checkpoint_write(owner->group, path, items.list, items.count, attributes, attribute_count);
     if (status == 0)
         status = run_directory_publish(run, state->step, is_best, policy);
     release(path);
     free_items(&items);
+    bytes_free(&targets);
+    bytes_free(&checksum);
     return status;
 }
 
 int state_save_weights(const StateOwner *owner, const char *path, float *values)
 {
     Items items = {0};
-    add_parameters(&items, owner->parameters, "/weights", values);
+    add_parameters(&items, owner->parameters, folder_of(owner->parameters), values);
     add_files(&items, owner);
     int status = checkpoint_write(owner->group, path, items.list, items.count, NULL, 0);
     free_items(&items);
     return status;
 }
 
+static const CheckpointAttribute *find_attribute(const void *file, const char *name)
+{
+    return checkpoint_attribute(file, name);
+}
+
+static int refuse_adapter(const StateOwner *owner, const StoredAdapter *found)
+{
+    const StoredAdapter *wanted = owner->adapter;
+    if (found->shape.rank == 0 && wanted->shape.rank > 0)
+        return fail(EXIT_BAD_DATA, "it holds a whole model, no adapter of adapter.rank = %lld",
+                    (long long)wanted->shape.rank);
+    if (!adapter_same(&found->shape, &wanted->shape)) {
+        Bytes targets = {0};
+        adapter_print_targets(&found->shape, &targets);
+        fail(EXIT_BAD_DATA, "its adapter is not that of [adapter]: it has rank %lld, alpha %g, %s",
+             (long long)found->shape.rank, found->shape.alpha, targets.data);
+        bytes_free(&targets);
+        return -1;
+    }
+    if (found->checksum != wanted->checksum)
+        return fail(EXIT_BAD_DATA,
+                    "its adapter was trained beside the weights of %s with the checksum %016llx; "
+                    "those that [model] path names have %016llx",
+                    found->base, (unsigned long long)found->checksum,
+                    (unsigned long long)wanted->checksum);
+    return 0;
+}
+
+static int check_adapter(const StateOwner *owner, const Checkpoint *checkpoint)
+{
+    StoredAdapter found;
+    int status = stored_adapter_take(&found, find_attribute, checkpoint);
+    if (status == 0)
+        status = refuse_adapter(owner, &found);
+    stored_adapter_free(&found);
+    return status == 0 ? 0 : fail_context("the newest checkpoint of the run cannot be taken up");
+}
+
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
 {
+    if (check_adapter(owner, checkpoint) != 0)
+        return -1;
     Items items = {0};
     int64_t published;
     if (checkpoint_integer(checkpoint, "published", &published) != 0)
@@ -289,7 +345,7 @@ int state_load_weights(const Group *group, const char *path, const Parameters *p
     if (!checkpoint)
         return -1;
     Items items = {0};
-    add_parameters(&items, parameters, "/weights", values);
+    add_parameters(&items, parameters, folder_of(parameters), values);
     int status = checkpoint_read(checkpoint, items.list, items.count);
     free_items(&items);
     checkpoint_close(checkpoint);

@@ -1,13 +1,15 @@
 // state.h - a training run as a list of tensors and attributes, to the store and back.
 //
-// Weights under /weights, the moments under /optimizer/m and /optimizer/v, all with Hugging Face
-// names and global shapes; the model's side files under /files; the rest as attributes.
+// Weights under /weights or, of an adapter, /adapter; the moments under /optimizer/m and
+// /optimizer/v, all with Hugging Face names and global shapes; the model's side files under /files;
+// the rest as attributes.
 
 #ifndef L2A_TASKS_STATE_H
 #define L2A_TASKS_STATE_H
 
 #include "learner/optimizer.h"
 #include "store/run_directory.h"
+#include "tasks/stored_adapter.h"
 
 typedef struct {
     int64_t step;    // updates done, all stages
@@ -25,7 +27,8 @@ typedef struct {
 
 typedef struct {
     const Group *group;           // borrowed: the learner ranks
-    const Parameters *parameters; // borrowed
+    const Parameters *parameters; // borrowed: what is trained
+    const StoredAdapter *adapter; // borrowed; rank 0: there is none
     Optimizer *optimizer;         // borrowed
     SideFile *files;              // owned, the same on every rank
     int64_t file_count;
@@ -55,7 +58,8 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
 int state_save_weights(const StateOwner *owner, const char *path, float *values);
 
 // Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
-// some (holds_published says so). Collective.
+// some (holds_published says so). One of another adapter, or of another base, is EXIT_BAD_DATA.
+// Collective.
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 
 // How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.

@@ -18,6 +18,13 @@ int64_t training_stage_step(const Training *training)
            (training->stage == STAGE_MAIN ? training->stages[STAGE_WARMUP].steps : 0);
 }
 
+// An adapter that nothing was learned in before the main stage adds nothing: the reference is the
+// base.
+static bool refers_to_base(const Training *training)
+{
+    return training->job.model.adapter && training->stages[STAGE_WARMUP].steps == 0;
+}
+
 int training_enter_main(Training *training)
 {
     if (!training->job.world.has[ROLE_LEARNER])
@@ -25,9 +32,12 @@ int training_enter_main(Training *training)
     Learner *learner = &training->learner;
     int status = 0;
     if (training->stages[STAGE_WARMUP].steps > 0)
-        optimizer_restart(&learner->optimizer, &training->job.parameters, training->job.kernels);
+        optimizer_restart(&learner->optimizer, training->job.trained, training->job.kernels);
     if (stages_need_reference(training->stages) && !learner->reference) {
-        learner_freeze_reference(learner);
+        if (refers_to_base(training))
+            learner_refer_to_base(learner);
+        else
+            learner_freeze_reference(learner);
         char *path = training_path(training, "reference.h5");
         // Without a warm-up the reference is the model that [model] names: nothing to keep.
         if (training->stages[STAGE_WARMUP].steps > 0)
@@ -44,12 +54,16 @@ static int restore_reference(Training *training)
     if (!stages_need_reference(training->stages) ||
         training->state.step <= training->stages[STAGE_WARMUP].steps)
         return 0;
+    if (refers_to_base(training)) {
+        learner_refer_to_base(learner);
+        return 0;
+    }
     learner_reserve_reference(learner);
     if (training->stages[STAGE_WARMUP].steps == 0)
         return job_load_weights(&training->job, learner->reference_shards);
     char *path = training_path(training, "reference.h5");
-    int status = state_load_weights(&learner->group, path, &training->job.parameters,
-                                    learner->reference_shards);
+    int status =
+        state_load_weights(&learner->group, path, training->job.trained, learner->reference_shards);
     release(path);
     return status;
 }
@@ -133,14 +147,17 @@ static int open_learner(Training *training)
                  (LearnerLayout){
                      .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
                      // An engine's weights are the learner's where they never lag.
-                     .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL});
+                     .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL,
+                     .base = job_whole_base(job),
+                     .base_shards = job->base_shards});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
-    training->owner.parameters = &job->parameters;
+    training->owner.parameters = job->trained;
+    training->owner.adapter = &job->stored;
     training->owner.optimizer = &training->learner.optimizer;
     if (training->pipeline.interval > 1)
         training->owner.published =
-            job->kernels->memory_make((size_t)job->parameters.local * sizeof(float));
+            job->kernels->memory_make((size_t)job->trained->local * sizeof(float));
     Bytes settings = {0};
     settings_print(training->settings, &settings);
     training->owner.settings = settings.data;
@@ -222,7 +239,8 @@ int training_open(Training *training, const Settings *settings)
     Job *job = &training->job;
     training_catch_signals();
     if (job_open(job, settings,
-                 (JobOptions){.split = settings->parallel.placement == PLACEMENT_SPLIT}) != 0)
+                 (JobOptions){.split = settings->parallel.placement == PLACEMENT_SPLIT,
+                              .trains = true}) != 0)
         return -1;
     if (group_agree(&job->world.all, open_data(training)) != 0)
         return -1;

@@ -36,8 +36,8 @@ char *training_path(const Training *training, const char *name)
 static void publish(Training *training, const float *values)
 {
     Job *job = &training->job;
-    exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
-                     job->weights);
+    exchange_weights(&job->world, job->collective, job->trained, values, job->staging,
+                     job->published);
 }
 
 void training_publish(Training *training)
@@ -46,7 +46,7 @@ void training_publish(Training *training)
     StateOwner *owner = &training->owner;
     if (owner->published)
         training->job.kernels->copy(NULL, owner->published, master,
-                                    (size_t)training->job.parameters.local * sizeof(float));
+                                    (size_t)training->job.trained->local * sizeof(float));
     publish(training, master);
 }
 
@@ -194,7 +194,7 @@ static int reload_weights(Training *training, int64_t *step)
     checkpoint_close(checkpoint);
     if (status == 0 && training->stage == STAGE_MAIN &&
         *step <= training->stages[STAGE_WARMUP].steps)
-        optimizer_restart(&learner->optimizer, &training->job.parameters, training->job.kernels);
+        optimizer_restart(&learner->optimizer, training->job.trained, training->job.kernels);
     if (learner->owns_weights)
         weights_invalidate(learner->weights);
     return status;
@@ -298,7 +298,7 @@ void training_table(Training *training)
 {
     static const char *const names[] = {"start", "warm-up", "final"};
     Job *job = &training->job;
-    uint64_t weights = exchange_checksum(&job->world, job->collective, &job->parameters,
+    uint64_t weights = exchange_checksum(&job->world, job->collective, job->trained,
                                          training->learner.optimizer.master, job->staging);
     double peak = group_maximum(&job->world.all, (double)memory_peak());
     if (!training->record.directory)

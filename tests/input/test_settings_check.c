@@ -142,6 +142,27 @@ static void contradictions_are_refused(void **state)
                                      "keep_every = 100\n");
 }
 
+static void adapters_name_layers_that_there_are(void **state)
+{
+    (void)state;
+    expect_silence(TASK_TRAIN, TRAIN "[adapter]\nrank = 8\nalpha = 16\n"
+                                     "targets = v_proj , q_proj,down_proj\n");
+    expect(TASK_TRAIN, TRAIN "[adapter]\nrank = 8\ntargets = q_proj,k\n",
+           "error: run.ini:9: adapter.targets: 'k' is no linear layer: q_proj, k_proj, ");
+    expect(TASK_TRAIN, TRAIN "[adapter]\nrank = 8\ntargets = q_proj,\n",
+           "error: run.ini:9: adapter.targets: '' is no linear layer");
+    expect(TASK_TRAIN, TRAIN "[adapter]\nrank = 8\ntargets = q_proj,v_proj,q_proj\n",
+           "error: run.ini:9: adapter.targets: q_proj is named twice\n");
+    expect(TASK_TRAIN, TRAIN "[adapter]\nrank = 8\ntargets = q_proj v_proj\n",
+           "error: run.ini:9: adapter.targets: a comma is missing before 'v_proj'\n");
+    expect(TASK_TRAIN, TRAIN "[adapter]\nalpha = 8\n",
+           "warning: run.ini:8: adapter.alpha: has no effect with adapter.rank = 0\n");
+    expect(TASK_TRAIN,
+           "[run]\ndirectory = r\n[data]\ntrain = t\n[model]\npath = m\nrandom = yes\n"
+           "[adapter]\nrank = 8\n",
+           "error: run.ini:9: adapter.rank: an adapter beside frozen random weights");
+}
+
 static void no_task_overwrites_what_it_reads(void **state)
 {
     (void)state;
@@ -265,6 +286,7 @@ int main(void)
         cmocka_unit_test(split_placement_needs_ranks),
         cmocka_unit_test(engines_divide_their_ranks),
         cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(adapters_name_layers_that_there_are),
         cmocka_unit_test(no_task_overwrites_what_it_reads),
         cmocka_unit_test(who_is_asked_must_be_named),
         cmocka_unit_test(tools_need_their_loop),

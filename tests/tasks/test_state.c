@@ -19,14 +19,22 @@ typedef struct {
     Group group;
     Parameters parameters;
     Optimizer optimizer;
+    StoredAdapter adapter;
     StateOwner owner;
 } Holder;
 
-static void holder_make(Holder *holder, Group group, TinyFamily family)
+static void holder_fit(Holder *holder, Group group, TinyFamily family, const AdapterShape *adapter)
 {
     ModelShape shape = tiny_shape(family);
     holder->group = group;
-    parameters_make(&holder->parameters, &shape, group.rank, group.size);
+    holder->adapter = (StoredAdapter){0};
+    if (adapter) {
+        parameters_make_adapter(&holder->parameters, &shape, adapter, group.rank, group.size);
+        holder->adapter = (StoredAdapter){
+            .shape = *adapter, .base = duplicate("models/base"), .checksum = 0x1234abcd5678ef09};
+    } else {
+        parameters_make(&holder->parameters, &shape, group.rank, group.size);
+    }
     optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu());
     char model[96];
     snprintf(model, sizeof model, "%s/model", place);
@@ -34,8 +42,14 @@ static void holder_make(Holder *holder, Group group, TinyFamily family)
         die_failed();
     holder->owner.group = &holder->group;
     holder->owner.parameters = &holder->parameters;
+    holder->owner.adapter = &holder->adapter;
     holder->owner.optimizer = &holder->optimizer;
     holder->owner.settings = duplicate("[run]\nseed = 3\n");
+}
+
+static void holder_make(Holder *holder, Group group, TinyFamily family)
+{
+    holder_fit(holder, group, family, NULL);
 }
 
 static void holder_fill(Holder *holder)
@@ -48,6 +62,7 @@ static void holder_fill(Holder *holder)
 static void holder_free(Holder *holder)
 {
     state_owner_free(&holder->owner);
+    stored_adapter_free(&holder->adapter);
     optimizer_free(&holder->optimizer, kernels_cpu());
     parameters_free(&holder->parameters);
 }
@@ -153,6 +168,78 @@ static void a_checkpoint_of_another_model_is_refused(void **state)
     holder_free(&other);
 }
 
+// Saves an adapter in the run `name`; gives the open checkpoint and its file's name.
+static Checkpoint *save_adapter(Holder *saved, const char *name, RunDirectory **run, char **file)
+{
+    Checkpoint *checkpoint = NULL;
+    int64_t step;
+    char *path = run_path(name);
+    *run = run_directory_open(&world, path);
+    assert_non_null(*run);
+    assert_int_equal(state_save(&saved->owner, *run, &STATE, false, (KeepPolicy){.keep_last = 2}),
+                     0);
+    assert_int_equal(run_directory_resume(*run, &checkpoint, &step), 0);
+    *file = run_directory_checkpoint_path(*run, step);
+    release(path);
+    return checkpoint;
+}
+
+static void an_adapter_comes_back_with_what_is_to_be_known_of_it(void **state)
+{
+    (void)state;
+    Holder saved, loaded;
+    RunDirectory *run;
+    RunState found;
+    char *file;
+    StoredAdapter stored;
+    AdapterShape shape = tiny_adapter_shape(false);
+    holder_fit(&saved, world, TINY_QWEN3, &shape);
+    holder_fit(&loaded, world, TINY_QWEN3, &shape);
+    holder_fill(&saved);
+    Checkpoint *checkpoint = save_adapter(&saved, "adapter", &run, &file);
+    assert_int_equal(state_load(&loaded.owner, checkpoint, &found), 0);
+    assert_same_tensors(&loaded, &saved);
+    assert_non_null(checkpoint_tensor(checkpoint, "/adapter/base_model.model.model.layers.1.mlp."
+                                                  "down_proj.lora_B.weight"));
+    assert_int_equal(stored_adapter_read(&stored, file), 0);
+    assert_true(adapter_same(&stored.shape, &shape));
+    assert_string_equal(stored.base, "models/base");
+    assert_true(stored.checksum == saved.adapter.checksum);
+    stored_adapter_free(&stored);
+    release(file);
+    checkpoint_close(checkpoint);
+    run_directory_close(run);
+    holder_free(&saved);
+    holder_free(&loaded);
+}
+
+static void an_adapter_of_another_kind_or_beside_another_base_is_refused(void **state)
+{
+    (void)state;
+    static const char *const messages[] = {"checksum 1234abcd5678ef09", "rank 4, alpha 6",
+                                           "rank 4, alpha 6", "rank 4, alpha 6"};
+    Holder saved, other;
+    RunDirectory *run;
+    RunState found;
+    char *file;
+    AdapterShape shape = tiny_adapter_shape(false), whole = tiny_adapter_shape(true);
+    holder_fit(&saved, world, TINY_QWEN3, &shape);
+    Checkpoint *checkpoint = save_adapter(&saved, "other", &run, &file);
+    for (int way = 0; way < 4; way++) {
+        holder_fit(&other, world, TINY_QWEN3, way == 3 ? NULL : way == 2 ? &whole : &shape);
+        other.adapter.checksum += way == 0;
+        other.adapter.shape.alpha += way == 1;
+        assert_int_equal(state_load(&other.owner, checkpoint, &found), -1);
+        assert_int_equal(fail_code(), EXIT_BAD_DATA);
+        assert_non_null(strstr(fail_message(), messages[way]));
+        holder_free(&other);
+    }
+    release(file);
+    checkpoint_close(checkpoint);
+    run_directory_close(run);
+    holder_free(&saved);
+}
+
 static void no_best_yet_survives_too(void **state)
 {
     (void)state;
@@ -245,6 +332,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_state_comes_back_as_it_was),
         cmocka_unit_test(weights_come_back_on_one_rank_and_on_all),
         cmocka_unit_test(a_checkpoint_of_another_model_is_refused),
+        cmocka_unit_test(an_adapter_comes_back_with_what_is_to_be_known_of_it),
+        cmocka_unit_test(an_adapter_of_another_kind_or_beside_another_base_is_refused),
         cmocka_unit_test(no_best_yet_survives_too),
         cmocka_unit_test(side_files_are_copied_byte_for_byte),
         cmocka_unit_test(the_size_on_disk_is_known_beforehand),
