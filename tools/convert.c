@@ -18,17 +18,30 @@ static const char help[] =
     "RUN_OR_CHECKPOINT is a step-NNNNNN.h5, or the directory of a run, of which LATEST is taken.\n"
     "OUT_DIRECTORY and OUT.h5 must not exist yet; they appear when they are complete.\n"
     "\n"
-    "  --dtype bf16|f32    type of the written weights (default bf16; rounded to nearest even)\n"
+    "An adapter is merged with its base, which the checkpoint knows by path and checksum.\n"
+    "\n"
+    "  --dtype bf16|f32    type of the written weights (default bf16; rounded to nearest even;\n"
+    "                      of --adapter f32)\n"
     "  --best              take the checkpoint of the run that was best, not the latest\n"
     "  --shard-size SIZE   split the weights into files of at most SIZE (default 5GB; KB MB GB "
     "are\n"
     "                      powers of 1000, KiB MiB GiB of 1024)\n"
+    "  --adapter           write the adapter alone, as a directory that PEFT loads\n"
+    "  --base DIRECTORY    its base (also a checkpoint or a run), where that has moved\n"
     "  --import            the way back: weights are kept in fp32, text files as they are\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 done, 64 usage, 65 unusable input, 66 missing input, 73 or 74 cannot write.\n";
 
-enum { OPTION_DTYPE = 256, OPTION_BEST, OPTION_SHARD_SIZE, OPTION_IMPORT, OPTION_VERSION };
+enum {
+    OPTION_DTYPE = 256,
+    OPTION_BEST,
+    OPTION_SHARD_SIZE,
+    OPTION_ADAPTER,
+    OPTION_BASE,
+    OPTION_IMPORT,
+    OPTION_VERSION
+};
 
 static int parse_type(const char *text, StoredType *type)
 {
@@ -68,20 +81,28 @@ static int parse_options(int argc, char **argv, ConvertOptions *options, bool *i
         {"dtype", required_argument, NULL, OPTION_DTYPE},
         {"best", no_argument, NULL, OPTION_BEST},
         {"shard-size", required_argument, NULL, OPTION_SHARD_SIZE},
+        {"adapter", no_argument, NULL, OPTION_ADAPTER},
+        {"base", required_argument, NULL, OPTION_BASE},
         {"import", no_argument, NULL, OPTION_IMPORT},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0}};
     int status = 0, exports = 0;
+    bool typed = false;
     opterr = 0;
     for (int option; status == 0 && (option = getopt_long(argc, argv, ":h", names, NULL)) != -1;) {
-        exports += option == OPTION_DTYPE || option == OPTION_BEST || option == OPTION_SHARD_SIZE;
+        exports += option >= OPTION_DTYPE && option < OPTION_IMPORT;
+        typed |= option == OPTION_DTYPE;
         if (option == OPTION_DTYPE)
             status = parse_type(optarg, &options->type);
         else if (option == OPTION_BEST)
             options->best = true;
         else if (option == OPTION_SHARD_SIZE)
             status = parse_size(optarg, &options->shard_size);
+        else if (option == OPTION_ADAPTER)
+            options->adapter = true;
+        else if (option == OPTION_BASE)
+            options->base = optarg;
         else if (option == OPTION_IMPORT)
             *import = true;
         else if (option == 'h')
@@ -100,6 +121,10 @@ static int parse_options(int argc, char **argv, ConvertOptions *options, bool *i
                       argc - optind);
     if (status == 0 && *import && exports > 0)
         status = fail(EXIT_USAGE, "--import takes no other option");
+    if (status == 0 && options->adapter && options->base)
+        status = fail(EXIT_USAGE, "--adapter needs no --base");
+    if (options->adapter && !typed)
+        options->type = STORED_F32; // it is small, and trained in fp32
     return status;
 }
 

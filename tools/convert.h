@@ -13,13 +13,15 @@ typedef struct {
     StoredType type;    // of the written tensors: STORED_BF16 or STORED_F32
     bool best;          // of a run's directory: BEST in place of LATEST
     int64_t shard_size; // bytes of data a file
+    bool adapter;       // write the adapter alone, for PEFT; else it is merged with its base
+    const char *base;   // where that base is; NULL: where the checkpoint says
 } ConvertOptions;
 
 typedef struct {
     int64_t tensors, elements, files;
 } ConvertCounts;
 
-// A checkpoint, or the directory of a run, to a new Hugging Face directory.
+// A checkpoint, or the directory of a run, to a new Hugging Face directory, or that of an adapter.
 int convert_export(const char *from, const char *directory, const ConvertOptions *options,
                    ConvertCounts *counts);
 

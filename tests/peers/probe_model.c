@@ -17,59 +17,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include <jansson.h>
-
 #include "base/fail.h"
 #include "files/atomic.h"
-#include "files/safetensors.h"
 #include "tasks/stages.h"
-#include "tests/model/tiny.h"
+#include "tests/peers/probe.h"
 
-enum { TREES = 4, TREE_SEED = 11, VALUE_SEED = 5, MICRO_BATCH = 256 };
+enum { VALUE_SEED = 5 };
 
 static const double REFERENCE_DISTANCE = 0.02;
-
-static void must(int status)
-{
-    if (status != 0)
-        die_failed();
-}
-
-// Tensors that lie at values[i].
-static void write_tensors(const char *path, const SafetensorsDeclaration *list,
-                          const float *const *values, int64_t count)
-{
-    SafetensorsWriter *writer = safetensors_create(path, list, count);
-    must(writer ? 0 : -1);
-    for (int64_t p = 0; p < count; p++) {
-        int64_t i = safetensors_write_order(writer, p), elements = 1;
-        for (int d = 0; d < list[i].rank; d++)
-            elements *= list[i].shape[d];
-        must(safetensors_append_f32(writer, values[i], elements));
-    }
-    must(safetensors_commit(writer));
-}
-
-// Weights or gradients under their names.
-static void write_parameters(const char *path, const Parameters *parameters, const float *flat)
-{
-    size_t count = (size_t)parameters->tensor_count;
-    SafetensorsDeclaration *list = allocate(count, sizeof *list);
-    const float **values = allocate(count, sizeof *values);
-    for (size_t i = 0; i < count; i++) {
-        const TensorPlace *tensor = &parameters->tensors[i];
-        bool matrix = tensor->rows > 0;
-        list[i] = (SafetensorsDeclaration){
-            .name = tensor->name,
-            .type = STORED_F32,
-            .rank = matrix ? 2 : 1,
-            .shape = {matrix ? tensor->rows : tensor->width, tensor->width}};
-        values[i] = flat + parameters_piece(parameters, (int64_t)i).local;
-    }
-    write_tensors(path, list, values, (int64_t)count);
-    release(list);
-    release(values);
-}
 
 static void export_model(const char *directory, const char *config, const Parameters *parameters,
                          const float *values)
@@ -78,10 +33,10 @@ static void export_model(const char *directory, const char *config, const Parame
     if (mkdir(directory, 0777) != 0 && errno != EEXIST)
         die(EXIT_CANNOT_CREATE, "%s: %s", directory, strerror(errno));
     bytes_print(&path, "%s/config.json", directory);
-    must(atomic_write_file(path.data, config, strlen(config)));
+    probe_must(atomic_write_file(path.data, config, strlen(config)));
     bytes_clear(&path);
     bytes_print(&path, "%s/model.safetensors", directory);
-    write_parameters(path.data, parameters, values);
+    probe_write_parameters(path.data, parameters, values);
     bytes_free(&path);
 }
 
@@ -129,7 +84,7 @@ static int print_trees(int64_t vocabulary)
 {
     Grove grove;
     StepSettings settings = tiny_step_settings();
-    grove_make(&grove, TREES, vocabulary, TREE_SEED);
+    grove_make(&grove, PROBE_TREES, vocabulary, PROBE_TREE_SEED);
     printf("{\"temperature\": %g, \"clip_low\": %g, \"clip_high\": %g, \"clip_dual\": %g, "
            "\"kl_coefficient\": %g, \"trees\": [",
            settings.temperature, settings.loss.clip_low, settings.loss.clip_high,
@@ -150,103 +105,11 @@ static int print_trees(int64_t vocabulary)
     return 0;
 }
 
-// A model from files, on this process alone.
-typedef struct {
-    Parameters parameters;
-    Model model;
-    float *values;
-    Weights *weights;
-} Loaded;
-
-static void load(Loaded *loaded, const char *directory)
-{
-    ModelShape shape;
-    must(shape_read(&shape, directory, NULL));
-    parameters_make(&loaded->parameters, &shape, 0, 1);
-    model_make(&loaded->model, &loaded->parameters, NULL, kernels_cpu(), TYPE_F32, shape.positions);
-    loaded->values = allocate((size_t)loaded->parameters.local, sizeof *loaded->values);
-    must(parameters_load(&loaded->parameters, directory, loaded->values));
-    loaded->weights = weights_make(&loaded->parameters, kernels_cpu(), TYPE_F32, true);
-    for (int64_t u = 0; u < loaded->parameters.unit_count; u++)
-        weights_load_unit(loaded->weights, u,
-                          loaded->values + loaded->parameters.units[u].local_offset);
-}
-
-static void unload(Loaded *loaded)
-{
-    weights_free(loaded->weights);
-    release(loaded->values);
-    model_free(&loaded->model);
-    parameters_free(&loaded->parameters);
-}
-
-// logits [count, vocabulary] of one sequence.
-static void sequence_logits(Loaded *loaded, const int32_t *tokens, int64_t count, float *logits)
-{
-    Batch batch;
-    Workspace workspace;
-    int64_t vocabulary = loaded->model.shape->vocabulary;
-    int32_t *rows = allocate((size_t)count, sizeof *rows);
-    batch_make(&batch, count, slots_aligned(count));
-    workspace_make(&workspace, &loaded->model, WORKSPACE_SCORE, count, slots_aligned(count));
-    batch_add_rows(&batch, tokens, count, 0, (Span){0});
-    model_forward(&loaded->model, loaded->weights, &batch, &workspace, NULL);
-    for (int32_t i = 0; i < count; i++)
-        rows[i] = i;
-    for (int64_t first = 0; first < count; first += SCORED_CHUNK) {
-        int64_t chunk = count - first < SCORED_CHUNK ? count - first : SCORED_CHUNK;
-        Tensor z = model_logits(&loaded->model, loaded->weights, &workspace, rows + first, chunk);
-        memcpy(logits + first * vocabulary, z.data, (size_t)(chunk * vocabulary) * sizeof *logits);
-    }
-    release(rows);
-    workspace_free(&workspace, &loaded->model);
-    batch_free(&batch);
-}
-
-static int write_logits(const char *directory, const char *sequences, const char *out)
-{
-    enum { NAME = 24, LONGEST = 8192 };
-    Loaded loaded;
-    load(&loaded, directory);
-    json_error_t error;
-    json_t *list = json_load_file(sequences, 0, &error);
-    if (!list)
-        die(EXIT_BAD_DATA, "%s: %s", sequences, error.text);
-    size_t count = json_array_size(list);
-    SafetensorsDeclaration *declared = allocate(count, sizeof *declared);
-    char(*names)[NAME] = allocate(count, sizeof *names);
-    const float **values = allocate(count, sizeof *values);
-    for (size_t i = 0; i < count; i++) {
-        const json_t *sequence = json_array_get(list, i);
-        int32_t tokens[LONGEST];
-        int64_t length = (int64_t)json_array_size(sequence);
-        CHECK(length <= LONGEST, "a sequence of %lld tokens", (long long)length);
-        for (int64_t t = 0; t < length; t++)
-            tokens[t] = (int32_t)json_integer_value(json_array_get(sequence, (size_t)t));
-        int64_t vocabulary = loaded.model.shape->vocabulary;
-        float *logits = allocate((size_t)(length * vocabulary), sizeof *logits);
-        sequence_logits(&loaded, tokens, length, logits);
-        snprintf(names[i], NAME, "%zu", i);
-        values[i] = logits;
-        declared[i] = (SafetensorsDeclaration){
-            .name = names[i], .type = STORED_F32, .rank = 2, .shape = {length, vocabulary}};
-    }
-    write_tensors(out, declared, values, (int64_t)count);
-    for (size_t i = 0; i < count; i++)
-        release((float *)(uintptr_t)values[i]);
-    release(declared);
-    release(names);
-    release(values);
-    json_decref(list);
-    unload(&loaded);
-    return 0;
-}
-
 // An algorithm as `train` would run it, at the temperature of the tests.
 static StepSettings read_step(const char *path)
 {
     Settings settings;
-    must(settings_read(&settings, path, NULL, 0, NULL));
+    probe_must(settings_read(&settings, path, NULL, 0, NULL));
     StepSettings step = stages_step_settings(&settings, STAGE_MAIN);
     step.temperature = tiny_step_settings().temperature;
     settings_free(&settings);
@@ -272,19 +135,19 @@ static int write_step(const char *directory, const char *reference, const char *
     Grove grove;
     Group group = group_world();
     StepSettings settings = path ? read_step(path) : tiny_step_settings();
-    load(&loaded, directory);
-    grove_make(&grove, TREES, loaded.model.shape->vocabulary, TREE_SEED);
+    probe_load(&loaded, directory, NULL);
+    grove_make(&grove, PROBE_TREES, loaded.model.shape->vocabulary, PROBE_TREE_SEED);
     if (settings.algorithm->together == 2)
         make_pairs(&grove);
     learner_make(&learner, &loaded.model, &group, &collective_mpi,
-                 (LearnerLayout){.micro_batch_tokens = MICRO_BATCH});
+                 (LearnerLayout){.micro_batch_tokens = PROBE_MICRO_BATCH});
     memcpy(learner.optimizer.master, loaded.values,
            (size_t)loaded.parameters.local * sizeof(float));
     learner_reserve_reference(&learner);
-    must(parameters_load(&loaded.parameters, reference, learner.reference_shards));
-    must(learner_step(&learner, &settings, &(StepBatch){.trees = grove.trees, .count = grove.count},
-                      &metrics));
-    write_parameters(out, &loaded.parameters, learner.gradient.shards);
+    probe_must(parameters_load(&loaded.parameters, reference, learner.reference_shards));
+    probe_must(learner_step(&learner, &settings,
+                            &(StepBatch){.trees = grove.trees, .count = grove.count}, &metrics));
+    probe_write_parameters(out, &loaded.parameters, learner.gradient.shards);
     Bytes text = {0};
     metrics_print_json(&metrics, &text);
     puts(text.data);
@@ -292,7 +155,7 @@ static int write_step(const char *directory, const char *reference, const char *
     metrics_free(&metrics);
     learner_free(&learner);
     grove_free(&grove);
-    unload(&loaded);
+    probe_unload(&loaded);
     group_free(&group);
     return 0;
 }
@@ -313,7 +176,7 @@ static int run(int count, char **words)
     if (strcmp(verb, "trees") == 0 && count == 3)
         return print_trees(atoll(words[2]));
     if (strcmp(verb, "logits") == 0 && count == 5)
-        return write_logits(words[2], words[3], words[4]);
+        return probe_write_logits(words[2], NULL, words[3], words[4]);
     if (strcmp(verb, "step") == 0 && count == 5)
         return write_step(words[2], words[3], words[4], NULL);
     if (strcmp(verb, "step") == 0 && count == 6)
