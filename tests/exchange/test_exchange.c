@@ -8,11 +8,9 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "engine/engine.h"
-#include "exchange/exchange.h"
-#include "tests/model/tiny.h"
+#include "tests/exchange/run.h"
 
-enum { CAPACITY = 10, MICRO_BATCH = 300, ROWS = 64, SLOTS = 1024, STEPS = 2 };
+enum { STEPS = 2 };
 
 static World everybody; // every rank in every role
 
@@ -48,100 +46,6 @@ static void outcome_free(Outcome *outcome)
     release(outcome->weights);
 }
 
-typedef struct {
-    const World *world;
-    Parameters parameters, whole; // sharded; of one rank
-    Model model;
-    Weights *weights; // on rollout ranks
-    Engine engine;
-    Learner learner;
-    float *staging;
-} Run;
-
-static void open_run(Run *run, const World *world, TinyFamily family, ElementType type)
-{
-    ModelShape shape = tiny_shape(family);
-    const Group *learners = &world->group[ROLE_LEARNER];
-    const Kernels *kernels = kernels_cpu();
-    *run = (Run){.world = world};
-    parameters_make(&run->whole, &shape, 0, 1);
-    parameters_make(&run->parameters, &shape, world->has[ROLE_LEARNER] ? learners->rank : 0,
-                    world->count[ROLE_LEARNER]);
-    model_make(&run->model, &run->parameters, NULL, kernels, type, TINY_POSITIONS);
-    run->staging = kernels->memory_make((size_t)run->parameters.largest * sizeof(float));
-    if (world->has[ROLE_ROLLOUT]) {
-        run->weights = weights_make(&run->parameters, kernels, type, true);
-        engine_make(&run->engine, &run->model, run->weights, ROWS, SLOTS);
-    }
-    if (world->has[ROLE_LEARNER])
-        tiny_learner_make(&run->learner, &run->model, learners, 5, MICRO_BATCH, run->weights);
-}
-
-static void close_run(Run *run)
-{
-    learner_free(&run->learner);
-    engine_free(&run->engine);
-    weights_free(run->weights);
-    kernels_cpu()->memory_free(run->staging);
-    model_free(&run->model);
-    parameters_free(&run->parameters);
-    parameters_free(&run->whole);
-}
-
-// Sharded values of the learners, whole on every rank; to be released.
-static float *gather(Run *run, const float *shards)
-{
-    float *values = allocate((size_t)run->whole.local, sizeof *values);
-    for (int64_t u = 0; u < run->parameters.unit_count; u++) {
-        const Unit *unit = &run->parameters.units[u];
-        collective_mpi.publish(run->world, run->staging,
-                               shards ? shards + unit->local_offset : NULL, unit->shard.local);
-        for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
-            const TensorPlace *tensor = &run->parameters.tensors[i];
-            memcpy(values + parameters_piece(&run->whole, i).local, run->staging + tensor->offset,
-                   (size_t)tensor->elements * sizeof *values);
-        }
-    }
-    return values;
-}
-
-// Every rollout rank takes every so many trees.
-static void roll_out(Run *run, int64_t trees, uint32_t step, TreeList *all)
-{
-    Grove grove, buds;
-    TreeList mine = {0};
-    Generation generation = {.temperature = 0.7,
-                             .top_p = 1,
-                             .repetition_penalty = 1,
-                             .max_response_tokens = CAPACITY,
-                             .purpose = PURPOSE_POLICY,
-                             .step = step};
-    grove_make(&grove, trees, run->model.shape->vocabulary, 3);
-    grove_sprout(&buds, &grove, CAPACITY);
-    for (int64_t t = 0; t < trees; t++) {
-        const Group *group = &run->world->group[ROLE_ROLLOUT];
-        if (run->world->has[ROLE_ROLLOUT] && t % group->size == group->rank)
-            tree_list_add(&mine, &buds.trees[t], t);
-        else
-            tree_free(&buds.trees[t]);
-    }
-    release(buds.trees);
-    grove_free(&grove);
-    if (mine.count > 0)
-        engine_generate(&run->engine, mine.trees, mine.count, &generation);
-    exchange_trees(run->world, &mine, all);
-    assert_int_equal(mine.count, 0);
-    assert_int_equal(all->count, trees);
-    tree_list_free(&mine);
-}
-
-static void publish(Run *run)
-{
-    exchange_weights(run->world, &collective_mpi, &run->parameters,
-                     run->world->has[ROLE_LEARNER] ? run->learner.optimizer.master : NULL,
-                     run->staging, run->weights);
-}
-
 static void learn(Run *run, TreeList *trees, Outcome *outcome)
 {
     double values[4] = {0};
@@ -169,25 +73,25 @@ static void learn(Run *run, TreeList *trees, Outcome *outcome)
 }
 
 // Steps of training; losses and norm in the outcome are of the first.
-static Outcome train(const World *world, TinyFamily family, ElementType type, int64_t trees)
+static Outcome train(const World *world, Kind kind, int64_t trees)
 {
     Run run;
     Outcome outcome = {0}, later = {0};
-    open_run(&run, world, family, type);
-    publish(&run);
-    roll_out(&run, trees, 0, &outcome.trees);
+    run_open(&run, world, kind);
+    run_publish(&run);
+    run_roll_out(&run, trees, 0, &outcome.trees);
     learn(&run, &outcome.trees, &outcome);
-    outcome.gradient = gather(&run, run.learner.gradient.shards);
+    outcome.gradient = run_gather(&run, run.learner.gradient.shards);
     for (uint32_t step = 1; step < STEPS; step++) {
         TreeList list = {0};
-        publish(&run);
-        roll_out(&run, trees, step, &list);
+        run_publish(&run);
+        run_roll_out(&run, trees, step, &list);
         learn(&run, &list, &later);
         tree_list_free(&list);
     }
     outcome.gap = later.gap > outcome.gap ? later.gap : outcome.gap;
-    outcome.weights = gather(&run, run.learner.optimizer.master);
-    close_run(&run);
+    outcome.weights = run_gather(&run, run.learner.optimizer.master);
+    run_close(&run);
     return outcome;
 }
 
@@ -239,39 +143,49 @@ static void assert_equal_bits(const Parameters *whole, const Outcome *a, const O
     assert_memory_equal(a->weights, b->weights, bytes);
 }
 
+static void compare_with_one_rank(Kind kind, int64_t trees)
+{
+    Parameters whole;
+    World single = alone();
+    run_whole(&whole, kind);
+    Outcome one = train(&single, kind, trees);
+    Outcome all = train(&everybody, kind, trees);
+    assert_true(one.gap == 0 && all.gap == 0);
+    assert_equal_but_for_rounding(&whole, &all, &one);
+    outcome_free(&one);
+    outcome_free(&all);
+    parameters_free(&whole);
+}
+
 static void any_number_of_shared_ranks_computes_the_same_step(void **state)
 {
     (void)state;
-    for (int family = 0; family < TINY_COUNT; family++) {
-        Parameters whole;
-        ModelShape shape = tiny_shape((TinyFamily)family);
-        parameters_make(&whole, &shape, 0, 1);
-        // With one tree some ranks have no work.
-        for (int64_t trees = 5; trees > 0; trees -= family == TINY_SMOLLM ? 4 : 5) {
-            World single = alone();
-            Outcome one = train(&single, (TinyFamily)family, TYPE_F32, trees);
-            Outcome all = train(&everybody, (TinyFamily)family, TYPE_F32, trees);
-            assert_true(one.gap == 0 && all.gap == 0);
-            assert_equal_but_for_rounding(&whole, &all, &one);
-            outcome_free(&one);
-            outcome_free(&all);
-        }
-        parameters_free(&whole);
-    }
+    for (int family = 0; family < TINY_COUNT; family++)
+        compare_with_one_rank((Kind){(TinyFamily)family, TYPE_F32, false}, 5);
+    compare_with_one_rank((Kind){TINY_SMOLLM, TYPE_F32, false}, 1); // some ranks have no work
+}
+
+static void any_number_of_shared_ranks_computes_the_same_step_of_an_adapter(void **state)
+{
+    (void)state;
+    compare_with_one_rank((Kind){TINY_QWEN3, TYPE_F32, true}, 5);
+    compare_with_one_rank((Kind){TINY_LLAMA, TYPE_F32, true}, 1);
 }
 
 static void a_step_of_one_layout_has_the_same_bits_every_time(void **state)
 {
     (void)state;
-    Parameters whole;
-    ModelShape shape = tiny_shape(TINY_QWEN3);
-    parameters_make(&whole, &shape, 0, 1);
-    Outcome once = train(&everybody, TINY_QWEN3, TYPE_BF16, 4);
-    Outcome again = train(&everybody, TINY_QWEN3, TYPE_BF16, 4);
-    assert_equal_bits(&whole, &once, &again);
-    outcome_free(&once);
-    outcome_free(&again);
-    parameters_free(&whole);
+    for (int adapted = 0; adapted < 2; adapted++) {
+        Parameters whole;
+        Kind kind = {TINY_QWEN3, TYPE_BF16, adapted};
+        run_whole(&whole, kind);
+        Outcome once = train(&everybody, kind, 4);
+        Outcome again = train(&everybody, kind, 4);
+        assert_equal_bits(&whole, &once, &again);
+        outcome_free(&once);
+        outcome_free(&again);
+        parameters_free(&whole);
+    }
 }
 
 // Half the ranks roll out, half learn; as many ranks that do both compute the same.
@@ -285,12 +199,12 @@ static void split_roles_give_the_bits_of_as_many_shared_learners(void **state)
     World shared = world_of(first), split;
     WorldPlan plan = {.split = true, .rollout = everybody.all.size - half, .learner = half};
     assert_int_equal(world_make(&split, plan), 0);
-    for (int family = 0; family < TINY_COUNT; family++) {
+    for (int i = 0; i < 2 * TINY_COUNT; i++) {
         Parameters whole;
-        ModelShape shape = tiny_shape((TinyFamily)family);
-        parameters_make(&whole, &shape, 0, 1);
-        Outcome a = train(&split, (TinyFamily)family, TYPE_BF16, 4);
-        Outcome b = train(&shared, (TinyFamily)family, TYPE_BF16, 4);
+        Kind kind = {(TinyFamily)(i / 2), TYPE_BF16, i % 2};
+        run_whole(&whole, kind);
+        Outcome a = train(&split, kind, 4);
+        Outcome b = train(&shared, kind, 4);
         assert_true(a.gap == 0 && b.gap == 0);
         assert_equal_bits(&whole, &a, &b);
         outcome_free(&a);
@@ -310,11 +224,11 @@ static void rollout_ranks_may_outnumber_the_trees_and_the_learners(void **state)
     World split, single = alone();
     WorldPlan plan = {.split = true, .rollout = size - 1, .learner = 1};
     Parameters whole;
-    ModelShape shape = tiny_shape(TINY_SMOLLM);
-    parameters_make(&whole, &shape, 0, 1);
+    Kind kind = {TINY_SMOLLM, TYPE_F32, false};
+    run_whole(&whole, kind);
     assert_int_equal(world_make(&split, plan), 0);
-    Outcome a = train(&split, TINY_SMOLLM, TYPE_F32, 2);
-    Outcome b = train(&single, TINY_SMOLLM, TYPE_F32, 2);
+    Outcome a = train(&split, kind, 2);
+    Outcome b = train(&single, kind, 2);
     assert_equal_bits(&whole, &a, &b);
     outcome_free(&a);
     outcome_free(&b);
@@ -326,11 +240,11 @@ static void the_largest_gap_is_told_to_all_ranks(void **state)
 {
     (void)state;
     Run run;
-    open_run(&run, &everybody, TINY_LLAMA, TYPE_F32);
-    publish(&run);
+    run_open(&run, &everybody, (Kind){TINY_LLAMA, TYPE_F32, false});
+    run_publish(&run);
     for (int64_t moved = 0; moved < 4; moved++) { // on whichever rank learns from this tree
         TreeList list = {0};
-        roll_out(&run, 4, 0, &list);
+        run_roll_out(&run, 4, 0, &list);
         list.trees[moved].branches[0].logprobs[0] -= 0.5f;
         Metrics metrics = {0};
         StepSettings settings = tiny_step_settings();
@@ -342,7 +256,7 @@ static void the_largest_gap_is_told_to_all_ranks(void **state)
         metrics_free(&metrics);
         tree_list_free(&list);
     }
-    close_run(&run);
+    run_close(&run);
 }
 
 static void published_weights_are_the_masters_of_all_learners(void **state)
@@ -354,11 +268,11 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
     parameters_make(&whole, &shape, 0, 1);
     float *expected = allocate((size_t)whole.local, sizeof *expected);
     tiny_randomise(&whole, 5, expected);
-    open_run(&run, &everybody, TINY_LLAMA, TYPE_F32);
-    float *found = gather(&run, run.learner.optimizer.master);
+    run_open(&run, &everybody, (Kind){TINY_LLAMA, TYPE_F32, false});
+    float *found = run_gather(&run, run.learner.optimizer.master);
     assert_memory_equal(found, expected, (size_t)whole.local * sizeof *found);
     release(found);
-    close_run(&run);
+    run_close(&run);
     release(expected);
     parameters_free(&whole);
 }
@@ -370,6 +284,7 @@ int main(int argc, char **argv)
         die_failed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_shared_ranks_computes_the_same_step),
+        cmocka_unit_test(any_number_of_shared_ranks_computes_the_same_step_of_an_adapter),
         cmocka_unit_test(a_step_of_one_layout_has_the_same_bits_every_time),
         cmocka_unit_test(split_roles_give_the_bits_of_as_many_shared_learners),
         cmocka_unit_test(rollout_ranks_may_outnumber_the_trees_and_the_learners),

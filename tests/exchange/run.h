@@ -1,0 +1,47 @@
+// run.h - what a training run holds, small, on any ranks in any roles: for the tests of exchange.
+
+#ifndef L2A_TESTS_EXCHANGE_RUN_H
+#define L2A_TESTS_EXCHANGE_RUN_H
+
+#include "engine/engine.h"
+#include "exchange/exchange.h"
+#include "tests/model/tiny.h"
+
+// What is trained: a model, or an adapter beside a frozen one.
+typedef struct {
+    TinyFamily family;
+    ElementType type;
+    bool adapted;
+} Kind;
+
+typedef struct {
+    const World *world;
+    Parameters parameters, adapter; // sharded
+    const Parameters *trained;      // one of them
+    Parameters whole;               // the same of one rank
+    Model model;
+    Weights *weights;   // on rollout ranks: what the engine reads
+    Weights *base;      // of an adapter: on those and on a learner that is alone
+    Weights *published; // what changes of the weights
+    float *base_shards; // of an adapter, on learner ranks
+    Engine engine;
+    Learner learner;
+    float *staging;
+} Run;
+
+// The trained tensors as a single rank holds them.
+void run_whole(Parameters *whole, Kind kind);
+
+// Collective over world->all, as is what follows. `run` must not move afterwards.
+void run_open(Run *run, const World *world, Kind kind);
+void run_close(Run *run);
+
+void run_publish(Run *run);
+
+// Trees of a step, of which every rollout rank samples every so many.
+void run_roll_out(Run *run, int64_t trees, uint32_t step, TreeList *all);
+
+// Sharded values of the learners, whole on every rank; to be released.
+float *run_gather(Run *run, const float *shards);
+
+#endif
