@@ -1,5 +1,7 @@
 #include "learner/learner.h"
 
+#include "base/fail.h"
+
 // Gathers a unit from shards: the sources of windowed weights.
 static void gather_unit(const Learner *learner, const Parameters *parameters, const float *shards,
                         int64_t u, float *flat)

@@ -82,9 +82,9 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
     bool lags = settings->train.sync_interval > 1;
     bool gathers = !question->rollout || settings->rollout.tensor_parallel > 1 || lags;
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
-    LearnerMemory memory = learner_bytes(model, question->learners,
-                                         settings->parallel.micro_batch_tokens, gathers,
-                                         question->reference);
+    LearnerMemory memory =
+        learner_bytes(model, question->learners, settings->parallel.micro_batch_tokens, gathers,
+                      question->reference);
     add(parts, "masters, moments, gradients", memory.state);
     add(parts, "learner: activations", memory.activations);
     add(parts, "gathered units and reference", memory.windows);

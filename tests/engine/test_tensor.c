@@ -35,7 +35,7 @@ static void cut_make(Cut *cut, TinyFamily family, ElementType type, int ranks)
     ModelShape shape = shape_of(family);
     assert_int_equal(team_make(&cut->team, &world, ranks, "ranks"), 0);
     parameters_make(&cut->parameters, &shape, 0, 1);
-    model_make(&cut->whole, &cut->parameters, kernels, type, TINY_POSITIONS);
+    model_make(&cut->whole, &cut->parameters, NULL, kernels, type, TINY_POSITIONS);
     cut->slice = tensor_slice_of(&cut->parameters.shape, &cut->team.inside, &collective_mpi);
     cut->part = model_cut(&cut->whole, &cut->slice);
     cut->weights = weights_make(&cut->parameters, kernels, type, true);

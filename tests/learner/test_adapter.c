@@ -155,7 +155,10 @@ static double take_step(Learner *learner, const StepSettings *settings, Grove *g
                         const char *metric)
 {
     Metrics metrics = {0};
-    assert_int_equal(learner_step(learner, settings, grove->trees, grove->count, &metrics), 0);
+    assert_int_equal(learner_step(learner, settings,
+                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
+                                  &metrics),
+                     0);
     double value = metrics_get(&metrics, metric);
     metrics_free(&metrics);
     return value;

@@ -82,7 +82,8 @@ static int write_step(const char *directory, const char *checkpoint, const char 
     memcpy(learner.optimizer.master, loaded.pair_values,
            (size_t)loaded.adapter.local * sizeof(float));
     learner_refer_to_base(&learner);
-    probe_must(learner_step(&learner, &settings, grove.trees, grove.count, &metrics));
+    probe_must(learner_step(&learner, &settings,
+                            &(StepBatch){.trees = grove.trees, .count = grove.count}, &metrics));
     probe_write_parameters(out, &loaded.adapter, learner.gradient.shards);
     Bytes text = {0};
     metrics_print_json(&metrics, &text);
