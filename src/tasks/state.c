@@ -192,7 +192,7 @@ static CheckpointAttribute real(const char *name, double value)
     return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_REAL, .real = value};
 }
 
-enum { RUN_ATTRIBUTES = 8 };
+enum { RUN_ATTRIBUTES = 11 };
 
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy)

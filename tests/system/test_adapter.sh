@@ -105,4 +105,6 @@ refused 65 "$build/tools/l2a-convert" --adapter full refused
 refused 64 "$build/tools/l2a-convert" --adapter --base moved whole refused
 [ ! -e refused ] || die 'something was written all the same'
 "$build/tools/l2a-convert" --adapter whole peft >/dev/null
-expect_equal 'files for PEFT' "$(ls peft | tr '\n' ' ')" 'adapter_config.json adapter_model.safetensors '
+for file in adapter_config.json adapter_model.safetensors; do
+    [ -s peft/$file ] || die "no $file for PEFT"
+done
