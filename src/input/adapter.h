@@ -26,6 +26,8 @@ typedef enum {
 extern const char *const linear_names[LINEAR_COUNT];   // "q_proj"
 extern const char *const linear_modules[LINEAR_COUNT]; // "self_attn.q_proj"
 
+enum { ADAPTER_RANK_MAXIMUM = 65536 };
+
 typedef struct {
     int64_t rank; // 0: no adapter
     double alpha;

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "input/adapter.h"
+
 // One row a setting, in the order in which they are printed. The choices stand in the order of
 // their enum in settings.h; a default is written as settings_print would write it.
 
@@ -278,7 +280,8 @@ const SettingRow settings_table[] = {
     REAL(optimizer, min_ratio, "0", 0, 1,
          "Share of the learning rate that a linear or cosine schedule ends at."),
 
-    INTEGER(adapter, rank, "0", 0, 65536, "Rank of the adapters; 0: all weights are trained."),
+    INTEGER(adapter, rank, "0", 0, ADAPTER_RANK_MAXIMUM,
+            "Rank of the adapters; 0: all weights are trained."),
     REAL(adapter, alpha, "32", 1e-6, 1e6, "What an adapter adds is multiplied by alpha / rank."),
     TEXT(adapter, targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
          "Linear layers that have one, in a list with commas."),

@@ -20,8 +20,9 @@ int stored_adapter_take(StoredAdapter *stored, FindAttribute *find, const void *
     const char *checksum = text_of(find(file, "base_checksum"));
     if (!rank)
         return 0;
-    if (rank->kind != ATTRIBUTE_INTEGER || rank->integer < 1 || !alpha ||
-        alpha->kind != ATTRIBUTE_REAL || !targets || !base || !checksum)
+    if (rank->kind != ATTRIBUTE_INTEGER || rank->integer < 1 ||
+        rank->integer > ADAPTER_RANK_MAXIMUM || !alpha || alpha->kind != ATTRIBUTE_REAL ||
+        !targets || !base || !checksum)
         return fail(EXIT_BAD_DATA, "the attributes of its adapter are incomplete");
     if (adapter_parse_targets(targets, stored->shape.targets) != 0)
         return fail_context("adapter_targets");

@@ -277,6 +277,25 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
     parameters_free(&whole);
 }
 
+static void the_checksum_of_tensors_knows_no_ranks(void **state)
+{
+    (void)state;
+    Kind kind = {TINY_QWEN2, TYPE_F32, false};
+    World single = alone();
+    const World *worlds[] = {&single, &everybody};
+    uint64_t sums[3];
+    for (int i = 0; i < 3; i++) {
+        Run run;
+        run_open(&run, worlds[i > 0], kind);
+        if (i == 2 && everybody.all.rank == 0)
+            run.learner.optimizer.master[3] += 1;
+        sums[i] = exchange_tensor_checksum(worlds[i > 0], &collective_mpi, run.trained,
+                                           run.learner.optimizer.master, run.staging);
+        run_close(&run);
+    }
+    assert_true(sums[0] == sums[1] && sums[1] != sums[2]);
+}
+
 int main(int argc, char **argv)
 {
     group_start(&argc, &argv);
@@ -289,6 +308,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(split_roles_give_the_bits_of_as_many_shared_learners),
         cmocka_unit_test(rollout_ranks_may_outnumber_the_trees_and_the_learners),
         cmocka_unit_test(the_largest_gap_is_told_to_all_ranks),
+        cmocka_unit_test(the_checksum_of_tensors_knows_no_ranks),
         cmocka_unit_test(published_weights_are_the_masters_of_all_learners),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

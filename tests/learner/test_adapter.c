@@ -18,7 +18,7 @@ static void score(const Model *model, Weights *weights, Grove *grove)
     Workspace workspace;
     Batch batch;
     Plan plan;
-    PlanLayout layout = {.rows = MICRO_BATCH, .slots = plan_slots(MICRO_BATCH), .size = 1};
+    PlanLayout layout = {.rows = MICRO_BATCH, .slots = plan_slots(MICRO_BATCH), .size = 1, .together = 1};
     plan_make(&plan, grove->trees, grove->count, model->shape, layout);
     workspace_make(&workspace, model, WORKSPACE_SCORE, MICRO_BATCH, layout.slots);
     batch_make(&batch, MICRO_BATCH, layout.slots);

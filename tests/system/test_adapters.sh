@@ -106,5 +106,5 @@ refused 64 "$build/tools/l2a-convert" --adapter --base moved whole refused
 [ ! -e refused ] || die 'something was written all the same'
 "$build/tools/l2a-convert" --adapter whole peft >/dev/null
 for file in adapter_config.json adapter_model.safetensors; do
-    [ -s peft/$file ] || die "no $file for PEFT"
+    [ -s peft/$file ] || die "PEFT would not find $file"
 done
