@@ -124,6 +124,7 @@ static int64_t pack(Plan *plan, const Placement *placement, int rank, PlanLayout
 
 void plan_make(Plan *plan, Tree *trees, int64_t count, const ModelShape *shape, PlanLayout layout)
 {
+    CHECK(layout.together > 0, "a part of no branches");
     *plan = (Plan){0};
     Placement placement = {0};
     for (int64_t t = 0; t < count; t++) {

@@ -120,10 +120,8 @@ void tiny_free(Tiny *tiny)
 AdapterShape tiny_adapter_shape(bool all)
 {
     AdapterShape shape = {.rank = 4, .alpha = 6};
-    const char *targets = all ? "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
-                              : "down_proj, v_proj, up_proj";
-    if (adapter_parse_targets(targets, shape.targets) != 0)
-        die_failed();
+    for (int i = 0; i < LINEAR_COUNT; i++)
+        shape.targets[i] = all || i == LINEAR_V || i == LINEAR_UP || i == LINEAR_DOWN;
     return shape;
 }
 
@@ -131,10 +129,9 @@ void tiny_start_adapter(const Parameters *parameters, double noise, float *value
 {
     enum { SEED = 21 };
     parameters_start_adapter(parameters, SEED, values);
-    for (int64_t i = 0; i < parameters->tensor_count; i++) {
+    for (int64_t i = 1; i < parameters->tensor_count; i += 2) { // each B
         Piece piece = parameters_piece(parameters, i);
-        bool is_b = strstr(piece.tensor->name, "lora_B") != NULL;
-        for (int64_t j = 0; j < piece.count && is_b; j++)
+        for (int64_t j = 0; j < piece.count; j++)
             values[piece.local + j] = (float)(noise * normal_of(SEED, i, piece.first + j));
     }
 }
@@ -170,10 +167,10 @@ void tiny_adapter_free(TinyAdapter *adapter)
 
 static int64_t find_tensor(const Parameters *parameters, const char *name)
 {
-    for (int64_t i = 0; i < parameters->tensor_count; i++)
-        if (strcmp(parameters->tensors[i].name, name) == 0)
-            return i;
-    die(EXIT_BUG, "no tensor is called %s", name);
+    int64_t i = 0;
+    while (strcmp(parameters->tensors[i].name, name) != 0)
+        i++;
+    return i;
 }
 
 void tiny_merge(const Tiny *tiny, const TinyAdapter *adapter, float *values)
@@ -385,6 +382,17 @@ void tiny_learner_make(Learner *learner, const Model *model, const Group *group,
     tiny_randomise(model->parameters, seed, learner->optimizer.master);
     learner_freeze_reference(learner);
     tiny_perturb(model->parameters, seed + 1, 0.02, learner->reference_shards);
+}
+
+void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapter, bool resident)
+{
+    learner_make(learner, &adapter->model, &tiny->group, &collective_mpi,
+                 (LearnerLayout){.micro_batch_tokens = TINY_ADAPTER_ROWS,
+                                 .resident = resident ? adapter->weights : NULL,
+                                 .base = resident ? tiny->weights : NULL,
+                                 .base_shards = resident ? NULL : tiny->values});
+    memcpy(learner->optimizer.master, adapter->values,
+           (size_t)adapter->parameters.local * sizeof(float));
 }
 
 double relative_distance(const float *a, const float *b, int64_t count)

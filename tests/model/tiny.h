@@ -21,7 +21,7 @@ typedef enum {
 extern const char *const tiny_names[TINY_COUNT];
 extern const char *const tiny_configs[TINY_COUNT]; // config.json
 
-enum { TINY_POSITIONS = 128 };
+enum { TINY_POSITIONS = 128, TINY_ADAPTER_ROWS = 300 };
 
 typedef struct {
     Parameters parameters;
@@ -50,7 +50,7 @@ typedef struct {
     Weights *weights; // owned: the tiny model's with the pairs
 } TinyAdapter;
 
-// Rank 4, scale 1.5, of all layers or of the feed-forward and the values only.
+// Rank 4, scale 1.5, of all layers or of values, up and down only.
 AdapterShape tiny_adapter_shape(bool all);
 
 // A as parameters_start_adapter makes it, B `noise` times normal numbers. `adapter` must not move
@@ -96,6 +96,10 @@ StepSettings tiny_step_settings(void);
 // tiny_perturb. `resident` as in LearnerLayout.
 void tiny_learner_make(Learner *learner, const Model *model, const Group *group, uint64_t seed,
                        int64_t micro_batch_tokens, Weights *resident);
+
+// A learner of the adapter, alone, with micro-batches of TINY_ADAPTER_ROWS. `resident`: it reads
+// the packed weights of an engine; else it gathers base and pairs.
+void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapter, bool resident);
 
 // ||a - b|| / ||b|| of `count` numbers; 0 where both are zero.
 double relative_distance(const float *a, const float *b, int64_t count);
