@@ -20,10 +20,10 @@ enum {
 // NULL where the answer is anything else, holds an empty fact or exceeds a limit. A new reference.
 json_t *facts_parse(const char *text, size_t length);
 
-// How well `found` agrees with `truth`, both lists of strings: 2 m / (|found| + |truth|), m pairs of
-// facts, the closest ones first; 1 where both are empty. Two facts "field: value" make a pair where
-// they are equal, or their fields are equal but for case and the stems of their values overlap
-// (Dice) by half or more. A fact without a colon is a value without a field.
+// How well `found` agrees with `truth`, both lists of strings: 2 m / (|found| + |truth|), m pairs
+// of facts, the closest ones first; 1 where both are empty. Two facts "field: value" make a pair
+// where they are equal, or their fields are equal but for case and the stems of their values
+// overlap (Dice) by half or more. A fact without a colon is a value without a field.
 double facts_f1(const json_t *found, const json_t *truth);
 
 // Appends a future (a list of messages) as the "role: content" lines that are asked about, without

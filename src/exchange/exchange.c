@@ -87,11 +87,13 @@ void exchange_trees(const World *world, TreeList *mine, TreeList *all)
     bytes_free(&receive);
 }
 
-static void gather_unit(const World *world, const Collective *collective, const Unit *unit,
-                        const float *master, float *staging)
+static void gather_unit(const World *world, const Collective *collective,
+                        const Parameters *parameters, int64_t u, const float *master,
+                        float *staging)
 {
+    const Unit *unit = &parameters->units[u];
     const float *shard = master ? master + unit->local_offset : NULL;
-    collective->publish(world, staging, shard, unit->shard.local);
+    collective->publish(world, parameters->shards, staging, shard, unit->shard.local);
 }
 
 void exchange_weights(const World *world, const Collective *collective,
@@ -99,7 +101,7 @@ void exchange_weights(const World *world, const Collective *collective,
                       Weights *weights)
 {
     for (int64_t u = 0; u < parameters->unit_count; u++) {
-        gather_unit(world, collective, &parameters->units[u], master, staging);
+        gather_unit(world, collective, parameters, u, master, staging);
         if (weights)
             weights_load_unit(weights, u, staging);
     }
@@ -113,7 +115,7 @@ uint64_t exchange_checksum(const World *world, const Collective *collective,
     XXH3_64bits_reset(state);
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         const Unit *unit = &parameters->units[u];
-        gather_unit(world, collective, unit, master, staging);
+        gather_unit(world, collective, parameters, u, master, staging);
         XXH3_64bits_update(state, staging, (size_t)unit->shard.global * sizeof *staging);
     }
     uint64_t sum = XXH3_64bits_digest(state);
@@ -127,7 +129,7 @@ uint64_t exchange_tensor_checksum(const World *world, const Collective *collecti
     uint64_t sum = 0;
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         const Unit *unit = &parameters->units[u];
-        gather_unit(world, collective, unit, master, staging);
+        gather_unit(world, collective, parameters, u, master, staging);
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &parameters->tensors[i];
             TensorChecksum *checksum = tensor_checksum_begin(tensor->name);

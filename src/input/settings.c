@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,18 @@ const SettingRow *settings_find(const char *section, const char *key)
             strcmp(settings_table[i].key, key) == 0)
             return &settings_table[i];
     return NULL;
+}
+
+int64_t settings_shard_group(const Settings *settings)
+{
+    const char *text = settings->parallel.shard_group;
+    if (strcmp(text, "all") == 0)
+        return SHARD_GROUP_ALL;
+    if (strcmp(text, "node") == 0)
+        return SHARD_GROUP_NODE;
+    size_t digits = strspn(text, "0123456789");
+    bool number = digits > 0 && digits < 8 && text[digits] == 0 && text[0] != '0';
+    return number ? strtol(text, NULL, 10) : SHARD_GROUP_BAD;
 }
 
 bool settings_sample_responses(const Settings *settings)

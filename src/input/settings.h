@@ -101,6 +101,8 @@ typedef struct {
         int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks
         int64_t micro_batch_tokens;
+        char *shard_group;          // learner ranks that share parameters: all, node, or how many
+        bool reshard_after_forward; // drop gathered units, and gather them again backwards
     } parallel;
     struct {
         int64_t group_size;
@@ -248,6 +250,10 @@ int settings_read_text(Settings *settings, const char *text, size_t length, cons
 // "warning: ..."), each with the place of the value; returns as settings_read does. TASK_CHECK asks
 // for what every task asks whose files are named.
 int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *warnings);
+
+// The number that [parallel] shard_group names, or one of these.
+enum { SHARD_GROUP_ALL = 0, SHARD_GROUP_NODE = -1, SHARD_GROUP_BAD = -2 };
+int64_t settings_shard_group(const Settings *settings);
 
 // Whether the algorithm rolls out (or else learns from what it is given).
 bool settings_sample_responses(const Settings *settings);

@@ -126,6 +126,13 @@ static void check_parallel(Checker *checker)
         checker_refuse(checker, "parallel", "learner_ranks", "placement = split needs at least 1");
     if (split && settings->parallel.rollout_ranks == 0)
         checker_refuse(checker, "parallel", "rollout_ranks", "placement = split needs at least 1");
+    int64_t together = settings_shard_group(settings);
+    if (together == SHARD_GROUP_BAD)
+        checker_refuse(checker, "parallel", "shard_group",
+                       "expected all, node, or a number of ranks");
+    else if (split && together > 0 && settings->parallel.learner_ranks % together != 0)
+        checker_refuse(checker, "parallel", "shard_group", "must divide learner_ranks, %lld",
+                       (long long)settings->parallel.learner_ranks);
     static const char *const keys[] = {"learner_ranks", "rollout_ranks", "grader_ranks"};
     for (int i = 0; i < 3; i++)
         checker_expect_effect(checker, split, "parallel", keys[i], "placement = shared");

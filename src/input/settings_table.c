@@ -199,6 +199,14 @@ const SettingRow settings_table[] = {
             "Threads of a rank; 0 shares the cores of a node among its ranks."),
     INTEGER(parallel, micro_batch_tokens, "4096", 1, MANY,
             "Tokens that a learner rank computes at once; bounds its memory."),
+    TEXT(parallel, shard_group, "all",
+         "Learner ranks that share the parameters, gradients and moments: all, those of a node, or "
+         "so "
+         "many consecutive ones; groups hold the same and add up their gradients."),
+    FLAG(parallel, reshard_after_forward, "yes",
+         "Drop gathered parameters behind each layer and gather them again for the backward pass; "
+         "no "
+         "keeps them: faster, and larger by the model."),
 
     INTEGER(rollout, group_size, "5", 1, 4095,
             "Responses to one context, compared with each other."),

@@ -2,31 +2,26 @@
 
 #include "base/fail.h"
 
-// Gathers a unit from shards: the sources of windowed weights.
-static void gather_unit(const Learner *learner, const Parameters *parameters, const float *shards,
-                        int64_t u, float *flat)
+// Units from shards: the sources of windowed weights.
+static void gather_begin(void *context, int64_t u, float *flat)
 {
-    const Unit *unit = &parameters->units[u];
-    learner->collective->all_gather(&learner->group, flat, shards + unit->local_offset,
-                                    unit->shard.local);
+    Gathering *gathering = context;
+    const Unit *unit = &gathering->parameters->units[u];
+    gathering->collective->all_gather_begin(gathering->group, flat,
+                                            *gathering->shards + unit->local_offset,
+                                            unit->shard.local, &gathering->transfer);
 }
 
-static void gather_policy_unit(void *context, int64_t unit, float *flat)
+static void gather_end(void *context)
 {
-    Learner *learner = context;
-    gather_unit(learner, learner->trained, learner->optimizer.master, unit, flat);
+    Gathering *gathering = context;
+    gathering->collective->all_gather_end(&gathering->transfer);
 }
 
-static void gather_reference_unit(void *context, int64_t unit, float *flat)
+static void gather_progress(void *context)
 {
-    Learner *learner = context;
-    gather_unit(learner, learner->trained, learner->reference_shards, unit, flat);
-}
-
-static void gather_base_unit(void *context, int64_t unit, float *flat)
-{
-    Learner *learner = context;
-    gather_unit(learner, learner->model->parameters, learner->base_shards, unit, flat);
+    Gathering *gathering = context;
+    gathering->collective->progress(&gathering->transfer);
 }
 
 // An adapter's pairs are small and packed as they are, whatever the type of the model.
@@ -35,13 +30,22 @@ static ElementType trained_type(const Model *model)
     return model->adapter ? TYPE_F32 : model->type;
 }
 
-static Weights *make_window(Learner *learner, UnitSource source)
+// Weights that are gathered from `shards` (an address that is read when a unit is asked for): the
+// trained part's, or those of an adapter's base.
+static Weights *make_window(Learner *learner, Gathering *gathering, float **shards, bool base)
 {
     const Model *model = learner->model;
-    bool base = source == gather_base_unit;
-    Weights *window = weights_make(base ? model->parameters : learner->trained, model->kernels,
-                                   base ? model->type : trained_type(model), false);
-    weights_set_source(window, source, learner);
+    const Parameters *parameters = base ? model->parameters : learner->trained;
+    Weights *window = weights_make(parameters, model->kernels,
+                                   base ? model->type : trained_type(model), learner->keeps_units);
+    *gathering = (Gathering){.parameters = parameters,
+                             .collective = learner->collective,
+                             .group = &learner->ranks.inside,
+                             .shards = shards};
+    weights_set_source(window, (UnitSource){.begin = gather_begin,
+                                            .end = gather_end,
+                                            .progress = gather_progress,
+                                            .context = gathering});
     return window;
 }
 
@@ -52,12 +56,14 @@ static void make_weights(Learner *learner, LearnerLayout layout)
     learner->base_shards = layout.base_shards;
     learner->owns_base = adapted && !layout.base;
     if (learner->owns_base)
-        learner->base = make_window(learner, gather_base_unit);
+        learner->base =
+            make_window(learner, &learner->gatherings[GATHER_BASE], &learner->base_shards, true);
     learner->weights = layout.resident;
     learner->owns_weights = !layout.resident;
     if (layout.resident)
         return;
-    Weights *window = make_window(learner, gather_policy_unit);
+    Weights *window = make_window(learner, &learner->gatherings[GATHER_POLICY],
+                                  &learner->optimizer.master, false);
     learner->policy_pairs = adapted ? window : NULL;
     learner->weights = adapted ? weights_make_adapted(learner->base, window) : window;
 }
@@ -68,11 +74,15 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     *learner = (Learner){.group = *group,
                          .collective = collective,
                          .model = model,
-                         .trained = model->adapter ? model->adapter : model->parameters};
+                         .trained = model->adapter ? model->adapter : model->parameters,
+                         .keeps_units = layout.keeps_units};
+    learner->ranks = layout.ranks
+                         ? *layout.ranks
+                         : (Team){.inside = *group, .across = {.comm = MPI_COMM_SELF, .size = 1}};
     int64_t rows = layout.micro_batch_tokens, slots = plan_slots(rows);
     optimizer_make(&learner->optimizer, learner->trained, model->kernels);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,
-                  &learner->group);
+                  &learner->ranks);
     workspace_make(&learner->workspace, model, WORKSPACE_TRAIN, rows, slots);
     batch_make(&learner->batch, rows, slots);
     make_weights(learner, layout);
@@ -105,25 +115,33 @@ bool learner_packs_base(int learner_ranks)
     return learner_ranks == 1;
 }
 
-static size_t base_bytes(const Model *model, int ranks)
+static size_t window_bytes(const Parameters *parameters, const Model *model, ElementType type,
+                           bool keeps_units)
 {
-    bool packed = learner_packs_base(ranks);
-    size_t shards = packed ? 0 : (size_t)model->parameters->local * sizeof(float);
-    return shards + weights_bytes(model->parameters, model->kernels, model->type, packed);
+    size_t staging = (size_t)parameters->largest * sizeof(float);
+    return weights_bytes(parameters, model->kernels, type, keeps_units) + staging;
 }
 
-LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_tokens, bool gathers,
-                            bool with_reference)
+static size_t base_bytes(const Model *model, LearnerNeeds needs)
+{
+    const Parameters *parameters = model->parameters;
+    if (learner_packs_base(needs.ranks))
+        return weights_bytes(parameters, model->kernels, model->type, true);
+    return (size_t)parameters->local * sizeof(float) +
+           window_bytes(parameters, model, model->type, needs.keeps_units);
+}
+
+LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs)
 {
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
+    int64_t rows = needs.micro_batch_tokens;
     size_t flat = (size_t)trained->local * sizeof(float);
-    size_t window = weights_bytes(trained, model->kernels, trained_type(model), false);
+    size_t window = window_bytes(trained, model, trained_type(model), needs.keeps_units);
     return (LearnerMemory){
-        .state = 3 * flat + gradient_bytes(trained, ranks),
-        .activations = workspace_bytes(model, WORKSPACE_TRAIN, micro_batch_tokens,
-                                       plan_slots(micro_batch_tokens)),
-        .windows = (gathers ? window : 0) + (with_reference ? flat + window : 0),
-        .base = gathers && model->adapter ? base_bytes(model, ranks) : 0,
+        .state = 3 * flat + gradient_bytes(trained, needs.ranks / trained->shards),
+        .activations = workspace_bytes(model, WORKSPACE_TRAIN, rows, plan_slots(rows)),
+        .windows = (needs.gathers ? window : 0) + (needs.reference ? flat + window : 0),
+        .base = needs.gathers && model->adapter ? base_bytes(model, needs) : 0,
     };
 }
 
@@ -133,8 +151,13 @@ void learner_refresh(Learner *learner)
     float *flat = learner->gradient.scratch; // with several ranks; the gradient is done with it
     for (int64_t u = 0; u < trained->unit_count; u++) {
         const float *whole = learner->optimizer.master + trained->units[u].local_offset;
-        if (flat)
-            gather_policy_unit(learner, u, flat);
+        const Unit *unit = &trained->units[u];
+        Transfer transfer;
+        if (flat) {
+            learner->collective->all_gather_begin(&learner->ranks.inside, flat, whole,
+                                                  unit->shard.local, &transfer);
+            learner->collective->all_gather_end(&transfer);
+        }
         weights_load_unit(weights_trained(learner->weights), u, flat ? flat : whole);
     }
 }
@@ -146,7 +169,8 @@ void learner_reserve_reference(Learner *learner)
         return;
     learner->reference_shards =
         model->kernels->memory_make((size_t)learner->trained->local * sizeof(float));
-    Weights *window = make_window(learner, gather_reference_unit);
+    Weights *window = make_window(learner, &learner->gatherings[GATHER_REFERENCE],
+                                  &learner->reference_shards, false);
     learner->reference_pairs = model->adapter ? window : NULL;
     learner->reference = model->adapter ? weights_make_adapted(learner->base, window) : window;
 }

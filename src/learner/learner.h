@@ -17,8 +17,22 @@
 #include "learner/optimizer.h"
 #include "learner/plan.h"
 
+// What a source of gathered units needs.
 typedef struct {
-    Group group;                  // borrowed copy of the learner group
+    const Parameters *parameters; // borrowed, all of them
+    const Collective *collective;
+    const Group *group;
+    float **shards;
+    Transfer transfer;
+} Gathering;
+
+enum { GATHER_POLICY, GATHER_REFERENCE, GATHER_BASE, GATHERINGS };
+
+typedef struct {
+    Group group;      // borrowed copy of the learner group
+    Team ranks;       // borrowed copies: those that share the units, and their doubles
+    bool keeps_units; // gathered units stay until the weights change
+    Gathering gatherings[GATHERINGS];
     const Collective *collective; // borrowed
     const Model *model;           // borrowed
     const Parameters *trained;    // borrowed: the model's own or its adapter's
@@ -34,7 +48,7 @@ typedef struct {
     // With an adapter:
     Weights *base; // frozen: borrowed, or owned when it is a window
     bool owns_base;
-    const float *base_shards; // borrowed; of a window
+    float *base_shards;       // borrowed; of a window
     Weights *policy_pairs;    // owned window beside `weights`; NULL where they are borrowed
     Weights *reference_pairs; // owned window beside `reference`
 } Learner;
@@ -48,7 +62,10 @@ typedef struct {
     Weights *resident; // packed policy weights of this rank's engine; NULL: gather units
     // With an adapter, the frozen base: packed, or NULL and this rank's shards, to be gathered.
     Weights *base;
-    const float *base_shards;
+    float *base_shards;
+    // Which ranks share the units, and which hold the same shards; NULL: all ranks share them.
+    const Team *ranks;
+    bool keeps_units; // gathered units stay until the weights change: not gathered again backwards
 } LearnerLayout;
 
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a
@@ -94,13 +111,20 @@ int learner_step(Learner *learner, const StepSettings *settings, const StepBatch
                  Metrics *metrics);
 
 // Bytes of device memory a learner rank takes: sharded state, activations, windows of gathered
-// units with the reference's shards, and an adapter's base as learner_packs_base says. `gathers`:
-// without an engine's resident weights; `with_reference`: one with shards.
+// units with the reference's shards, and an adapter's base as learner_packs_base says. The model's
+// parameters say how many ranks share the units.
 typedef struct {
     size_t state, activations, windows, base;
 } LearnerMemory;
 
-LearnerMemory learner_bytes(const Model *model, int ranks, int64_t micro_batch_tokens, bool gathers,
-                            bool with_reference);
+typedef struct {
+    int ranks; // of the learner group
+    int64_t micro_batch_tokens;
+    bool gathers;     // without an engine's resident weights
+    bool keeps_units; // as in LearnerLayout
+    bool reference;   // one with shards
+} LearnerNeeds;
+
+LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs);
 
 #endif

@@ -133,6 +133,8 @@ static int apply_gradient(Step *step)
 {
     Learner *learner = step->learner;
     double since = clock_now();
+    if (learner->owns_weights)
+        weights_invalidate(learner->weights); // nothing may be on its way from masters that change
     double norm = optimizer_step(&learner->optimizer, &step->settings->optimizer, step->rate,
                                  &learner->gradient);
     step->phases.optimizer += lap(&since);
@@ -142,9 +144,7 @@ static int apply_gradient(Step *step)
                    ? 0
                    : fail(EXIT_BUG, "the gradient's norm is not finite");
     }
-    if (learner->owns_weights)
-        weights_invalidate(learner->weights);
-    else if (step->settings->passes * step->settings->mini_batches > 1)
+    if (!learner->owns_weights && step->settings->passes * step->settings->mini_batches > 1)
         learner_refresh(learner);
     step->norms += norm;
     step->updates += 1;
@@ -162,6 +162,7 @@ static int run_update(Step *step, Tree *trees, int64_t count)
     gradient_clear(&learner->gradient);
     for (int64_t b = 0; b < plan.count; b++) {
         plan_load(&plan, b, &learner->batch);
+        gradient_begin(&learner->gradient, b + 1 == plan.count);
         step->scored_rows += (double)learner->batch.scored_count;
         run_micro_batch(step);
     }

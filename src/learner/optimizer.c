@@ -45,10 +45,10 @@ double optimizer_rate(const OptimizerSettings *settings, int64_t step)
 }
 
 double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, double rate,
-                      const Gradient *gradient)
+                      Gradient *gradient)
 {
     const Parameters *parameters = gradient->parameters;
-    double norm = gradient_norm(gradient);
+    double norm = gradient_finish(gradient);
     if (!isfinite(norm))
         return norm;
     double t = (double)++optimizer->updates;

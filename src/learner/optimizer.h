@@ -31,6 +31,6 @@ double optimizer_rate(const OptimizerSettings *settings, int64_t step);
 // One update at the learning rate `rate`. Returns the gradient's norm before clipping; a norm that
 // is not finite changes nothing. Collective over the gradient's group.
 double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, double rate,
-                      const Gradient *gradient);
+                      Gradient *gradient);
 
 #endif

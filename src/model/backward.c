@@ -151,6 +151,8 @@ void model_backward(const Model *model, Weights *weights, const Batch *batch, Wo
         LayerGradients g = model->adapter ? adapter_gradients(model->adapter, l, unit)
                                           : layer_gradients(model->parameters, l, unit);
         feed_forward_backward(&pass, w, &workspace->layers[l], &g);
+        weights_progress(weights);
+        sink->progress(sink->context);
         attend_backward(&pass, w, &workspace->layers[l], workspace->caches[l], &g);
         sink->end(sink->context, l + 1);
     }

@@ -110,6 +110,7 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
         kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->x, width), (Tensor){0},
                                           w->input_norm, model->shape->epsilon);
         attend(&pass, w, state, caches ? caches[l] : workspace->caches[l]);
+        weights_progress(weights);
         copy_stream(&pass, state->middle, state->x);
         kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->middle, width), delta,
                                           w->post_norm, model->shape->epsilon);

@@ -101,6 +101,7 @@ Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, 
 typedef struct {
     float *(*begin)(void *context, int64_t unit);
     void (*end)(void *context, int64_t unit);
+    void (*progress)(void *context); // called now and then: what is on its way gets on
     void *context;
 } GradientSink;
 

@@ -69,6 +69,7 @@ static void add_layer(Parameters *parameters, int64_t layer)
 // Lays the finished units out behind one another.
 static void share_units(Parameters *parameters, int rank, int size)
 {
+    parameters->shards = size;
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         Unit *unit = &parameters->units[u];
         unit->shard = shard_of(unit->shard.global, rank, size);
@@ -106,12 +107,9 @@ static void add_adapter_layer(Parameters *parameters, int64_t layer)
         int64_t out, in;
         bool by_columns; // of the layer's matrix, where an engine has several ranks
     } sizes[LINEAR_COUNT] = {
-        [LINEAR_Q] = {query, shape->width, false},
-        [LINEAR_K] = {key, shape->width, false},
-        [LINEAR_V] = {key, shape->width, false},
-        [LINEAR_O] = {shape->width, query, true},
-        [LINEAR_GATE] = {inner, shape->width, false},
-        [LINEAR_UP] = {inner, shape->width, false},
+        [LINEAR_Q] = {query, shape->width, false},    [LINEAR_K] = {key, shape->width, false},
+        [LINEAR_V] = {key, shape->width, false},      [LINEAR_O] = {shape->width, query, true},
+        [LINEAR_GATE] = {inner, shape->width, false}, [LINEAR_UP] = {inner, shape->width, false},
         [LINEAR_DOWN] = {shape->width, inner, true},
     };
     open_unit(parameters);
@@ -125,7 +123,8 @@ static void add_adapter_layer(Parameters *parameters, int64_t layer)
             // What is cut of W's rows is cut of B, of its columns of A.
             TensorCut cut = sizes[i].by_columns ? (half ? CUT_NONE : CUT_COLUMNS)
                                                 : (half ? CUT_ROWS : CUT_NONE);
-            add_tensor(parameters, name, half ? sizes[i].out : rank, half ? rank : sizes[i].in, cut);
+            add_tensor(parameters, name, half ? sizes[i].out : rank, half ? rank : sizes[i].in,
+                       cut);
         }
     }
 }

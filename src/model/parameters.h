@@ -42,6 +42,7 @@ typedef struct {
     int64_t unit_count;
     TensorPlace *tensors; // owned, in the order of units and offsets
     int64_t tensor_count;
+    int shards;      // ranks that hold the parts
     int64_t local;   // elements this rank holds
     int64_t largest; // padded elements of the largest unit
 } Parameters;

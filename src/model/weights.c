@@ -20,9 +20,10 @@ struct Weights {
     int64_t slot_count;
     size_t *offsets; // owned, bytes, of each tensor in its unit's slot
     UnitSource source;
-    void *context;  // borrowed
-    float *staging; // owned, device; windowed only: one unit in fp32
-    float *cut;     // owned, device; slices only: rows of a matrix that is cut by columns
+    int64_t coming, layer_asked; // unit on its way into staging, -1: none; the last layer asked for
+    bool downwards;              // the direction of the pass
+    float *staging;              // owned, device; with a source: one unit in fp32
+    float *cut; // owned, device; slices only: rows of a matrix that is cut by columns
     LayerWeights layer;
     Weights *base, *adapter; // borrowed; of an adapted set
 };
@@ -63,11 +64,11 @@ static size_t cut_bytes(const TensorSlice *slice)
 static size_t bytes_of(const Parameters *parameters, const TensorSlice *slice,
                        const Kernels *kernels, ElementType type, bool resident)
 {
-    size_t bytes = cut_bytes(slice), staging = (size_t)parameters->largest * sizeof(float);
+    size_t bytes = cut_bytes(slice);
     for (int64_t u = 0; u < parameters->unit_count; u++)
         if (resident || u < 2 || u == parameters->unit_count - 1)
             bytes += unit_bytes(parameters, slice, kernels, u, type);
-    return bytes + (resident ? 0 : staging);
+    return bytes;
 }
 
 size_t weights_bytes(const Parameters *parameters, const Kernels *kernels, ElementType type,
@@ -108,8 +109,7 @@ static Weights *make(const Parameters *parameters, const TensorSlice *slice, con
             kernels->memory_make(unit_bytes(parameters, slice, kernels, unit, type));
         weights->slots[s].held = -1;
     }
-    if (!resident)
-        weights->staging = kernels->memory_make((size_t)parameters->largest * sizeof(float));
+    weights->coming = -1;
     if (cut_bytes(slice) > 0)
         weights->cut = kernels->memory_make(cut_bytes(slice));
     return weights;
@@ -134,8 +134,16 @@ Weights *weights_make_adapted(Weights *base, Weights *adapter)
                          .kernels = base->kernels,
                          .type = base->type,
                          .base = base,
-                         .adapter = adapter};
+                         .adapter = adapter,
+                         .coming = -1};
     return weights;
+}
+
+static void end_coming(Weights *weights)
+{
+    if (weights->source.begin && weights->coming >= 0)
+        weights->source.end(weights->source.context);
+    weights->coming = -1;
 }
 
 Weights *weights_trained(Weights *weights)
@@ -147,6 +155,7 @@ void weights_free(Weights *weights)
 {
     if (!weights)
         return;
+    end_coming(weights);
     for (int64_t s = 0; s < weights->slot_count; s++)
         weights->kernels->memory_free(weights->slots[s].memory);
     if (weights->staging)
@@ -221,11 +230,18 @@ void weights_load_unit(Weights *weights, int64_t u, const float *flat)
     slot_of(weights, u)->held = u;
 }
 
-void weights_set_source(Weights *weights, UnitSource source, void *context)
+static void begin_coming(Weights *weights, int64_t unit)
 {
-    CHECK(!weights->resident, "a resident set has no source");
+    weights->source.begin(weights->source.context, unit, weights->staging);
+    weights->coming = unit;
+}
+
+void weights_set_source(Weights *weights, UnitSource source)
+{
     weights->source = source;
-    weights->context = context;
+    if (!weights->staging)
+        weights->staging =
+            weights->kernels->memory_make((size_t)weights->parameters->largest * sizeof(float));
     weights_invalidate(weights);
 }
 
@@ -233,19 +249,60 @@ void weights_invalidate(Weights *weights)
 {
     if (weights->base)
         weights = weights->adapter;
-    if (!weights || weights->resident)
+    if (!weights || !weights->source.begin)
         return;
+    end_coming(weights);
     for (int64_t s = 0; s < weights->slot_count; s++)
         weights->slots[s].held = -1;
+}
+
+void weights_progress(Weights *weights)
+{
+    Weights *sets[] = {weights, weights->base, weights->adapter};
+    for (int i = 0; i < 3; i++)
+        if (sets[i] && sets[i]->coming >= 0)
+            sets[i]->source.progress(sets[i]->source.context);
 }
 
 static void need_unit(Weights *weights, int64_t unit)
 {
     if (slot_of(weights, unit)->held == unit)
         return;
-    CHECK(!weights->resident && weights->source, "unit %lld was never loaded", (long long)unit);
-    weights->source(weights->context, unit, weights->staging);
+    CHECK(weights->source.begin, "unit %lld was never loaded", (long long)unit);
+    if (weights->coming != unit) {
+        end_coming(weights); // another one was expected
+        begin_coming(weights, unit);
+    }
+    end_coming(weights);
     weights_load_unit(weights, unit, weights->staging);
+}
+
+// Asks for a unit before it is needed. The window it will lie in is still in use: only staging is
+// filled. Every rank of the source's group comes to the same decision.
+static void expect_unit(Weights *weights, int64_t unit)
+{
+    bool exists = unit >= 0 && unit < weights->parameters->unit_count &&
+                  weights->parameters->units[unit].tensor_count > 0;
+    if (weights->source.begin && weights->coming < 0 && exists &&
+        slot_of(weights, unit)->held != unit)
+        begin_coming(weights, unit);
+}
+
+// The layer, and then its neighbour: the one above, or on the way back (which begins where a layer
+// is asked for again) the one below.
+static void need_layer(Weights *weights, int64_t layer)
+{
+    if (layer == weights->layer_asked)
+        weights->downwards = !weights->downwards;
+    else
+        weights->downwards = layer < weights->layer_asked;
+    if (layer == 0)
+        weights->downwards = false;
+    weights->layer_asked = layer;
+    need_unit(weights, layer + 1);
+    int64_t next = weights->downwards ? layer : layer + 2; // units
+    if (next > 0)
+        expect_unit(weights, next);
 }
 
 // The set that holds the model's own tensors.
@@ -254,18 +311,25 @@ static Weights *holder(Weights *weights)
     return weights->base ? weights->base : weights;
 }
 
+static Matrix embedding(Weights *weights)
+{
+    need_unit(weights, 0);
+    return matrix_at(weights, 0);
+}
+
 Matrix weights_embedding(Weights *weights)
 {
     weights = holder(weights);
-    need_unit(weights, 0);
-    return matrix_at(weights, 0);
+    Matrix matrix = embedding(weights);
+    expect_unit(weights, 1); // a pass begins
+    return matrix;
 }
 
 Matrix weights_output(Weights *weights)
 {
     weights = holder(weights);
     if (weights->parameters->shape.tied)
-        return weights_embedding(weights);
+        return embedding(weights);
     need_unit(weights, weights->parameters->unit_count - 1);
     return matrix_at(weights, weights->parameters->tensor_count - 1);
 }
@@ -282,7 +346,7 @@ const float *weights_final_norm(Weights *weights)
 static void view_adapter(Weights *adapter, int64_t layer, LayerWeights *view)
 {
     const AdapterShape *shape = &adapter->parameters->adapter;
-    need_unit(adapter, layer + 1);
+    need_layer(adapter, layer);
     int64_t i = adapter->parameters->units[layer + 1].first_tensor;
     for (int l = 0; l < LINEAR_COUNT; l++) {
         if (!shape->targets[l])
@@ -299,7 +363,7 @@ const LayerWeights *weights_layer(Weights *weights, int64_t layer)
     const ModelShape *shape = &weights->parameters->shape;
     LayerWeights *view = &weights->layer;
     Weights *own = holder(weights);
-    need_unit(own, layer + 1);
+    need_layer(own, layer);
     int64_t i = own->parameters->units[layer + 1].first_tensor;
     *view = (LayerWeights){.input_norm = vector_at(own, i++)};
     view->linears[LINEAR_Q].weight = matrix_at(own, i++);

@@ -27,8 +27,14 @@ typedef struct {
 
 typedef struct Weights Weights;
 
-// Fills `flat` [padded elements of the unit] with the unit's fp32 values.
-typedef void (*UnitSource)(void *context, int64_t unit, float *flat);
+// Fills `flat` [padded elements of the unit] with the unit's fp32 values: they are there when `end`
+// returns. In between `progress` is called now and then. One unit at a time.
+typedef struct {
+    void (*begin)(void *context, int64_t unit, float *flat);
+    void (*end)(void *context);
+    void (*progress)(void *context);
+    void *context; // borrowed
+} UnitSource;
 
 // `parameters` and `kernels` are borrowed.
 Weights *weights_make(const Parameters *parameters, const Kernels *kernels, ElementType type,
@@ -55,11 +61,17 @@ Weights *weights_trained(Weights *weights);
 // Casts and packs one unit from its fp32 values.
 void weights_load_unit(Weights *weights, int64_t unit, const float *flat);
 
-// A windowed set asks this source; resets what it holds. `context` is borrowed.
-void weights_set_source(Weights *weights, UnitSource source, void *context);
+// The set asks this source for what it does not hold, and for the layer behind it in the present
+// direction before that is needed; resets what it holds. A resident set with a source keeps what it
+// was given.
+void weights_set_source(Weights *weights, UnitSource source);
 
-// Forgets what a window holds (the masters have changed); of an adapted set, that of the adapter.
+// Forgets what a set with a source holds (the masters have changed); of an adapted set, that of the
+// adapter.
 void weights_invalidate(Weights *weights);
+
+// Lets a unit that is on its way get on.
+void weights_progress(Weights *weights);
 
 // Views, valid until the next request for a unit of the same kind.
 Matrix weights_embedding(Weights *weights);

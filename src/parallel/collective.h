@@ -10,17 +10,31 @@
 #include "kernels/kernels.h"
 #include "parallel/world.h"
 
+// A collective under way: between its begin and its end the buffers belong to it, and arithmetic
+// that calls `progress` now and then hides it. Every rank begins and ends them in one order.
+typedef struct {
+    MPI_Request request;
+} Transfer;
+
 typedef struct {
     const char *name;
 
-    // full [local * size] = every rank's shard [local], in rank order.
+    // full [local * size] = every rank's shard [local], in rank order, once all_gather_end returns.
     // Collective over group.
-    void (*all_gather)(const Group *group, float *full, const float *shard, int64_t local);
+    void (*all_gather_begin)(const Group *group, float *full, const float *shard, int64_t local,
+                             Transfer *transfer);
+    void (*all_gather_end)(Transfer *transfer);
 
-    // shard [local] += sum over ranks, in rank order, of their full[rank * local ...].
-    // `scratch` [local * size]. Collective over group.
-    void (*reduce_scatter)(const Group *group, const Kernels *kernels, float *shard,
-                           const float *full, int64_t local, float *scratch);
+    // shard [local] += sum over ranks, in rank order, of their full[rank * local ...], when
+    // reduce_scatter_end returns. `scratch` [local * size]. Collective over group.
+    void (*reduce_scatter_begin)(const Group *group, const float *full, int64_t local,
+                                 float *scratch, Transfer *transfer);
+    void (*reduce_scatter_end)(const Group *group, const Kernels *kernels, float *shard,
+                               const float *full, int64_t local, const float *scratch,
+                               Transfer *transfer);
+
+    // Lets what is under way get on; never waits.
+    void (*progress)(Transfer *transfer);
 
     // values [count] = the sum over ranks of theirs, in rank order: the same bits on every rank.
     // `values` and `scratch` have room for `count` rounded up to a multiple of the group's size.
@@ -28,9 +42,9 @@ typedef struct {
     void (*sum)(const Group *group, const Kernels *kernels, float *values, int64_t count,
                 float *scratch);
 
-    // full [local * learners] on every rank of the world = the learner ranks' shards, in order;
-    // shard is read on learner ranks only. Collective over world->all.
-    void (*publish)(const World *world, float *full, const float *shard, int64_t local);
+    // full [local * shards] on every rank of the world = the shards of the first so many learner
+    // ranks, in order; shard is read on those only. Collective over world->all.
+    void (*publish)(const World *world, int shards, float *full, const float *shard, int64_t local);
 } Collective;
 
 extern const Collective collective_mpi;

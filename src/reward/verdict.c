@@ -183,8 +183,8 @@ void verdict_question(const char *prompt, const Sample *sample, const char *resp
     for (int64_t i = 0; i < sample->message_count; i++) {
         const Message *message = &sample->messages[i];
         if (message_is_user(message) || message_is_assistant(message))
-            append_line(user, message_is_user(message) ? "patient: " : "doctor: ",
-                        message->content, strlen(message->content));
+            append_line(user, message_is_user(message) ? "patient: " : "doctor: ", message->content,
+                        strlen(message->content));
     }
     append_line(user, "doctor: ", response, length);
 }

@@ -157,6 +157,26 @@ Weights *job_whole_base(const Job *job)
     return is_cut(job) ? NULL : job->base;
 }
 
+// Groups of learner ranks that share the parameters. Only what trains keeps them more than once.
+static int make_shards(Job *job)
+{
+    const Group *learners = &job->world.group[ROLE_LEARNER];
+    int64_t ranks = job->trains ? settings_shard_group(job->settings) : SHARD_GROUP_ALL;
+    if (ranks == SHARD_GROUP_ALL)
+        ranks = job->world.count[ROLE_LEARNER];
+    if (ranks == SHARD_GROUP_NODE) {
+        double mine = learners->size > 0 ? group_node_size(learners) : 0;
+        ranks = (int64_t)group_maximum(&job->world.all, mine);
+        bool even = learners->size == 0 || mine == (double)ranks;
+        if (group_maximum(&job->world.all, !even) > 0)
+            return fail(EXIT_BAD_SETTINGS,
+                        "[parallel] shard_group = node, but nodes have different "
+                        "numbers of learner ranks");
+    }
+    job->shard_count = (int)ranks;
+    return team_make(&job->shards, learners, (int)ranks, "[parallel] shard_group");
+}
+
 int job_open(Job *job, const Settings *settings, JobOptions options)
 {
     *job = (Job){.settings = settings,
@@ -173,6 +193,8 @@ int job_open(Job *job, const Settings *settings, JobOptions options)
     job->kernels = kernels_cpu();
     int status = team_make(&job->team, &job->world.group[ROLE_ROLLOUT], engine_ranks(job),
                            "[rollout] tensor_parallel");
+    if (status == 0)
+        status = make_shards(job);
     if (status == 0)
         status = job_open_text(job);
     return group_agree(&job->world.all, status);
@@ -229,6 +251,7 @@ void job_close(Job *job)
     release(job->directory);
     release(job->checkpoint);
     team_free(&job->team);
+    team_free(&job->shards);
     release(job->base_directory);
     release(job->base_checkpoint);
     stored_adapter_free(&job->stored);

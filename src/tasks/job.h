@@ -36,12 +36,14 @@ typedef struct {
     const Parameters *trained;      // borrowed: the adapter's where there is one
     Model model;
     float *staging; // owned: one unit in fp32
-    // With an adapter, its frozen base: packed on ranks that roll out (their slice) and on a learner
-    // rank that is alone; learner ranks that have not all of it packed keep their shards.
+    // With an adapter, its frozen base: packed on ranks that roll out (their slice) and on a
+    // learner rank that is alone; learner ranks that have not all of it packed keep their shards.
     Weights *base;      // owned
     float *base_shards; // owned
     // Ranks with the rollout role:
-    Team team; // the ranks of this rank's engine
+    Team team;   // the ranks of this rank's engine
+    Team shards; // of a learner rank: those that share the parameters, and those that hold the same
+    int shard_count; // ranks that share them, on every rank
     TensorSlice slice;
     Model part;         // the model as this rank computes it for its engine; borrows from `model`
     Weights *weights;   // owned, of the slice; what the engine reads; NULL on other ranks

@@ -75,13 +75,12 @@ static int load_base(Job *job)
 static void make_parameters(Job *job)
 {
     const World *world = &job->world;
-    int rank = world->has[ROLE_LEARNER] ? world->group[ROLE_LEARNER].rank : 0;
-    int learners = world->count[ROLE_LEARNER];
-    parameters_make(&job->parameters, &job->shape, rank, learners);
+    int rank = world->has[ROLE_LEARNER] ? job->shards.inside.rank : 0, shards = job->shard_count;
+    parameters_make(&job->parameters, &job->shape, rank, shards);
     job->trained = &job->parameters;
     int64_t largest = job->parameters.largest;
     if (has_adapter(job)) {
-        parameters_make_adapter(&job->adapter, &job->shape, &job->stored.shape, rank, learners);
+        parameters_make_adapter(&job->adapter, &job->shape, &job->stored.shape, rank, shards);
         job->trained = &job->adapter;
         largest = job->adapter.largest > largest ? job->adapter.largest : largest;
     }

@@ -82,9 +82,12 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
     bool lags = settings->train.sync_interval > 1;
     bool gathers = !question->rollout || settings->rollout.tensor_parallel > 1 || lags;
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
-    LearnerMemory memory =
-        learner_bytes(model, question->learners, settings->parallel.micro_batch_tokens, gathers,
-                      question->reference);
+    LearnerMemory memory = learner_bytes(
+        model, (LearnerNeeds){.ranks = question->learners,
+                              .micro_batch_tokens = settings->parallel.micro_batch_tokens,
+                              .gathers = gathers,
+                              .keeps_units = !settings->parallel.reshard_after_forward,
+                              .reference = question->reference});
     add(parts, "masters, moments, gradients", memory.state);
     add(parts, "learner: activations", memory.activations);
     add(parts, "gathered units and reference", memory.windows);
@@ -98,10 +101,13 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
 {
     Parameters parameters, adapter = {0};
     bool adapted = question->adapter->rank > 0;
-    parameters_make(&parameters, question->shape, 0, question->learners);
+    // Of a node only the start knows how many ranks it has: all, then.
+    int64_t together = settings_shard_group(question->settings);
+    int sharing =
+        together > 0 && together < question->learners ? (int)together : question->learners;
+    parameters_make(&parameters, question->shape, 0, sharing);
     if (adapted)
-        parameters_make_adapter(&adapter, question->shape, question->adapter, 0,
-                                question->learners);
+        parameters_make_adapter(&adapter, question->shape, question->adapter, 0, sharing);
     Model model = {.parameters = &parameters,
                    .adapter = adapted ? &adapter : NULL,
                    .shape = &parameters.shape,

@@ -44,7 +44,7 @@ static int read_side_file(const char *directory, const char *name, Bytes *bytes)
 
 int state_owner_make(StateOwner *owner, const char *directory)
 {
-    *owner = (StateOwner){.files = allocate(SIDE_FILES, sizeof(SideFile))};
+    *owner = (StateOwner){.writes = true, .files = allocate(SIDE_FILES, sizeof(SideFile))};
     for (size_t i = 0; i < SIDE_FILES; i++) {
         SideFile file = {.name = side_files[i]};
         if (read_side_file(directory, file.name, &file.bytes) != 0)
@@ -174,6 +174,13 @@ static void add_everything(Items *items, const StateOwner *owner)
     add_parameters(items, owner->parameters, "/optimizer/v", owner->optimizer->v);
 }
 
+// What several groups hold is written by the first.
+static void leave_to_others(Items *items, const StateOwner *owner)
+{
+    for (int64_t i = 0; i < items->count && !owner->writes; i++)
+        items->list[i].count = 0;
+}
+
 static void free_items(Items *items)
 {
     for (int64_t i = 0; i < items->count; i++)
@@ -222,6 +229,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
     add_sampled(&items, owner);
     add_files(&items, owner);
     char *path = run_directory_checkpoint_path(run, state->step);
+    leave_to_others(&items, owner);
     int status =
         checkpoint_write(owner->group, path, items.list, items.count, attributes, attribute_count);
     if (status == 0)
@@ -238,6 +246,7 @@ int state_save_weights(const StateOwner *owner, const char *path, float *values)
     Items items = {0};
     add_parameters(&items, owner->parameters, folder_of(owner->parameters), values);
     add_files(&items, owner);
+    leave_to_others(&items, owner);
     int status = checkpoint_write(owner->group, path, items.list, items.count, NULL, 0);
     free_items(&items);
     return status;

@@ -39,6 +39,7 @@ typedef struct {
     int64_t sampled_count;
     float *published; // borrowed [parameters->local]; NULL: always those of the optimiser
     bool holds_published;
+    bool writes; // this rank's shards; another group of ranks may hold the same
 } StateOwner;
 
 // Reads the side files of a model directory (those that are there).

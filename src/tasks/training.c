@@ -148,10 +148,13 @@ static int open_learner(Training *training)
                      .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
                      // An engine's weights are the learner's where they never lag.
                      .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL,
+                     .ranks = &job->shards,
+                     .keeps_units = !training->settings->parallel.reshard_after_forward,
                      .base = job_whole_base(job),
                      .base_shards = job->base_shards});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
+    training->owner.writes = job->shards.across.rank == 0;
     training->owner.parameters = job->trained;
     training->owner.adapter = &job->stored;
     training->owner.optimizer = &training->learner.optimizer;

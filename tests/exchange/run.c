@@ -97,7 +97,7 @@ float *run_gather(Run *run, const float *shards)
     float *values = allocate((size_t)run->whole.local, sizeof *values);
     for (int64_t u = 0; u < run->trained->unit_count; u++) {
         const Unit *unit = &run->trained->units[u];
-        collective_mpi.publish(run->world, run->staging,
+        collective_mpi.publish(run->world, run->trained->shards, run->staging,
                                shards ? shards + unit->local_offset : NULL, unit->shard.local);
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &run->trained->tensors[i];

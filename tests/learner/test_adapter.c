@@ -250,11 +250,23 @@ static void a_frozen_base_has_neither_moments_nor_gradients(void **state)
         Model whole = {.parameters = &base, .shape = &base.shape, .kernels = kernels_cpu()};
         Model adapted = whole;
         adapted.adapter = &adapter;
-        LearnerMemory all = learner_bytes(&whole, ranks, TINY_ADAPTER_ROWS, true, true);
-        LearnerMemory little = learner_bytes(&adapted, ranks, TINY_ADAPTER_ROWS, true, false);
+        LearnerMemory all =
+            learner_bytes(&whole, (LearnerNeeds){.ranks = ranks,
+                                                 .micro_batch_tokens = TINY_ADAPTER_ROWS,
+                                                 .gathers = true,
+                                                 .reference = true});
+        LearnerMemory little =
+            learner_bytes(&adapted, (LearnerNeeds){.ranks = ranks,
+                                                   .micro_batch_tokens = TINY_ADAPTER_ROWS,
+                                                   .gathers = true,
+                                                   .reference = false});
         assert_true(50 * little.state < all.state && 50 * little.windows < all.windows);
         assert_true(little.base > 0 && 3 * little.base < all.state + all.windows);
-        assert_true(learner_bytes(&adapted, ranks, TINY_ADAPTER_ROWS, false, false).base == 0);
+        assert_true(learner_bytes(&adapted, (LearnerNeeds){.ranks = ranks,
+                                                           .micro_batch_tokens = TINY_ADAPTER_ROWS,
+                                                           .gathers = false,
+                                                           .reference = false})
+                        .base == 0);
         parameters_free(&base);
         parameters_free(&adapter);
     }

@@ -170,7 +170,10 @@ static void shards_are_gathered_in_rank_order(void **state)
     float *shard = allocate(LOCAL, sizeof *shard), *full = allocate(size * LOCAL, sizeof *full);
     for (int64_t i = 0; i < LOCAL; i++)
         shard[i] = element(world.rank, i);
-    collective_mpi.all_gather(&world, full, shard, LOCAL);
+    Transfer transfer;
+    collective_mpi.all_gather_begin(&world, full, shard, LOCAL, &transfer);
+    collective_mpi.progress(&transfer);
+    collective_mpi.all_gather_end(&transfer);
     for (int rank = 0; rank < world.size; rank++)
         for (int64_t i = 0; i < LOCAL; i++)
             assert_true(full[rank * LOCAL + i] == element(rank, i));
@@ -188,7 +191,11 @@ static void reduced_shards_are_added_in_rank_order(void **state)
         shard[i] = 0.1f;
     for (int64_t i = 0; i < (int64_t)all; i++)
         full[i] = element(world.rank, i);
-    collective_mpi.reduce_scatter(&world, kernels_cpu(), shard, full, LOCAL, scratch);
+    Transfer transfer;
+    collective_mpi.reduce_scatter_begin(&world, full, LOCAL, scratch, &transfer);
+    collective_mpi.progress(&transfer);
+    collective_mpi.reduce_scatter_end(&world, kernels_cpu(), shard, full, LOCAL, scratch,
+                                      &transfer);
     for (int64_t i = 0; i < LOCAL; i++) {
         float expected = 0.1f;
         for (int rank = 0; rank < world.size; rank++)
@@ -318,7 +325,8 @@ static void published_shards_reach_all_ranks(void **state)
     float *full = allocate((size_t)learners * LOCAL, sizeof *full);
     for (int64_t i = 0; i < LOCAL && split.has[ROLE_LEARNER]; i++)
         shard[i] = element(split.group[ROLE_LEARNER].rank, i);
-    collective_mpi.publish(&split, full, split.has[ROLE_LEARNER] ? shard : NULL, LOCAL);
+    collective_mpi.publish(&split, split.count[ROLE_LEARNER], full,
+                           split.has[ROLE_LEARNER] ? shard : NULL, LOCAL);
     for (int rank = 0; rank < learners; rank++)
         for (int64_t i = 0; i < LOCAL; i++)
             assert_true(full[rank * LOCAL + i] == element(rank, i));
