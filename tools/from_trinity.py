@@ -38,12 +38,16 @@ def flag(value):
     return "yes" if value else "no"
 
 
+def algorithm(value):
+    return {"reinforceplusplus": "reinforce++", "opmd_reweight_adv": "opmd"}.get(str(value), str(value))
+
+
 # Path in the YAML -> (section, key, conversion). `*` stands for any list index.
 KNOWN = {
     "model.model_path": ("model", "path", str),
     "model.max_prompt_tokens": ("data", "max_prompt_tokens", number),
     "model.max_response_tokens": ("rollout", "max_response_tokens", number),
-    "algorithm.algorithm_type": ("algorithm", "name", str),
+    "algorithm.algorithm_type": ("algorithm", "name", algorithm),
     "algorithm.repeat_times": ("rollout", "group_size", number),
     "algorithm.kl_loss_fn": ("algorithm", "kl_estimator", kl),
     "algorithm.kl_loss_fn_args.kl_coef": ("algorithm", "kl_coefficient", number),
@@ -71,6 +75,10 @@ KNOWN = {
     "explorer.rollout_model.enable_thinking": ("model", "thinking", flag),
     "explorer.rollout_model.dtype": ("model", "compute",
                                      lambda value: "f32" if value == "float32" else "bf16"),
+    "explorer.rollout_model.tensor_parallel_size": ("rollout", "tensor_parallel", number),
+    "explorer.auxiliary_models.*.tensor_parallel_size": ("judge", "tensor_parallel", number),
+    "synchronizer.sync_interval": ("train", "sync_interval", number),
+    "synchronizer.sync_offset": ("train", "staleness", number),
     "trainer.save_interval": ("checkpoint", "every", number),
     "trainer.max_checkpoints_to_keep": ("checkpoint", "keep_last", number),
     "trainer.grad_clip": ("optimizer", "max_gradient_norm", number),
@@ -87,8 +95,7 @@ IMPLIED = {("mode", "both"), ("algorithm.advantage_fn", "grpo"), ("algorithm.pol
            ("algorithm.kl_penalty_fn", "none"), ("trainer.trainer_type", "verl")}
 # Read for the numbers of ranks.
 RANKS = {"cluster.node_num", "cluster.gpu_per_node", "explorer.rollout_model.engine_num",
-         "explorer.rollout_model.tensor_parallel_size", "explorer.auxiliary_models.*.engine_num",
-         "explorer.auxiliary_models.*.tensor_parallel_size", "checkpoint_root_dir", "name"}
+         "explorer.auxiliary_models.*.engine_num", "checkpoint_root_dir", "name"}
 SECTIONS = ["run", "model", "data", "parallel", "rollout", "reward", "judge", "algorithm",
             "optimizer", "train", "checkpoint"]
 
