@@ -45,6 +45,7 @@ typedef enum {
 } Aggregation;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { NOT_FINITE_STOP, NOT_FINITE_SKIP, NOT_FINITE_ROLL_BACK } NotFinite;
+typedef enum { RECOMPUTE_NONE, RECOMPUTE_ELEMENTWISE, RECOMPUTE_LAYER } Recompute;
 typedef enum { REJECTED_GIVEN, REJECTED_SAMPLED } Rejected;
 typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
 typedef enum { FUSION_PRODUCT, FUSION_SUM } RewardFusion;
@@ -102,6 +103,7 @@ typedef struct {
         int64_t threads;                                    // 0: cores of the node / its ranks
         int64_t micro_batch_tokens;
         char *shard_group;          // learner ranks that share parameters: all, node, or how many
+        Recompute recompute;        // of activations, in the backward pass
         bool reshard_after_forward; // drop gathered units, and gather them again backwards
     } parallel;
     struct {

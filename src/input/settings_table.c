@@ -136,6 +136,7 @@ WORDS(fusions, "product", "sum");
 WORDS(algorithms, "grpo", "dr_grpo", "dapo", "gspo", "cispo", "rloo", "reinforce++", "opmd", "sft",
       "dpo");
 WORDS(rejections, "given", "sampled");
+WORDS(recomputes, "none", "elementwise", "layer");
 WORDS(not_finites, "stop", "skip", "roll_back");
 WORDS(estimators, "none", "k1", "k2", "k3", "low-variance-k3", "abs");
 WORDS(aggregations, "token-mean", "sequence-mean-token-mean", "sequence-mean-token-sum",
@@ -203,6 +204,10 @@ const SettingRow settings_table[] = {
          "Learner ranks that share the parameters, gradients and moments: all, those of a node, or "
          "so "
          "many consecutive ones; groups hold the same and add up their gradients."),
+    CHOICE(parallel, recompute, "elementwise", recomputes,
+           "Activations that the backward pass computes again instead of keeping them: none, norms "
+           "and "
+           "SwiGLU, or whole layers; less memory for more time, the same bits."),
     FLAG(parallel, reshard_after_forward, "yes",
          "Drop gathered parameters behind each layer and gather them again for the backward pass; "
          "no "

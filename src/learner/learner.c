@@ -68,6 +68,14 @@ static void make_weights(Learner *learner, LearnerLayout layout)
     learner->weights = adapted ? weights_make_adapted(learner->base, window) : window;
 }
 
+static WorkspaceKind workspace_kind(Recompute recompute)
+{
+    static const WorkspaceKind kinds[] = {[RECOMPUTE_NONE] = WORKSPACE_TRAIN_ALL,
+                                          [RECOMPUTE_ELEMENTWISE] = WORKSPACE_TRAIN,
+                                          [RECOMPUTE_LAYER] = WORKSPACE_TRAIN_LAYERS};
+    return kinds[recompute];
+}
+
 void learner_make(Learner *learner, const Model *model, const Group *group,
                   const Collective *collective, LearnerLayout layout)
 {
@@ -83,7 +91,7 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     optimizer_make(&learner->optimizer, learner->trained, model->kernels);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,
                   &learner->ranks);
-    workspace_make(&learner->workspace, model, WORKSPACE_TRAIN, rows, slots);
+    workspace_make(&learner->workspace, model, workspace_kind(layout.recompute), rows, slots);
     batch_make(&learner->batch, rows, slots);
     make_weights(learner, layout);
 }
@@ -139,7 +147,8 @@ LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs)
     size_t window = window_bytes(trained, model, trained_type(model), needs.keeps_units);
     return (LearnerMemory){
         .state = 3 * flat + gradient_bytes(trained, needs.ranks / trained->shards),
-        .activations = workspace_bytes(model, WORKSPACE_TRAIN, rows, plan_slots(rows)),
+        .activations =
+            workspace_bytes(model, workspace_kind(needs.recompute), rows, plan_slots(rows)),
         .windows = (needs.gathers ? window : 0) + (needs.reference ? flat + window : 0),
         .base = needs.gathers && model->adapter ? base_bytes(model, needs) : 0,
     };

@@ -66,6 +66,7 @@ typedef struct {
     // Which ranks share the units, and which hold the same shards; NULL: all ranks share them.
     const Team *ranks;
     bool keeps_units; // gathered units stay until the weights change: not gathered again backwards
+    Recompute recompute; // 0: nothing
 } LearnerLayout;
 
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a
@@ -122,7 +123,8 @@ typedef struct {
     int64_t micro_batch_tokens;
     bool gathers;     // without an engine's resident weights
     bool keeps_units; // as in LearnerLayout
-    bool reference;   // one with shards
+    Recompute recompute;
+    bool reference; // one with shards
 } LearnerNeeds;
 
 LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs);

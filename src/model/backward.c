@@ -42,6 +42,12 @@ static LayerGradients layer_gradients(const Parameters *parameters, int64_t laye
     return g;
 }
 
+// Norms and SwiGLU: their inputs are there, they may not be.
+static bool recomputes(const Pass *pass)
+{
+    return pass->workspace->kind != WORKSPACE_TRAIN_ALL;
+}
+
 // dx holds the gradient of the stream behind the layer; leaves that of the stream after attention.
 static void feed_forward_backward(const Pass *pass, const LayerWeights *w, LayerState *state,
                                   const LayerGradients *g)
@@ -50,17 +56,19 @@ static void feed_forward_backward(const Pass *pass, const LayerWeights *w, Layer
     const ModelShape *shape = pass->shape;
     Workspace *workspace = pass->workspace;
     int64_t width = shape->width, inner = shape->feed_forward;
-    Tensor dx = view(pass, workspace->dx, width), norm = view(pass, workspace->norm, width);
+    Tensor dx = view(pass, workspace->dx, width), norm = view(pass, state->feed_norm, width);
     Tensor middle = view(pass, state->middle, width), dnorm = view(pass, workspace->dnorm, width);
     Tensor gate = view(pass, state->gate, inner), up = view(pass, state->up, inner);
-    Tensor hidden = view(pass, workspace->hidden, inner);
+    Tensor hidden = view(pass, state->hidden, inner);
     Tensor dhidden = view(pass, workspace->dhidden, inner);
-    kernels->swiglu_forward(NULL, hidden, gate, up);
+    if (recomputes(pass))
+        kernels->swiglu_forward(NULL, hidden, gate, up);
     linear_backward(pass, dhidden, false, dx, hidden, &w->linears[LINEAR_DOWN],
                     &g->linears[LINEAR_DOWN]);
     kernels->swiglu_backward(NULL, gate, up, dhidden, gate, up);
-    kernels->residual_rmsnorm_forward(NULL, norm, middle, (Tensor){0}, w->post_norm,
-                                      shape->epsilon);
+    if (recomputes(pass))
+        kernels->residual_rmsnorm_forward(NULL, norm, middle, (Tensor){0}, w->post_norm,
+                                          shape->epsilon);
     linear_backward(pass, dnorm, false, gate, norm, &w->linears[LINEAR_GATE],
                     &g->linears[LINEAR_GATE]);
     linear_backward(pass, dnorm, true, up, norm, &w->linears[LINEAR_UP], &g->linears[LINEAR_UP]);
@@ -120,7 +128,7 @@ static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState 
     int64_t width = shape->width;
     int64_t query = (int64_t)shape->heads * shape->head_width;
     int64_t key = (int64_t)shape->kv_heads * shape->head_width;
-    Tensor dx = view(pass, workspace->dx, width), norm = view(pass, workspace->norm, width);
+    Tensor dx = view(pass, workspace->dx, width), norm = view(pass, state->attend_norm, width);
     Tensor x = view(pass, state->x, width), dnorm = view(pass, workspace->dnorm, width);
     Tensor dq = view(pass, workspace->dq, query), dk = view(pass, workspace->dk, key);
     Tensor dv = view(pass, workspace->dv, key);
@@ -134,7 +142,9 @@ static void attend_backward(const Pass *pass, const LayerWeights *w, LayerState 
                            w->k_norm, g->k_norm, g->k_bias);
     if (g->v_bias)
         kernels->bias_backward(NULL, g->v_bias, dv);
-    kernels->residual_rmsnorm_forward(NULL, norm, x, (Tensor){0}, w->input_norm, shape->epsilon);
+    if (recomputes(pass))
+        kernels->residual_rmsnorm_forward(NULL, norm, x, (Tensor){0}, w->input_norm,
+                                          shape->epsilon);
     linear_backward(pass, dnorm, false, dq, norm, &w->linears[LINEAR_Q], &g->linears[LINEAR_Q]);
     linear_backward(pass, dnorm, true, dk, norm, &w->linears[LINEAR_K], &g->linears[LINEAR_K]);
     linear_backward(pass, dnorm, true, dv, norm, &w->linears[LINEAR_V], &g->linears[LINEAR_V]);
@@ -150,6 +160,8 @@ void model_backward(const Model *model, Weights *weights, const Batch *batch, Wo
         float *unit = sink->begin(sink->context, l + 1);
         LayerGradients g = model->adapter ? adapter_gradients(model->adapter, l, unit)
                                           : layer_gradients(model->parameters, l, unit);
+        if (workspace->kind == WORKSPACE_TRAIN_LAYERS)
+            layer_forward(&pass, w, &workspace->layers[l], workspace->caches[l]);
         feed_forward_backward(&pass, w, &workspace->layers[l], &g);
         weights_progress(weights);
         sink->progress(sink->context);

@@ -40,7 +40,7 @@ static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, C
     const Kernels *kernels = pass->kernels;
     const ModelShape *shape = pass->shape;
     Workspace *workspace = pass->workspace;
-    Tensor norm = view(pass, workspace->norm, shape->width);
+    Tensor norm = view(pass, state->attend_norm, shape->width);
     int64_t query = (int64_t)shape->heads * shape->head_width;
     int64_t key = (int64_t)shape->kv_heads * shape->head_width;
     Tensor q = view(pass, state->q, query), k = view(pass, workspace->k, key);
@@ -59,19 +59,18 @@ static void attend(const Pass *pass, const LayerWeights *w, LayerState *state, C
     project(pass, attended, &w->linears[LINEAR_O]);
 }
 
+// Leaves the hidden columns; the layer ends with their projection.
 static void feed_forward(const Pass *pass, const LayerWeights *w, LayerState *state)
 {
     const Kernels *kernels = pass->kernels;
     const ModelShape *shape = pass->shape;
-    Workspace *workspace = pass->workspace;
-    Tensor norm = view(pass, workspace->norm, shape->width);
+    Tensor norm = view(pass, state->feed_norm, shape->width);
     Tensor gate = view(pass, state->gate, shape->feed_forward);
     Tensor up = view(pass, state->up, shape->feed_forward);
-    Tensor hidden = view(pass, workspace->hidden, shape->feed_forward);
+    Tensor hidden = view(pass, state->hidden, shape->feed_forward);
     linear_forward(pass, gate, norm, &w->linears[LINEAR_GATE]);
     linear_forward(pass, up, norm, &w->linears[LINEAR_UP]);
     kernels->swiglu_forward(NULL, hidden, gate, up);
-    project(pass, hidden, &w->linears[LINEAR_DOWN]);
 }
 
 static void copy_stream(const Pass *pass, float *to, const float *from)
@@ -92,6 +91,22 @@ static void copy_rows_in(const Pass *pass)
     pass->kernels->copy_in(NULL, workspace->slot_of_row, batch->slot_of_row, bytes);
 }
 
+void layer_forward(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache)
+{
+    const Kernels *kernels = pass->kernels;
+    int64_t width = pass->shape->width;
+    Tensor middle = view(pass, state->middle, width);
+    kernels->residual_rmsnorm_forward(NULL, view(pass, state->attend_norm, width),
+                                      view(pass, state->x, width), (Tensor){0}, w->input_norm,
+                                      pass->shape->epsilon);
+    attend(pass, w, state, cache);
+    copy_stream(pass, state->middle, state->x);
+    kernels->residual_rmsnorm_forward(NULL, view(pass, state->feed_norm, width), middle,
+                                      view(pass, pass->workspace->delta, width), w->post_norm,
+                                      pass->shape->epsilon);
+    feed_forward(pass, w, state);
+}
+
 void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
                    const Cache *caches)
 {
@@ -99,7 +114,6 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
     const Kernels *kernels = model->kernels;
     int64_t width = model->shape->width, layers = model->shape->layers;
     copy_rows_in(&pass);
-    Tensor norm = view(&pass, workspace->norm, width), delta = view(&pass, workspace->delta, width);
     Matrix embedding = weights_embedding(weights);
     kernels->embedding_forward(NULL, view(&pass, workspace->layers[0].x, width), embedding,
                                workspace->tokens);
@@ -107,17 +121,13 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
         const LayerWeights *w = weights_layer(weights, l);
         LayerState *state = &workspace->layers[l];
         float *after = l + 1 < layers ? workspace->layers[l + 1].x : workspace->x;
-        kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->x, width), (Tensor){0},
-                                          w->input_norm, model->shape->epsilon);
-        attend(&pass, w, state, caches ? caches[l] : workspace->caches[l]);
+        layer_forward(&pass, w, state, caches ? caches[l] : workspace->caches[l]);
         weights_progress(weights);
-        copy_stream(&pass, state->middle, state->x);
-        kernels->residual_rmsnorm_forward(NULL, norm, view(&pass, state->middle, width), delta,
-                                          w->post_norm, model->shape->epsilon);
-        feed_forward(&pass, w, state);
+        project(&pass, view(&pass, state->hidden, model->shape->feed_forward),
+                &w->linears[LINEAR_DOWN]);
         copy_stream(&pass, after, state->middle);
-        kernels->residual_rmsnorm_forward(NULL, (Tensor){0}, view(&pass, after, width), delta, NULL,
-                                          0);
+        kernels->residual_rmsnorm_forward(NULL, (Tensor){0}, view(&pass, after, width),
+                                          view(&pass, workspace->delta, width), NULL, 0);
     }
 }
 

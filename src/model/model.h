@@ -2,8 +2,8 @@
 //
 // Rows are what a batch packs: whole trees (learning, scoring, prefill) or one row a branch
 // (decoding); the arithmetic is the same and no row depends on its neighbours. A Workspace owns all
-// activations, sized once; a *training* one keeps every layer's for the backward pass, recomputing
-// only norms and SwiGLU.
+// activations, sized once; a *training* one keeps as much of every layer for the backward pass as
+// its kind says, and what it has not is computed again: the same bits.
 
 #ifndef L2A_MODEL_MODEL_H
 #define L2A_MODEL_MODEL_H
@@ -33,6 +33,19 @@ void model_free(Model *model);
 // it has no backward pass.
 Model model_cut(const Model *model, const TensorSlice *slice);
 
+typedef enum {
+    WORKSPACE_DECODE,       // no caches of its own: the engine brings them
+    WORKSPACE_SCORE,        // forward only; one cache, reused by every layer
+    WORKSPACE_TRAIN,        // norms and SwiGLU are computed again
+    WORKSPACE_TRAIN_ALL,    // nothing is
+    WORKSPACE_TRAIN_LAYERS, // of a layer its input is kept; all else is computed again
+} WorkspaceKind;
+
+static inline bool workspace_learns(WorkspaceKind kind)
+{
+    return kind >= WORKSPACE_TRAIN;
+}
+
 // Activations of one layer, [row_capacity, ...] each; device.
 typedef struct {
     float *x;             // residual stream before the layer [width]
@@ -42,12 +55,15 @@ typedef struct {
     float *statistics;    // [2 * heads]
     float *middle;        // residual stream after attention [width]
     float *gate, *up;     // [feed_forward]
+    // Kept by WORKSPACE_TRAIN_ALL, else the workspace's own:
+    float *attend_norm, *feed_norm; // what attention and the feed-forward part read [width]
+    float *hidden;                  // [feed_forward]
 } LayerState;
 
 typedef struct {
     int64_t rows, slots; // capacities
-    bool training;
-    LayerState *layers; // owned; one shared by all layers when not training
+    WorkspaceKind kind;
+    LayerState *layers; // owned; what is not kept is shared by all layers
     Cache *caches;      // owned [layers]; training and scoring only, see workspace_make
     void *memory;       // owned, device: everything below and above
     int32_t *tokens, *positions, *slot_of_row, *scored_rows; // device [rows]
@@ -73,12 +89,6 @@ typedef struct {
     float *dattended;           // [rows, heads * head_width]; then scratch of the head norms
     float *dhidden;             // [rows, feed_forward]
 } Workspace;
-
-typedef enum {
-    WORKSPACE_DECODE, // no caches of its own: the engine brings them
-    WORKSPACE_SCORE,  // forward only; one cache, reused by every layer
-    WORKSPACE_TRAIN,
-} WorkspaceKind;
 
 void workspace_make(Workspace *workspace, const Model *model, WorkspaceKind kind, int64_t rows,
                     int64_t slots);

@@ -25,6 +25,9 @@ static inline Tensor view(const Pass *pass, float *data, int64_t width)
     return tensor_of(data, pass->rows, width);
 }
 
+// A layer from state->x to its hidden columns, all that its backward pass reads; in forward.c.
+void layer_forward(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache);
+
 // Where the gradients of a linear layer lie; NULL: not wanted.
 typedef struct {
     float *weight, *a, *b;

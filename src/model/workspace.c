@@ -82,6 +82,17 @@ static void carve_layer(Carver *carver, LayerState *layer, const ModelShape *sha
     layer->up = carve_floats(carver, rows, shape->feed_forward);
 }
 
+// What only WORKSPACE_TRAIN_ALL keeps.
+static void carve_recomputed(Carver *carver, LayerState *layer, const Workspace *workspace,
+                             const ModelShape *shape, WorkspaceKind kind)
+{
+    bool keeps = kind == WORKSPACE_TRAIN_ALL;
+    int64_t rows = workspace->rows;
+    layer->attend_norm = keeps ? carve_floats(carver, rows, shape->width) : workspace->norm;
+    layer->feed_norm = keeps ? carve_floats(carver, rows, shape->width) : workspace->norm;
+    layer->hidden = keeps ? carve_floats(carver, rows, shape->feed_forward) : workspace->hidden;
+}
+
 static Cache carve_cache(Carver *carver, const Model *model, int64_t slots)
 {
     const ModelShape *shape = model->shape;
@@ -126,15 +137,17 @@ static void carve_all(Carver *carver, Workspace *workspace, const Model *model, 
     const ModelShape *shape = model->shape;
     Widths widths = widths_of(shape);
     int64_t rows = workspace->rows;
-    bool training = kind == WORKSPACE_TRAIN;
+    bool training = workspace_learns(kind), keeps = training && kind != WORKSPACE_TRAIN_LAYERS;
     for (int64_t l = 0; l < shape->layers; l++) {
-        if (l == 0 || training)
+        if (l == 0 || keeps)
             carve_layer(carver, &workspace->layers[l], shape, rows, training);
         else
             workspace->layers[l] = workspace->layers[0];
+        if (l > 0 && kind == WORKSPACE_TRAIN_LAYERS)
+            workspace->layers[l].x = carve_floats(carver, rows, shape->width);
         if (kind != WORKSPACE_DECODE)
-            workspace->caches[l] = l == 0 || training ? carve_cache(carver, model, workspace->slots)
-                                                      : workspace->caches[0];
+            workspace->caches[l] = l == 0 || keeps ? carve_cache(carver, model, workspace->slots)
+                                                   : workspace->caches[0];
     }
     workspace->x = training ? carve_floats(carver, rows, shape->width) : workspace->layers[0].x;
     workspace->tokens = carve(carver, rows, sizeof(int32_t));
@@ -150,6 +163,8 @@ static void carve_all(Carver *carver, Workspace *workspace, const Model *model, 
     workspace->k = carve_floats(carver, rows, widths.key);
     workspace->v = carve_floats(carver, rows, widths.key);
     workspace->hidden = carve_floats(carver, rows, shape->feed_forward);
+    for (int64_t l = 0; l < shape->layers; l++)
+        carve_recomputed(carver, &workspace->layers[l], workspace, shape, kind);
     workspace->gathered = carve_floats(carver, SCORED_CHUNK, shape->width);
     workspace->normed = carve_floats(carver, SCORED_CHUNK, shape->width);
     workspace->logits = carve_floats(carver, SCORED_CHUNK, shape->vocabulary);
@@ -166,7 +181,7 @@ void workspace_make(Workspace *workspace, const Model *model, WorkspaceKind kind
                     int64_t slots)
 {
     size_t layers = (size_t)model->shape->layers;
-    *workspace = (Workspace){.rows = rows, .slots = slots, .training = kind == WORKSPACE_TRAIN};
+    *workspace = (Workspace){.rows = rows, .slots = slots, .kind = kind};
     workspace->layers = allocate(layers, sizeof *workspace->layers);
     workspace->caches = allocate(layers, sizeof *workspace->caches);
     Carver carver = {0};
@@ -179,7 +194,7 @@ void workspace_make(Workspace *workspace, const Model *model, WorkspaceKind kind
 size_t workspace_bytes(const Model *model, WorkspaceKind kind, int64_t rows, int64_t slots)
 {
     size_t layers = (size_t)model->shape->layers;
-    Workspace workspace = {.rows = rows, .slots = slots, .training = kind == WORKSPACE_TRAIN};
+    Workspace workspace = {.rows = rows, .slots = slots, .kind = kind};
     workspace.layers = allocate(layers, sizeof *workspace.layers);
     workspace.caches = allocate(layers, sizeof *workspace.caches);
     Carver carver = {0};

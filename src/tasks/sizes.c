@@ -86,6 +86,7 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
         model, (LearnerNeeds){.ranks = question->learners,
                               .micro_batch_tokens = settings->parallel.micro_batch_tokens,
                               .gathers = gathers,
+                              .recompute = settings->parallel.recompute,
                               .keeps_units = !settings->parallel.reshard_after_forward,
                               .reference = question->reference});
     add(parts, "masters, moments, gradients", memory.state);

@@ -149,6 +149,7 @@ static int open_learner(Training *training)
                      // An engine's weights are the learner's where they never lag.
                      .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL,
                      .ranks = &job->shards,
+                     .recompute = training->settings->parallel.recompute,
                      .keeps_units = !training->settings->parallel.reshard_after_forward,
                      .base = job_whole_base(job),
                      .base_shards = job->base_shards});

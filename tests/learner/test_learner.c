@@ -322,6 +322,51 @@ static void an_update_that_is_not_finite_can_be_skipped(void **state)
     tiny_free(&tiny);
 }
 
+// The masters after a step that recomputes so much, and the bytes of its activations.
+static size_t step_recomputing(const Tiny *tiny, Recompute recompute, float *masters)
+{
+    Grove grove;
+    Learner learner;
+    Metrics metrics = {0};
+    StepSettings settings = tiny_step_settings();
+    settings.optimizer.learning_rate = 1e-3;
+    grove_make(&grove, 3, tiny->model.shape->vocabulary, 3);
+    learner_make(&learner, &tiny->model, &tiny->group, &collective_mpi,
+                 (LearnerLayout){.micro_batch_tokens = MICRO_BATCH, .recompute = recompute});
+    tiny_randomise(&tiny->parameters, 5, learner.optimizer.master);
+    learner_freeze_reference(&learner);
+    StepBatch batch = {.trees = grove.trees, .count = grove.count};
+    assert_int_equal(learner_step(&learner, &settings, &batch, &metrics), 0);
+    memcpy(masters, learner.optimizer.master, (size_t)tiny->parameters.local * sizeof *masters);
+    size_t bytes = workspace_bytes(&tiny->model, learner.workspace.kind, learner.workspace.rows,
+                                   learner.workspace.slots);
+    metrics_free(&metrics);
+    learner_free(&learner);
+    grove_free(&grove);
+    return bytes;
+}
+
+static void what_is_computed_again_has_the_same_bits(void **state)
+{
+    (void)state;
+    for (int family = 0; family < TINY_COUNT; family++) {
+        Tiny tiny;
+        tiny_make(&tiny, (TinyFamily)family, kernels_cpu(), family % 2 ? TYPE_F32 : TYPE_BF16, 5);
+        size_t count = (size_t)tiny.parameters.local, bytes[3];
+        float *masters[3];
+        for (int r = 0; r < 3; r++) {
+            masters[r] = allocate(count, sizeof(float));
+            bytes[r] = step_recomputing(&tiny, (Recompute)r, masters[r]);
+            assert_memory_equal(masters[r], masters[0], count * sizeof(float));
+        }
+        assert_true(bytes[RECOMPUTE_NONE] > bytes[RECOMPUTE_ELEMENTWISE] &&
+                    bytes[RECOMPUTE_ELEMENTWISE] > bytes[RECOMPUTE_LAYER]);
+        for (int r = 0; r < 3; r++)
+            release(masters[r]);
+        tiny_free(&tiny);
+    }
+}
+
 int main(int argc, char **argv)
 {
     group_start(&argc, &argv);
@@ -337,6 +382,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_work_of_a_step_is_reported),
         cmocka_unit_test(a_step_may_have_several_updates),
         cmocka_unit_test(stale_trees_drift),
+        cmocka_unit_test(what_is_computed_again_has_the_same_bits),
         cmocka_unit_test(an_update_that_is_not_finite_can_be_skipped),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Parameters shared by all learner ranks, by groups of two, or whole on each: the same step within
-# rounding, the same bits when repeated; keeping gathered units changes no bit; any of them goes on
-# with the run of another.
+# rounding, the same bits when repeated; keeping gathered units and computing layers again change no
+# bit; any of them goes on with the run of another.
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
@@ -33,8 +33,8 @@ for group in all 2 1; do
     train 5 $group $split --set parallel.shard_group=$group
     # shellcheck disable=SC2086
     train 5 $group-again $split --set parallel.shard_group=$group \
-        --set parallel.reshard_after_forward=no
-    expect_equal "shard_group = $group, units kept" "$(clinic_weights $group-again)" \
+        --set parallel.reshard_after_forward=no --set parallel.recompute=layer
+    expect_equal "shard_group = $group, units kept, layers recomputed" "$(clinic_weights $group-again)" \
         "$(clinic_weights $group)"
     near $group
 done
