@@ -1,19 +1,21 @@
 #!/bin/sh
-# Memory of a whole run on 2 ranks, each of which is an engine or half of one: its peak lies within
-# 10 % of what `check` announced, and after the third step of the main stage it grows no more.
+# Memory of a whole run on 1, 2 and 4 ranks, each of which is an engine or half of one, gathers units
+# or reads its engine's, and keeps activations or computes them again: its peak lies within 10 % of
+# what `check` announced, and after the third step of the main stage it grows no more.
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
 clinic_data data/clinic
-# `measure RUN [settings]`
+# `measure RANKS RUN [settings]`
 measure() {
-    run=$1
-    shift
+    ranks=$1
+    run=$2
+    shift 2
     set -- --set warmup.epochs=0 --set warmup.steps=3 --set train.steps=30 \
         --set algorithm.kl_coefficient=0.001 "$@"
     announced=$("$build/learn2ask" check "$tree/inputs/clinic.ini" "$@" 2>/dev/null |
-        sed -n 's/^memory .*each of 2 shared ranks: \([0-9]*\) MiB.*/\1/p')
-    clinic_train 2 "$run" "$@" || die "$(tail -n 5 "$run.log")"
+        sed -n 's/^memory .*each of '"$ranks"' shared ranks*: \([0-9]*\) MiB.*/\1/p')
+    clinic_train "$ranks" "$run" "$@" || die "$(tail -n 5 "$run.log")"
     peak=$(sed -n 's/^RESULT .* peak_rank_mib=\([0-9]*\) .*/\1/p' "$run.log")
     echo "$run: announced $announced MiB, peak $peak MiB"
     awk -v a="$announced" -v p="$peak" 'BEGIN { exit !(p <= 1.1 * a && p >= 0.9 * a) }' ||
@@ -24,5 +26,10 @@ measure() {
             END { printf "peak after 3 steps %.1f MiB, after %d %.1f MiB\n", third, steps - 3, last
                 exit !(third > 0 && last <= 1.01 * third) }' || die 'memory grows from step to step'
 }
-measure whole
-measure halves --set rollout.tensor_parallel=2
+measure 1 one
+measure 2 two
+measure 4 four
+measure 2 halves --set rollout.tensor_parallel=2
+measure 2 gathers --set train.sync_interval=3 --set parallel.recompute=layer
+measure 4 groups --set parallel.shard_group=2 --set parallel.reshard_after_forward=no \
+    --set train.sync_interval=3 --set parallel.recompute=none
