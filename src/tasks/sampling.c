@@ -44,21 +44,18 @@ void sampling_begin(Training *training, int64_t step, Rollout *rollout)
     rollout_begin(rollout, &training->job, &plan, schedule->parts, schedule->part_count);
 }
 
-// Takes flat groups out and marks the samples of all groups; returns how many groups went.
-static int64_t drop_flat_groups(TreeList *trees, bool *used)
+// Groups without spread, which the learner will drop; marks the samples of all groups.
+static int64_t count_flat_groups(const TreeList *trees, bool *used)
 {
-    int64_t dropped = 0;
+    int64_t flat = 0;
     for (int64_t t = 0; t < trees->count; t++) {
-        Tree *tree = &trees->trees[t];
+        const Tree *tree = &trees->trees[t];
         for (int32_t first = 0, end; first < tree->branch_count; first = end) {
             used[tree->branches[first].sample] = true;
-            bool flat = advantage_group_is_flat(tree, first, &end);
-            dropped += flat;
-            for (int32_t b = first; flat && b < end; b++)
-                tree->branches[b].graded = 0;
+            flat += advantage_group_is_flat(tree, first, &end);
         }
     }
-    return dropped;
+    return flat;
 }
 
 static void append_trees(TreeList *trees, TreeList *more)
@@ -75,7 +72,7 @@ static int replace_flat_groups(Training *training, int64_t step, TreeList *trees
 {
     int64_t rounds = training->settings->algorithm.replacements, replaced = 0, round = 0;
     bool *used = allocate((size_t)training->dataset.set.count, sizeof *used);
-    int64_t wanted = drop_flat_groups(trees, used);
+    int64_t wanted = count_flat_groups(trees, used);
     SessionSchedule *schedule = schedule_of(training);
     RolloutPlan plan = rollout_plan(training, step);
     int status = 0;
@@ -89,7 +86,7 @@ static int replace_flat_groups(Training *training, int64_t step, TreeList *trees
                              &times);
         for (int64_t p = 0; p < schedule->part_count; p++)
             replaced += schedule->parts[p].count;
-        wanted = drop_flat_groups(&more, used);
+        wanted = count_flat_groups(&more, used);
         append_trees(trees, &more);
     }
     metrics_set(metrics, "sampling/replaced_contexts", (double)replaced);

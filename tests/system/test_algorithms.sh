@@ -38,4 +38,5 @@ for name in grpo dr_grpo dapo gspo cispo rloo reinforce++ opmd dpo; do
         die "$name: the sampler is not the learner"
 done
 grep -q '"sampling/replaced_contexts":[1-9]' dapo/metrics.jsonl || die 'dapo replaced nothing'
+grep -q '"reward/flat_groups":[1-9]' dapo/metrics.jsonl || die 'dapo hides its flat groups'
 grep -o '"dpo/accuracy":[0-9.]*' dpo/metrics.jsonl | tail -n 1
