@@ -191,13 +191,12 @@ int job_open(Job *job, const Settings *settings, JobOptions options)
         return -1;
     job_set_threads(&job->world.all, settings);
     job->kernels = kernels_cpu();
+    const Group *all = &job->world.all;
     int status = team_make(&job->team, &job->world.group[ROLE_ROLLOUT], engine_ranks(job),
                            "[rollout] tensor_parallel");
-    if (status == 0)
-        status = make_shards(job);
-    if (status == 0)
-        status = job_open_text(job);
-    return group_agree(&job->world.all, status);
+    if (group_agree(all, status) != 0 || group_agree(all, make_shards(job)) != 0)
+        return -1;
+    return group_agree(all, job_open_text(job));
 }
 
 static int check_positions(const Job *job, JobSizes sizes)
