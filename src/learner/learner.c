@@ -101,18 +101,19 @@ void learner_free(Learner *learner)
     if (!learner->model)
         return;
     const Kernels *kernels = learner->model->kernels;
-    optimizer_free(&learner->optimizer, kernels);
     gradient_free(&learner->gradient);
     workspace_free(&learner->workspace, learner->model);
     batch_free(&learner->batch);
+    loss_free(&learner->loss);
+    // A unit may still be on its way from shards: weights go before what they are gathered from.
     if (learner->owns_weights)
         weights_free(learner->weights);
-    loss_free(&learner->loss);
     if (learner->owns_base)
         weights_free(learner->base);
     weights_free(learner->policy_pairs);
     weights_free(learner->reference);
     weights_free(learner->reference_pairs);
+    optimizer_free(&learner->optimizer, kernels);
     if (learner->reference_shards)
         kernels->memory_free(learner->reference_shards);
     *learner = (Learner){0};
