@@ -88,7 +88,9 @@ void training_checkpoint(Training *training, bool is_best)
     double since = clock_now();
     training->owner.holds_published = training->owner.published && !training_publishes(training);
     hold_pipeline(training);
-    if (state_save(&training->owner, training->run, &training->state, is_best, policy) != 0) {
+    int status = state_save(&training->owner, training->run, &training->state, is_best, policy);
+    state_owner_drop_sampled(&training->owner);
+    if (status != 0) {
         if (training->learner.group.rank == 0)
             warn("no checkpoint at step %lld: %s; the run goes on", (long long)training->state.step,
                  fail_message());
