@@ -150,6 +150,8 @@ int main(int argc, char **argv)
         status = compare(&training);
     if (status != 0)
         fprintf(stderr, "error: %s\n", fail_message());
+    else
+        training_close(&training);
     group_stop();
     return status == 0 ? EXIT_DONE : (int)fail_code();
 }
