@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
-#include "tests/model/tiny.h"
+#include "tests/learner/learner_testing.h"
 
 enum { TREES = 3, CAPACITY = 24, ENGINE_TEST_ROWS = 32, SLOTS = 2048 };
 
@@ -140,19 +140,6 @@ static void an_adapter_adds_what_merged_weights_hold(void **state)
         tiny_adapter_free(&adapter);
         tiny_free(&tiny);
     }
-}
-
-static double take_step(Learner *learner, const StepSettings *settings, Grove *grove,
-                        const char *metric)
-{
-    Metrics metrics = {0};
-    assert_int_equal(learner_step(learner, settings,
-                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
-                                  &metrics),
-                     0);
-    double value = metrics_get(&metrics, metric);
-    metrics_free(&metrics);
-    return value;
 }
 
 static void a_gathered_base_gives_the_bits_of_a_packed_one(void **state)

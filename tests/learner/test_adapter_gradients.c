@@ -5,24 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/model/tiny.h"
+#include "tests/learner/learner_testing.h"
 
 enum { TREES = 3 };
 
 static const double NOISE = 0.1;
-
-static double take_step(Learner *learner, const StepSettings *settings, Grove *grove,
-                        const char *metric)
-{
-    Metrics metrics = {0};
-    assert_int_equal(learner_step(learner, settings,
-                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
-                                  &metrics),
-                     0);
-    double value = metrics_get(&metrics, metric);
-    metrics_free(&metrics);
-    return value;
-}
 
 static StepSettings sft_settings(void)
 {

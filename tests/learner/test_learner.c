@@ -6,22 +6,9 @@
 #include <string.h>
 
 #include "learner/scorer.h"
-#include "tests/model/tiny.h"
+#include "tests/learner/learner_testing.h"
 
 enum { MICRO_BATCH = 300 };
-
-static double take_step(Learner *learner, const StepSettings *settings, Grove *grove,
-                        const char *metric)
-{
-    Metrics metrics = {0};
-    assert_int_equal(learner_step(learner, settings,
-                                  &(StepBatch){.trees = grove->trees, .count = grove->count},
-                                  &metrics),
-                     0);
-    double value = metrics_get(&metrics, metric);
-    metrics_free(&metrics);
-    return value;
-}
 
 static void sft_learns_what_it_is_shown(void **state)
 {
