@@ -37,8 +37,7 @@ static int decoder_make(Decoder *decoder, const char *directory, ElementType typ
     decoder->weights = weights_make(&decoder->parameters, kernels, type, true);
     float *values = allocate((size_t)decoder->parameters.local, sizeof *values);
     parameters_randomise(&decoder->parameters, 1, values);
-    for (int64_t u = 0; u < decoder->parameters.unit_count; u++)
-        weights_load_unit(decoder->weights, u, values + decoder->parameters.units[u].local_offset);
+    weights_load(decoder->weights, elements_f32(values));
     release(values);
     return 0;
 }

@@ -115,10 +115,11 @@ static void wait_for(Transfer *transfer)
         ;
 }
 
-static void gather_begin_timed(const Group *group, float *full, const float *shard, int64_t local,
+static void gather_begin_timed(const Group *group, void *full, Elements shard, int64_t local,
                                Transfer *transfer)
 {
-    memcpy(full, shard, (size_t)local * sizeof *full);
+    if (full != shard.data)
+        memcpy(full, shard.data, (size_t)local * type_bytes(shard.type));
     occupy(group, (double)(local * group->size) * channel.scaling.weight_bytes, transfer);
 }
 

@@ -45,7 +45,7 @@ Layer layer_make(Kind kind, ElementType type, int64_t m, int64_t n, int64_t k)
         layer.w[i] = random_floats(n * k);
         layer.packed[i] = (Matrix){.rows = n, .width = k, .type = type};
         layer.packed[i].packed = kernels->memory_make(kernels->matrix_bytes(n, k, type));
-        kernels->matrix_pack(NULL, layer.packed[i], 0, layer.w[i], n);
+        kernels->matrix_pack(NULL, layer.packed[i], 0, elements_f32(layer.w[i]), n);
     }
     return layer;
 }

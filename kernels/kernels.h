@@ -55,10 +55,10 @@ typedef struct {
     // Bytes of the packed form of W [rows, width].
     size_t (*matrix_bytes)(int64_t rows, int64_t width, ElementType type);
 
-    // Packs rows [first, first + rows) of W from `source` [rows, width] fp32, row-major, contiguous.
-    // type BF16 rounds to nearest even in integer arithmetic (subnormals kept, NaN stays NaN).
+    // Packs rows [first, first + rows) of W from `source` [rows, width], row-major. A BF16 matrix
+    // rounds fp32 to nearest even in integer arithmetic (subnormals kept, NaN stays NaN).
     // `first` is a multiple of 32 (blocks of a large matrix are packed as they arrive).
-    void (*matrix_pack)(Queue *queue, Matrix w, int64_t first, const float *source, int64_t rows);
+    void (*matrix_pack)(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows);
 
     // out [m, n] = x [m, k] W[n, k]^T; every output one chain over k.
     void (*product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w);
@@ -207,6 +207,9 @@ typedef struct {
 
     // out = x rounded to bf16 and widened again (what a bf16 matrix holds), n elements.
     void (*round_bf16)(Queue *queue, float *out, const float *x, int64_t n);
+
+    // out [n] of `type` = x: copied, rounded as matrix_pack rounds, or widened.
+    void (*convert)(Queue *queue, void *out, ElementType type, Elements x, int64_t n);
 } Kernels;
 
 // The CPU table for the best instruction set of this machine, or the one that LEARN2ASK_ISA

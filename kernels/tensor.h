@@ -11,6 +11,29 @@
 
 typedef enum { TYPE_F32, TYPE_BF16 } ElementType;
 
+static inline size_t type_bytes(ElementType type)
+{
+    return type == TYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+// Contiguous elements of either type, plain (not packed).
+typedef struct {
+    const void *data; // borrowed
+    ElementType type;
+} Elements;
+
+static inline Elements elements_f32(const float *data)
+{
+    return (Elements){.data = data, .type = TYPE_F32};
+}
+
+// Those from element `first` on.
+static inline Elements elements_from(Elements elements, int64_t first)
+{
+    elements.data = (const char *)elements.data + first * (int64_t)type_bytes(elements.type);
+    return elements;
+}
+
 typedef struct {
     float *data; // borrowed
     int64_t rows, width, stride;

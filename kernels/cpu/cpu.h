@@ -43,7 +43,7 @@ extern const Kernels kernels_cpu_avx512; // x86-64 only
 
 // products.c
 size_t CPU(matrix_bytes)(int64_t rows, int64_t width, ElementType type);
-void CPU(matrix_pack)(Queue *queue, Matrix w, int64_t first, const float *source, int64_t rows);
+void CPU(matrix_pack)(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows);
 void CPU(product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w);
 void CPU(product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumulate);
 void CPU(product_tn)(Queue *queue, Tensor out, Tensor y, Tensor x);
@@ -97,6 +97,7 @@ void CPU(adamw)(Queue *queue, float *w, float *m, float *v, const float *gradien
                 AdamW settings);
 double CPU(square_sum)(Queue *queue, const float *x, int64_t n);
 void CPU(round_bf16)(Queue *queue, float *out, const float *x, int64_t n);
+void CPU(convert)(Queue *queue, void *out, ElementType type, Elements x, int64_t n);
 
 #endif
 

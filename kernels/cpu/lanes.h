@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kernels/cpu/isa.h"
+#include "kernels/tensor.h"
 
 enum { LANES = 16 };
 
@@ -47,6 +48,13 @@ enum { LANES = 16 };
 //   LanesMass lanes_mass_zero(void), lanes_mass_add(LanesMass mass, Lanes p)
 //   double lanes_mass_sum(LanesMass mass)               sum of probabilities, each taken to the
 //                                                       nearest multiple of 2^-52: exact below 2
+
+// The first n elements, in fp32.
+static inline Lanes lanes_load_elements(Elements from, int64_t n)
+{
+    return from.type == TYPE_BF16 ? lanes_load_bf16_tail(from.data, n)
+                                  : lanes_load_tail(from.data, n);
+}
 
 // exp, at most about 1 unit in the last place off; exact 0 below -104 (nothing is flushed above),
 // infinity from 88.73, NaN for NaN. x = n ln 2 + r with |r| <= ln(2) / 2; a minimax polynomial of

@@ -13,26 +13,26 @@ size_t CPU(matrix_bytes)(int64_t rows, int64_t width, ElementType type)
     return (size_t)(rounded_up(rows, PANEL) * width) * type_bytes(type);
 }
 
-// A block of 16 x 16 of `source`, zero past `rows` and `columns`.
-static void block_copy(float block[BLOCK * BLOCK], const float *source, int64_t stride,
-                       int64_t rows, int64_t columns)
+// A block of 16 x 16 of `source` in fp32, zero past `rows` and `columns`.
+static void block_copy(float block[BLOCK * BLOCK], Elements source, int64_t stride, int64_t rows,
+                       int64_t columns)
 {
     for (int64_t i = 0; i < BLOCK; i++)
         lanes_store(block + i * BLOCK,
-                    i < rows ? lanes_load_tail(source + i * stride, columns) : lanes_zero());
+                    i < rows ? lanes_load_elements(elements_from(source, i * stride), columns)
+                             : lanes_zero());
 }
 
 // Sixteen rows of W (the last ones may be missing) into columns [0, 16) of a panel.
-static void rows_pack(void *panel, ElementType type, const float *source, int64_t rows,
-                      int64_t width)
+static void rows_pack(void *panel, ElementType type, Elements source, int64_t rows, int64_t width)
 {
     float block[BLOCK * BLOCK], turned[BLOCK * BLOCK];
     for (int64_t k = 0; k < width; k += BLOCK) {
         int64_t columns = least(BLOCK, width - k);
-        if (rows == BLOCK && columns == BLOCK) {
-            block_transpose(turned, BLOCK, source + k, width);
+        if (source.type == TYPE_F32 && rows == BLOCK && columns == BLOCK) {
+            block_transpose(turned, BLOCK, (const float *)source.data + k, width);
         } else {
-            block_copy(block, source + k, width, rows, columns);
+            block_copy(block, elements_from(source, k), width, rows, columns);
             block_transpose(turned, BLOCK, block, BLOCK);
         }
         for (int64_t j = 0; j < columns; j++)
@@ -41,7 +41,7 @@ static void rows_pack(void *panel, ElementType type, const float *source, int64_
     }
 }
 
-void CPU(matrix_pack)(Queue *queue, Matrix w, int64_t first, const float *source, int64_t rows)
+void CPU(matrix_pack)(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows)
 {
     (void)queue;
     CHECK(first >= 0 && rows >= 0 && first + rows <= w.rows, "rows %ld + %ld of %ld", (long)first,
@@ -54,8 +54,8 @@ void CPU(matrix_pack)(Queue *queue, Matrix w, int64_t first, const float *source
         int64_t row = first + b * BLOCK;
         int64_t element = row / PANEL * PANEL * w.width + row % PANEL;
         int64_t present = most(0, least(BLOCK, rows - b * BLOCK));
-        rows_pack(element_at(w.packed, w.type, element), w.type, source + b * BLOCK * w.width,
-                  present, w.width);
+        rows_pack(element_at(w.packed, w.type, element), w.type,
+                  elements_from(source, b * BLOCK * w.width), present, w.width);
     }
 }
 

@@ -1,6 +1,7 @@
-// optimiser.c - flat arrays: AdamW, the gradient's norm, rounding to bf16.
+// optimiser.c - flat arrays: AdamW, the gradient's norm, conversions.
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/lanes.h"
@@ -110,11 +111,39 @@ void CPU(round_bf16)(Queue *queue, float *out, const float *x, int64_t n)
 {
     (void)queue;
 #pragma omp parallel for schedule(static) if (n >= PARALLEL_ELEMENTS)
-    for (int64_t first = 0; first < n; first += FLAT_BLOCK) {
-        int64_t end = first + at_most(n - first, FLAT_BLOCK);
-        for (int64_t j = first; j < end; j += LANES) {
-            int64_t count = at_most(end - j, LANES);
-            lanes_store_tail(out + j, lanes_round_bf16(lanes_load_tail(x + j, count)), count);
-        }
+    for (int64_t j = 0; j < n; j += LANES) {
+        int64_t count = at_most(n - j, LANES);
+        lanes_store_tail(out + j, lanes_round_bf16(lanes_load_tail(x + j, count)), count);
     }
+}
+
+static void convert_block(void *out, ElementType type, Elements x, int64_t n)
+{
+    if (type == TYPE_F32) {
+        for (int64_t j = 0; j < n; j += LANES) {
+            int64_t count = at_most(n - j, LANES);
+            lanes_store_tail((float *)out + j, lanes_load_elements(elements_from(x, j), count),
+                             count);
+        }
+    } else {
+        const float *from = x.data;
+        uint16_t *to = out;
+        int64_t j = 0;
+        for (; j + LANES <= n; j += LANES)
+            lanes_store_bf16(to + j, lanes_load(from + j));
+        lanes_store_bf16_tail(to + j, lanes_load_tail(from + j, n - j), n - j);
+    }
+}
+
+void CPU(convert)(Queue *queue, void *out, ElementType type, Elements x, int64_t n)
+{
+    (void)queue;
+    if (type == x.type) {
+        memcpy(out, x.data, (size_t)n * type_bytes(type));
+        return;
+    }
+#pragma omp parallel for schedule(static) if (n >= PARALLEL_ELEMENTS)
+    for (int64_t first = 0; first < n; first += FLAT_BLOCK)
+        convert_block((char *)out + (size_t)first * type_bytes(type), type, elements_from(x, first),
+                      at_most(n - first, FLAT_BLOCK));
 }

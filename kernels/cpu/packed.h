@@ -12,11 +12,6 @@
 #include "kernels/cpu/microkernel.h"
 #include "kernels/cpu/ranges.h"
 
-static inline size_t type_bytes(ElementType type)
-{
-    return type == TYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
-}
-
 // `index` elements on from `data`.
 static inline void *element_at(const void *data, ElementType type, int64_t index)
 {

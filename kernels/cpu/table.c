@@ -51,4 +51,5 @@ const Kernels CPU(kernels) = {
     .adamw = CPU(adamw),
     .square_sum = CPU(square_sum),
     .round_bf16 = CPU(round_bf16),
+    .convert = CPU(convert),
 };

@@ -49,7 +49,7 @@ static int64_t slots_of(const SpeakerSettings *settings)
 
 static void take_unit(void *context, int64_t unit, const float *flat)
 {
-    weights_load_unit(context, unit, flat);
+    weights_load_unit(context, unit, elements_f32(flat));
 }
 
 int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team)

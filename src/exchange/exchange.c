@@ -87,57 +87,52 @@ void exchange_trees(const World *world, TreeList *mine, TreeList *all)
     bytes_free(&receive);
 }
 
-static void gather_unit(const World *world, const Collective *collective,
-                        const Parameters *parameters, int64_t u, const float *master,
-                        float *staging)
+static Elements whole_unit(const Collective *collective, Publication *publication, const Unit *unit,
+                           Elements shards, ElementType type)
 {
-    const Unit *unit = &parameters->units[u];
-    const float *shard = master ? master + unit->local_offset : NULL;
-    collective->publish(world, parameters->shards, staging, shard, unit->shard.local);
+    Elements shard = shards.data ? elements_from(shards, unit->local_offset) : shards;
+    return collective->publish(publication, shard, unit->shard.local, type);
 }
 
-void exchange_weights(const World *world, const Collective *collective,
-                      const Parameters *parameters, const float *master, float *staging,
+void exchange_weights(const Collective *collective, Publication *publication,
+                      const Parameters *parameters, Elements shards, ElementType type,
                       Weights *weights)
 {
-    // A rank that is all of the job packs straight from its masters.
-    bool alone = world->all.size == 1;
     for (int64_t u = 0; u < parameters->unit_count; u++) {
-        const float *unit = alone ? master + parameters->units[u].local_offset : staging;
-        if (!alone)
-            gather_unit(world, collective, parameters, u, master, staging);
+        Elements unit = whole_unit(collective, publication, &parameters->units[u], shards, type);
         if (weights)
             weights_load_unit(weights, u, unit);
     }
 }
 
-uint64_t exchange_checksum(const World *world, const Collective *collective,
-                           const Parameters *parameters, const float *master, float *staging)
+uint64_t exchange_checksum(const Collective *collective, Publication *publication,
+                           const Parameters *parameters, const float *master)
 {
     XXH3_state_t *state = XXH3_createState();
     CHECK(state, "no memory for a checksum");
     XXH3_64bits_reset(state);
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         const Unit *unit = &parameters->units[u];
-        gather_unit(world, collective, parameters, u, master, staging);
-        XXH3_64bits_update(state, staging, (size_t)unit->shard.global * sizeof *staging);
+        Elements values = whole_unit(collective, publication, unit, elements_f32(master), TYPE_F32);
+        XXH3_64bits_update(state, values.data, (size_t)unit->shard.global * sizeof *master);
     }
     uint64_t sum = XXH3_64bits_digest(state);
     XXH3_freeState(state);
     return sum;
 }
 
-uint64_t exchange_tensor_checksum(const World *world, const Collective *collective,
-                                  const Parameters *parameters, const float *master, float *staging)
+uint64_t exchange_tensor_checksum(const Collective *collective, Publication *publication,
+                                  const Parameters *parameters, const float *master)
 {
     uint64_t sum = 0;
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         const Unit *unit = &parameters->units[u];
-        gather_unit(world, collective, parameters, u, master, staging);
+        const float *values =
+            whole_unit(collective, publication, unit, elements_f32(master), TYPE_F32).data;
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &parameters->tensors[i];
             TensorChecksum *checksum = tensor_checksum_begin(tensor->name);
-            tensor_checksum_add(checksum, staging + tensor->offset, tensor->elements);
+            tensor_checksum_add(checksum, values + tensor->offset, tensor->elements);
             sum += tensor_checksum_end(checksum);
         }
     }

@@ -27,22 +27,21 @@ void tree_list_free(TreeList *list);
 // without another word. Collective over world->all.
 void exchange_trees(const World *world, TreeList *mine, TreeList *all);
 
-// The learners' masters (the model's or an adapter's), unit by unit, cast and packed into the
-// rollout ranks' weights (NULL on ranks without that role). No rank funnels: each learner sends its
-// own shards. `staging` holds the largest unit in fp32. Collective over world->all.
-void exchange_weights(const World *world, const Collective *collective,
-                      const Parameters *parameters, const float *master, float *staging,
+// What learner ranks hold (the model's masters or an adapter's, or a copy of them), unit by unit in
+// `type`, packed into the rollout ranks' weights (NULL on ranks without that role). `shards` [as
+// Parameters lays them out] are read on learner ranks. Collective over the publication's world.
+void exchange_weights(const Collective *collective, Publication *publication,
+                      const Parameters *parameters, Elements shards, ElementType type,
                       Weights *weights);
 
 // XXH3 of the masters, unit by unit in fp32: equal numbers mean equal bits, whatever the number of
-// learner ranks. The same on every rank. Collective over world->all.
-uint64_t exchange_checksum(const World *world, const Collective *collective,
-                           const Parameters *parameters, const float *master, float *staging);
+// learner ranks. The same on every rank. Collective over the publication's world.
+uint64_t exchange_checksum(const Collective *collective, Publication *publication,
+                           const Parameters *parameters, const float *master);
 
 // The number of files/tensor_checksum.h, which tools find too. The same on every rank. Collective
-// over world->all.
-uint64_t exchange_tensor_checksum(const World *world, const Collective *collective,
-                                  const Parameters *parameters, const float *master,
-                                  float *staging);
+// over the publication's world.
+uint64_t exchange_tensor_checksum(const Collective *collective, Publication *publication,
+                                  const Parameters *parameters, const float *master);
 
 #endif

@@ -2,14 +2,19 @@
 
 #include "base/fail.h"
 
-// Units from shards: the sources of windowed weights.
-static void gather_begin(void *context, int64_t u, float *flat)
+// Units from shards: the sources of windowed weights. A shard that is narrowed is so in its place.
+static void gather_begin(void *context, int64_t u, void *flat)
 {
     Gathering *gathering = context;
     const Unit *unit = &gathering->parameters->units[u];
-    gathering->collective->all_gather_begin(gathering->group, flat,
-                                            *gathering->shards + unit->local_offset,
-                                            unit->shard.local, &gathering->transfer);
+    Elements shard = elements_from(gathering->shards, unit->local_offset);
+    if (shard.type != gathering->type) {
+        uint16_t *place = (uint16_t *)flat + gathering->group->rank * unit->shard.local;
+        gathering->kernels->convert(NULL, place, TYPE_BF16, shard, unit->shard.local);
+        shard = (Elements){.data = place, .type = TYPE_BF16};
+    }
+    gathering->collective->all_gather_begin(gathering->group, flat, shard, unit->shard.local,
+                                            &gathering->transfer);
 }
 
 static void gather_end(void *context)
@@ -24,28 +29,28 @@ static void gather_progress(void *context)
     gathering->collective->progress(&gathering->transfer);
 }
 
-// An adapter's pairs are small and packed as they are, whatever the type of the model.
-static ElementType trained_type(const Model *model)
+static Gathering gathering_of(const Learner *learner, const Parameters *parameters, Elements shards,
+                              ElementType type)
 {
-    return model->adapter ? TYPE_F32 : model->type;
+    return (Gathering){.parameters = parameters,
+                       .kernels = learner->model->kernels,
+                       .collective = learner->collective,
+                       .group = &learner->ranks.inside,
+                       .shards = shards,
+                       .type = type};
 }
 
-// Weights that are gathered from `shards` (an address that is read when a unit is asked for): the
-// trained part's, or those of an adapter's base.
-static Weights *make_window(Learner *learner, Gathering *gathering, float **shards, bool base)
+// Weights of some parameters that are gathered from their shards.
+static Weights *make_window(Learner *learner, int which, const Parameters *parameters,
+                            Elements shards, ElementType type)
 {
-    const Model *model = learner->model;
-    const Parameters *parameters = base ? model->parameters : learner->trained;
-    Weights *window = weights_make(parameters, model->kernels,
-                                   base ? model->type : trained_type(model), learner->keeps_units);
-    *gathering = (Gathering){.parameters = parameters,
-                             .collective = learner->collective,
-                             .group = &learner->ranks.inside,
-                             .shards = shards};
-    weights_set_source(window, (UnitSource){.begin = gather_begin,
+    Weights *window = weights_make(parameters, learner->model->kernels, type, learner->keeps_units);
+    learner->gatherings[which] = gathering_of(learner, parameters, shards, type);
+    weights_set_source(window, (UnitSource){.type = type,
+                                            .begin = gather_begin,
                                             .end = gather_end,
                                             .progress = gather_progress,
-                                            .context = gathering});
+                                            .context = &learner->gatherings[which]});
     return window;
 }
 
@@ -55,15 +60,17 @@ static void make_weights(Learner *learner, LearnerLayout layout)
     learner->base = layout.base;
     learner->base_shards = layout.base_shards;
     learner->owns_base = adapted && !layout.base;
+    ElementType type = learner->model->type;
     if (learner->owns_base)
-        learner->base =
-            make_window(learner, &learner->gatherings[GATHER_BASE], &learner->base_shards, true);
+        learner->base = make_window(learner, GATHER_BASE, learner->model->parameters,
+                                    (Elements){learner->base_shards, type}, type);
     learner->weights = layout.resident;
     learner->owns_weights = !layout.resident;
     if (layout.resident)
         return;
-    Weights *window = make_window(learner, &learner->gatherings[GATHER_POLICY],
-                                  &learner->optimizer.master, false);
+    Weights *window =
+        make_window(learner, GATHER_POLICY, learner->trained,
+                    elements_f32(learner->optimizer.master), model_trained_type(learner->model));
     learner->policy_pairs = adapted ? window : NULL;
     learner->weights = adapted ? weights_make_adapted(learner->base, window) : window;
 }
@@ -127,7 +134,7 @@ bool learner_packs_base(int learner_ranks)
 static size_t window_bytes(const Parameters *parameters, const Model *model, ElementType type,
                            bool keeps_units)
 {
-    size_t staging = (size_t)parameters->largest * sizeof(float);
+    size_t staging = (size_t)parameters->largest * type_bytes(type);
     return weights_bytes(parameters, model->kernels, type, keeps_units) + staging;
 }
 
@@ -136,7 +143,7 @@ static size_t base_bytes(const Model *model, LearnerNeeds needs)
     const Parameters *parameters = model->parameters;
     if (learner_packs_base(needs.ranks))
         return weights_bytes(parameters, model->kernels, model->type, true);
-    return (size_t)parameters->local * sizeof(float) +
+    return (size_t)parameters->local * type_bytes(model->type) +
            window_bytes(parameters, model, model->type, needs.keeps_units);
 }
 
@@ -144,53 +151,62 @@ LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs)
 {
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
     int64_t rows = needs.micro_batch_tokens;
+    ElementType type = model_trained_type(model);
     size_t flat = (size_t)trained->local * sizeof(float);
-    size_t window = window_bytes(trained, model, trained_type(model), needs.keeps_units);
+    size_t frozen = (size_t)trained->local * type_bytes(type);
+    size_t window = window_bytes(trained, model, type, needs.keeps_units);
     return (LearnerMemory){
         .state = 3 * flat + gradient_bytes(trained, needs.ranks / trained->shards),
         .activations =
             workspace_bytes(model, workspace_kind(needs.recompute), rows, plan_slots(rows)),
-        .windows = (needs.gathers ? window : 0) + (needs.reference ? flat + window : 0),
+        .windows = (needs.gathers ? window : 0) + (needs.reference ? frozen + window : 0),
         .base = needs.gathers && model->adapter ? base_bytes(model, needs) : 0,
     };
 }
 
 void learner_refresh(Learner *learner)
 {
-    const Parameters *trained = learner->trained;
+    Elements masters = elements_f32(learner->optimizer.master);
+    ElementType type = model_trained_type(learner->model);
+    Weights *weights = weights_trained(learner->weights);
+    Gathering gathering = gathering_of(learner, learner->trained, masters, type);
     float *flat = learner->gradient.scratch; // with several ranks; the gradient is done with it
-    for (int64_t u = 0; u < trained->unit_count; u++) {
-        const float *whole = learner->optimizer.master + trained->units[u].local_offset;
-        const Unit *unit = &trained->units[u];
-        Transfer transfer;
-        if (flat) {
-            learner->collective->all_gather_begin(&learner->ranks.inside, flat, whole,
-                                                  unit->shard.local, &transfer);
-            learner->collective->all_gather_end(&transfer);
-        }
-        weights_load_unit(weights_trained(learner->weights), u, flat ? flat : whole);
+    if (!flat) {
+        weights_load(weights, masters);
+        return;
+    }
+    for (int64_t u = 0; u < learner->trained->unit_count; u++) {
+        gather_begin(&gathering, u, flat);
+        gather_end(&gathering);
+        weights_load_unit(weights, u, (Elements){flat, type});
     }
 }
 
-void learner_reserve_reference(Learner *learner)
+static void make_reference(Learner *learner)
 {
     const Model *model = learner->model;
-    if (learner->reference)
-        return;
+    ElementType type = model_trained_type(model);
     learner->reference_shards =
-        model->kernels->memory_make((size_t)learner->trained->local * sizeof(float));
-    Weights *window = make_window(learner, &learner->gatherings[GATHER_REFERENCE],
-                                  &learner->reference_shards, false);
+        model->kernels->memory_make((size_t)learner->trained->local * type_bytes(type));
+    Weights *window = make_window(learner, GATHER_REFERENCE, learner->trained,
+                                  (Elements){learner->reference_shards, type}, type);
     learner->reference_pairs = model->adapter ? window : NULL;
     learner->reference = model->adapter ? weights_make_adapted(learner->base, window) : window;
 }
 
+void learner_set_reference(Learner *learner, const float *shards)
+{
+    const Model *model = learner->model;
+    if (!learner->reference)
+        make_reference(learner);
+    model->kernels->convert(NULL, learner->reference_shards, model_trained_type(model),
+                            elements_f32(shards), learner->trained->local);
+    weights_invalidate(learner->reference);
+}
+
 void learner_freeze_reference(Learner *learner)
 {
-    learner_reserve_reference(learner);
-    learner->model->kernels->copy(NULL, learner->reference_shards, learner->optimizer.master,
-                                  (size_t)learner->trained->local * sizeof(float));
-    weights_invalidate(learner->reference);
+    learner_set_reference(learner, learner->optimizer.master);
 }
 
 void learner_refer_to_base(Learner *learner)

@@ -17,12 +17,14 @@
 #include "learner/optimizer.h"
 #include "learner/plan.h"
 
-// What a source of gathered units needs.
+// What a source of gathered units needs. Units travel in the type that they are read in.
 typedef struct {
     const Parameters *parameters; // borrowed, all of them
+    const Kernels *kernels;
     const Collective *collective;
     const Group *group;
-    float **shards;
+    Elements shards;
+    ElementType type;
     Transfer transfer;
 } Gathering;
 
@@ -43,12 +45,12 @@ typedef struct {
     Weights *weights; // packed policy: borrowed, or owned when it is a window
     bool owns_weights;
     LossContext loss;
-    float *reference_shards; // owned, device; NULL until learner_freeze_reference
-    Weights *reference;      // owned window
+    void *reference_shards; // owned, device, of the trained type; NULL until it is set
+    Weights *reference;     // owned window
     // With an adapter:
     Weights *base; // frozen: borrowed, or owned when it is a window
     bool owns_base;
-    float *base_shards;       // borrowed; of a window
+    const void *base_shards;  // borrowed, of the model's type; of a window
     Weights *policy_pairs;    // owned window beside `weights`; NULL where they are borrowed
     Weights *reference_pairs; // owned window beside `reference`
 } Learner;
@@ -60,9 +62,10 @@ bool learner_packs_base(int learner_ranks);
 typedef struct {
     int64_t micro_batch_tokens;
     Weights *resident; // packed policy weights of this rank's engine; NULL: gather units
-    // With an adapter, the frozen base: packed, or NULL and this rank's shards, to be gathered.
+    // With an adapter, the frozen base: packed, or NULL and this rank's shards, to be gathered, in
+    // the model's type.
     Weights *base;
-    float *base_shards;
+    const void *base_shards;
     // Which ranks share the units, and which hold the same shards; NULL: all ranks share them.
     const Team *ranks;
     bool keeps_units; // gathered units stay until the weights change: not gathered again backwards
@@ -75,11 +78,11 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
                   const Collective *collective, LearnerLayout layout);
 void learner_free(Learner *learner);
 
+// These shards [trained->local] become the reference, in the type that they are computed in.
+void learner_set_reference(Learner *learner, const float *shards);
+
 // The masters as they are now become the reference.
 void learner_freeze_reference(Learner *learner);
-
-// Makes the reference's memory without filling it (a checkpoint will).
-void learner_reserve_reference(Learner *learner);
 
 // Packs the masters into resident weights again, for a further update of the same step. (After the
 // last one, publication does it.) Collective over the group.

@@ -22,6 +22,9 @@ typedef struct {
     int64_t positions;
 } Model;
 
+// The type that what is trained is computed in: an adapter's pairs are small and stay as they are.
+ElementType model_trained_type(const Model *model);
+
 // `adapter` NULL: the model has none. With one, workspaces have room for its products, whichever
 // weights are read, and nothing else has a gradient.
 void model_make(Model *model, const Parameters *parameters, const Parameters *adapter,

@@ -22,7 +22,7 @@ struct Weights {
     UnitSource source;
     int64_t coming, layer_asked; // unit on its way into staging, -1: none; the last layer asked for
     bool downwards;              // the direction of the pass
-    float *staging;              // owned, device; with a source: one unit in fp32
+    void *staging;               // owned, device; with a source: one unit in its type
     float *cut; // owned, device; slices only: rows of a matrix that is cut by columns
     LayerWeights layer;
     Weights *base, *adapter; // borrowed; of an adapted set
@@ -193,41 +193,52 @@ static float *vector_at(Weights *weights, int64_t index)
 }
 
 // Kernels pack rows that lie behind one another: those of a cut by columns are first brought there.
-static void pack_columns(Weights *weights, Matrix matrix, const float *source, int64_t stride)
+static void pack_columns(Weights *weights, Matrix matrix, Elements source, int64_t stride)
 {
     const Kernels *kernels = weights->kernels;
     for (int64_t first = 0; first < matrix.rows; first += CUT_ROWS_AT_ONCE) {
         int64_t rows = matrix.rows - first;
         rows = rows < CUT_ROWS_AT_ONCE ? rows : CUT_ROWS_AT_ONCE;
+        size_t bytes = (size_t)matrix.width * type_bytes(source.type);
         for (int64_t r = 0; r < rows; r++)
-            kernels->copy(NULL, weights->cut + r * matrix.width, source + (first + r) * stride,
-                          (size_t)matrix.width * sizeof(float));
-        kernels->matrix_pack(NULL, matrix, first, weights->cut, rows);
+            kernels->copy(NULL, (char *)weights->cut + (size_t)r * bytes,
+                          elements_from(source, (first + r) * stride).data, bytes);
+        kernels->matrix_pack(NULL, matrix, first, (Elements){weights->cut, source.type}, rows);
     }
 }
 
-static void load_tensor(Weights *weights, int64_t index, const float *source)
+static void load_tensor(Weights *weights, int64_t index, Elements source)
 {
     const Kernels *kernels = weights->kernels;
     const TensorPlace *tensor = &weights->parameters->tensors[index];
     TensorPart part = tensor_slice_part(weights->slice, tensor);
-    source += part.first_row * tensor->width + part.first;
+    source = elements_from(source, part.first_row * tensor->width + part.first);
     if (tensor->rows > 0 && part.width < tensor->width)
         pack_columns(weights, matrix_at(weights, index), source, tensor->width);
     else if (tensor->rows > 0)
         kernels->matrix_pack(NULL, matrix_at(weights, index), 0, source, part.rows);
-    else if (weights->type == TYPE_BF16)
-        kernels->round_bf16(NULL, vector_at(weights, index), source, part.width);
+    else if (weights->type == TYPE_BF16 && source.type == TYPE_F32)
+        kernels->round_bf16(NULL, vector_at(weights, index), source.data, part.width);
     else
-        kernels->copy(NULL, vector_at(weights, index), source, (size_t)part.width * sizeof(float));
+        kernels->convert(NULL, vector_at(weights, index), TYPE_F32, source, part.width);
 }
 
-void weights_load_unit(Weights *weights, int64_t u, const float *flat)
+void weights_load_unit(Weights *weights, int64_t u, Elements flat)
 {
+    CHECK(flat.type == TYPE_F32 || weights->type == TYPE_BF16, "fp32 weights from bf16 values");
+
     const Unit *unit = &weights->parameters->units[u];
     for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++)
-        load_tensor(weights, i, flat + weights->parameters->tensors[i].offset);
+        load_tensor(weights, i, elements_from(flat, weights->parameters->tensors[i].offset));
     slot_of(weights, u)->held = u;
+}
+
+void weights_load(Weights *weights, Elements shards)
+{
+    CHECK(weights->parameters->shards == 1, "whole weights from one of several shards");
+    for (int64_t u = 0; u < weights->parameters->unit_count; u++)
+        weights_load_unit(weights, u,
+                          elements_from(shards, weights->parameters->units[u].local_offset));
 }
 
 static void begin_coming(Weights *weights, int64_t unit)
@@ -240,8 +251,8 @@ void weights_set_source(Weights *weights, UnitSource source)
 {
     weights->source = source;
     if (!weights->staging)
-        weights->staging =
-            weights->kernels->memory_make((size_t)weights->parameters->largest * sizeof(float));
+        weights->staging = weights->kernels->memory_make((size_t)weights->parameters->largest *
+                                                         type_bytes(source.type));
     weights_invalidate(weights);
 }
 
@@ -274,7 +285,7 @@ static void need_unit(Weights *weights, int64_t unit)
         begin_coming(weights, unit);
     }
     end_coming(weights);
-    weights_load_unit(weights, unit, weights->staging);
+    weights_load_unit(weights, unit, (Elements){weights->staging, weights->source.type});
 }
 
 // Asks for a unit before it is needed. The window it will lie in is still in use: only staging is

@@ -27,10 +27,11 @@ typedef struct {
 
 typedef struct Weights Weights;
 
-// Fills `flat` [padded elements of the unit] with the unit's fp32 values: they are there when `end`
-// returns. In between `progress` is called now and then. One unit at a time.
+// Fills `flat` [padded elements of the unit] with the unit's values in `type`: they are there when
+// `end` returns. In between `progress` is called now and then. One unit at a time.
 typedef struct {
-    void (*begin)(void *context, int64_t unit, float *flat);
+    ElementType type;
+    void (*begin)(void *context, int64_t unit, void *flat);
     void (*end)(void *context);
     void (*progress)(void *context);
     void *context; // borrowed
@@ -58,8 +59,9 @@ size_t weights_slice_bytes(const Parameters *parameters, const TensorSlice *slic
 // The part of a set that training changes: an adapter's pairs, or all.
 Weights *weights_trained(Weights *weights);
 
-// Casts and packs one unit from its fp32 values.
-void weights_load_unit(Weights *weights, int64_t unit, const float *flat);
+// Casts and packs one unit from its values; all units from those of a rank that holds everything.
+void weights_load_unit(Weights *weights, int64_t unit, Elements flat);
+void weights_load(Weights *weights, Elements shards);
 
 // The set asks this source for what it does not hold, and for the layer behind it in the present
 // direction before that is needed; resets what it holds. A resident set with a source keeps what it

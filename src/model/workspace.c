@@ -4,6 +4,11 @@
 
 #include "base/fail.h"
 
+ElementType model_trained_type(const Model *model)
+{
+    return model->adapter ? TYPE_F32 : model->type;
+}
+
 void model_make(Model *model, const Parameters *parameters, const Parameters *adapter,
                 const Kernels *kernels, ElementType type, int64_t positions)
 {

@@ -8,6 +8,7 @@
 #define L2A_PARALLEL_COLLECTIVE_H
 
 #include "kernels/kernels.h"
+#include "parallel/publication.h"
 #include "parallel/world.h"
 
 // A collective under way: between its begin and its end the buffers belong to it, and arithmetic
@@ -20,8 +21,8 @@ typedef struct {
     const char *name;
 
     // full [local * size] = every rank's shard [local], in rank order, once all_gather_end returns.
-    // Collective over group.
-    void (*all_gather_begin)(const Group *group, float *full, const float *shard, int64_t local,
+    // The shard may lie in its place in full already. Collective over group.
+    void (*all_gather_begin)(const Group *group, void *full, Elements shard, int64_t local,
                              Transfer *transfer);
     void (*all_gather_end)(Transfer *transfer);
 
@@ -42,9 +43,11 @@ typedef struct {
     void (*sum)(const Group *group, const Kernels *kernels, float *values, int64_t count,
                 float *scratch);
 
-    // full [local * shards] on every rank of the world = the shards of the first so many learner
-    // ranks, in order; shard is read on those only. Collective over world->all.
-    void (*publish)(const World *world, int shards, float *full, const float *shard, int64_t local);
+    // From learner ranks to all: publication.h.
+    Publication *(*publication_make)(const World *world, const Kernels *kernels, int shards,
+                                     int64_t largest, int ranks_per_node);
+    Elements (*publish)(Publication *publication, Elements shard, int64_t local, ElementType type);
+    void (*publication_free)(Publication *publication);
 } Collective;
 
 extern const Collective collective_mpi;

@@ -1,26 +1,35 @@
 #include "parallel/collective.h"
+#include "parallel/collective_mpi.h"
 
 #include <limits.h>
 #include <string.h>
 
 #include "base/fail.h"
 
-static int int_count(int64_t elements)
+int mpi_count(int64_t elements)
 {
     CHECK(elements <= INT_MAX, "a shard of %lld elements needs more ranks", (long long)elements);
     return (int)elements;
 }
 
-static void all_gather_begin_mpi(const Group *group, float *full, const float *shard, int64_t local,
+MPI_Datatype mpi_type(ElementType type)
+{
+    return type == TYPE_BF16 ? MPI_UINT16_T : MPI_FLOAT;
+}
+
+static void all_gather_begin_mpi(const Group *group, void *full, Elements shard, int64_t local,
                                  Transfer *transfer)
 {
-    int count = int_count(local);
+    int count = mpi_count(local);
+    MPI_Datatype type = mpi_type(shard.type);
+    bool in_place =
+        shard.data == elements_from((Elements){full, shard.type}, group->rank * local).data;
     transfer->request = MPI_REQUEST_NULL;
-    if (group->size == 1)
-        memcpy(full, shard, (size_t)local * sizeof *full);
-    else
-        MPI_Iallgather(shard, count, MPI_FLOAT, full, count, MPI_FLOAT, group->comm,
-                       &transfer->request);
+    if (group->size > 1)
+        MPI_Iallgather(in_place ? MPI_IN_PLACE : shard.data, count, type, full, count, type,
+                       group->comm, &transfer->request);
+    else if (!in_place)
+        memcpy(full, shard.data, (size_t)local * type_bytes(shard.type));
 }
 
 static void all_gather_end_mpi(Transfer *transfer)
@@ -31,7 +40,7 @@ static void all_gather_end_mpi(Transfer *transfer)
 static void reduce_scatter_begin_mpi(const Group *group, const float *full, int64_t local,
                                      float *scratch, Transfer *transfer)
 {
-    int count = int_count(local);
+    int count = mpi_count(local);
     transfer->request = MPI_REQUEST_NULL;
     if (group->size > 1)
         MPI_Ialltoall(full, count, MPI_FLOAT, scratch, count, MPI_FLOAT, group->comm,
@@ -61,33 +70,13 @@ static void sum_mpi(const Group *group, const Kernels *kernels, float *values, i
 {
     if (group->size == 1)
         return;
-    int share = int_count((count + group->size - 1) / group->size);
+    int share = mpi_count((count + group->size - 1) / group->size);
     float *mine = values + (int64_t)group->rank * share;
     MPI_Alltoall(values, share, MPI_FLOAT, scratch, share, MPI_FLOAT, group->comm);
     kernels->copy(NULL, mine, scratch, (size_t)share * sizeof *mine);
     for (int64_t rank = 1; rank < group->size; rank++)
         kernels->add(NULL, mine, scratch + rank * share, share);
     MPI_Allgather(MPI_IN_PLACE, share, MPI_FLOAT, values, share, MPI_FLOAT, group->comm);
-}
-
-static void publish_mpi(const World *world, int shards, float *full, const float *shard,
-                        int64_t local)
-{
-    int first = world->first[ROLE_LEARNER];
-    if (world->all.size == 1) {
-        memcpy(full, shard, (size_t)local * sizeof *full);
-        return;
-    }
-    int *counts = allocate((size_t)world->all.size, sizeof *counts);
-    int *starts = allocate((size_t)world->all.size, sizeof *starts);
-    for (int i = 0; i < shards; i++) {
-        counts[first + i] = int_count(local);
-        starts[first + i] = int_count(i * local);
-    }
-    MPI_Allgatherv(shard, counts[world->all.rank], MPI_FLOAT, full, counts, starts, MPI_FLOAT,
-                   world->all.comm);
-    release(counts);
-    release(starts);
 }
 
 const Collective collective_mpi = {
@@ -98,5 +87,7 @@ const Collective collective_mpi = {
     .reduce_scatter_end = reduce_scatter_end_mpi,
     .progress = progress_mpi,
     .sum = sum_mpi,
+    .publication_make = publication_make_mpi,
     .publish = publish_mpi,
+    .publication_free = publication_free_mpi,
 };

@@ -77,13 +77,18 @@ void group_free(Group *group)
     *group = (Group){.comm = MPI_COMM_NULL};
 }
 
-int group_node_size(const Group *group)
+Group group_of_node(const Group *group)
 {
     MPI_Comm node;
-    int size = 1;
     MPI_Comm_split_type(group->comm, MPI_COMM_TYPE_SHARED, group->rank, MPI_INFO_NULL, &node);
-    MPI_Comm_size(node, &size);
-    MPI_Comm_free(&node);
+    return group_of(node);
+}
+
+int group_node_size(const Group *group)
+{
+    Group node = group_of_node(group);
+    int size = node.size;
+    group_free(&node);
     return size;
 }
 

@@ -28,7 +28,8 @@ Group group_world(void);
 Group group_split(const Group *group, int colour);
 void group_free(Group *group);
 
-// Ranks of `group` that share this rank's node.
+// The ranks of `group` that share this rank's node, in its order; how many they are.
+Group group_of_node(const Group *group);
 int group_node_size(const Group *group);
 
 // -1 on every rank when any rank passes a status other than 0, else 0. The message and code of the

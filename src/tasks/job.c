@@ -236,8 +236,8 @@ void job_close(Job *job)
     scorer_free(&job->scorer);
     engine_free(&job->engine);
     job_free_weights(job);
-    if (job->staging) {
-        job->kernels->memory_free(job->staging);
+    if (job->publication) {
+        job->collective->publication_free(job->publication);
         model_free(&job->model);
     }
     parameters_free(&job->parameters);

@@ -35,11 +35,11 @@ typedef struct {
     Parameters parameters, adapter; // sharded over the learner ranks
     const Parameters *trained;      // borrowed: the adapter's where there is one
     Model model;
-    float *staging; // owned: one unit in fp32
+    Publication *publication; // owned: how what learners hold comes to all ranks
     // With an adapter, its frozen base: packed on ranks that roll out (their slice) and on a
     // learner rank that is alone; learner ranks that have not all of it packed keep their shards.
-    Weights *base;      // owned
-    float *base_shards; // owned
+    Weights *base;     // owned
+    void *base_shards; // owned, of the model's type
     // Ranks with the rollout role:
     Team team;   // the ranks of this rank's engine
     Team shards; // of a learner rank: those that share the parameters, and those that hold the same
@@ -98,6 +98,10 @@ int64_t job_trained_elements(const Job *job);
 
 // "rank 8, alpha 32, 0.12 M parameters (4.6 % of the model's): q_proj,v_proj", where there is one.
 void job_describe_adapter(const Job *job, Bytes *out);
+
+// What learner ranks hold of what is trained (their shards; fp32 or as model_trained_type says)
+// into the engines of all rollout ranks. Collective over world->all.
+void job_publish(Job *job, Elements shards);
 
 // The weights of job_load_weights into the engines of all rollout ranks; `checksum` (may be NULL)
 // is told which. Collective over world->all.

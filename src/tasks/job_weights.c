@@ -52,6 +52,15 @@ static int know_base(Job *job, uint64_t checksum)
     return 0;
 }
 
+// This rank's shards of the base in the type that they are read in.
+static void keep_base(Job *job, const float *values)
+{
+    int64_t count = job->parameters.local;
+    ElementType type = job->model.type;
+    job->base_shards = job->kernels->memory_make((size_t)count * type_bytes(type));
+    job->kernels->convert(NULL, job->base_shards, type, elements_f32(values), count);
+}
+
 // Publishes the frozen weights once: packed where there is room for them, else each learner rank
 // keeps its shards.
 static int load_base(Job *job)
@@ -60,15 +69,14 @@ static int load_base(Job *job)
     bool learner = job->world.has[ROLE_LEARNER];
     int status = group_agree(&job->world.all, learner ? load_model(job, values) : 0);
     if (status == 0) {
-        exchange_weights(&job->world, job->collective, &job->parameters, values, job->staging,
-                         job->base);
-        status = know_base(job, exchange_tensor_checksum(&job->world, job->collective,
-                                                         &job->parameters, values, job->staging));
+        exchange_weights(job->collective, job->publication, &job->parameters, elements_f32(values),
+                         job->model.type, job->base);
+        status = know_base(job, exchange_tensor_checksum(job->collective, job->publication,
+                                                         &job->parameters, values));
     }
     if (learner && !job_whole_base(job))
-        job->base_shards = values;
-    else
-        job->kernels->memory_free(values);
+        keep_base(job, values);
+    job->kernels->memory_free(values);
     return status;
 }
 
@@ -84,7 +92,7 @@ static void make_parameters(Job *job)
         job->trained = &job->adapter;
         largest = job->adapter.largest > largest ? job->adapter.largest : largest;
     }
-    job->staging = job->kernels->memory_make((size_t)largest * sizeof(float));
+    job->publication = job->collective->publication_make(world, job->kernels, shards, largest, 0);
 }
 
 static Weights *make_slice(const Job *job, const Parameters *parameters, ElementType type)
@@ -149,6 +157,12 @@ void job_describe_adapter(const Job *job, Bytes *out)
     adapter_print_targets(shape, out);
 }
 
+void job_publish(Job *job, Elements shards)
+{
+    exchange_weights(job->collective, job->publication, job->trained, shards,
+                     model_trained_type(&job->model), job->published);
+}
+
 int job_load_engine(Job *job, uint64_t *checksum)
 {
     const Parameters *trained = job->trained;
@@ -156,11 +170,10 @@ int job_load_engine(Job *job, uint64_t *checksum)
     int status = job->world.has[ROLE_LEARNER] ? job_load_weights(job, values) : 0;
     status = group_agree(&job->world.all, status);
     if (status == 0)
-        exchange_weights(&job->world, job->collective, trained, values, job->staging,
-                         job->published);
+        job_publish(job, elements_f32(values));
     if (status == 0 && checksum)
         *checksum = job->stored.checksum ^
-                    exchange_checksum(&job->world, job->collective, trained, values, job->staging);
+                    exchange_checksum(job->collective, job->publication, trained, values);
     job->kernels->memory_free(values);
     return status;
 }

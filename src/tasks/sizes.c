@@ -94,7 +94,8 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
     add(parts, "gathered units and reference", memory.windows);
     add(parts, "base of the adapter", memory.base);
     if (lags)
-        add(parts, "published weights", (size_t)trained->local * sizeof(float));
+        add(parts, "published weights",
+            (size_t)trained->local * type_bytes(model_trained_type(model)));
     return memory.state + memory.activations + memory.windows;
 }
 
@@ -122,14 +123,15 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
     MemoryParts parts = {0};
     add(&parts, "program, text and data", question->loaded);
     add(&parts, "MPI", MPI_BYTES);
-    add(&parts, "one unit in fp32", (size_t)largest * sizeof(float));
+    bool alone = question->rollout && question->learner && question->learners == 1;
+    if (!alone)
+        add(&parts, "one unit in fp32, once a node", (size_t)largest * sizeof(float));
     if (question->rollout)
         later += add_rollout(&parts, &model, &slice, question);
     if (question->learner)
         later += add_learner(&parts, &model, question);
-    // An adapter's base is packed from fp32 shards that are gone before the rest is made.
-    if (adapted && question->learner &&
-        (question->rollout || learner_packs_base(question->learners)))
+    // An adapter's base is read as fp32 shards that are gone before the rest is made.
+    if (adapted && question->learner)
         add(&parts, "base while it is read", shards > later ? shards - later : 0);
     if (question->grader)
         add(&parts, "judge: weights, caches, activations",

@@ -118,17 +118,19 @@ static const char *folder_of(const Parameters *parameters)
 
 // Every rank lists every tensor, with count 0 where it holds nothing of it.
 static void add_parameters(Items *items, const Parameters *parameters, const char *folder,
-                           float *values)
+                           Elements values)
 {
+    StoredType type = values.type == TYPE_BF16 ? STORED_BF16 : STORED_F32;
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
-        CheckpointItem *item = add_item(items, folder, piece.tensor->name, STORED_F32);
+        CheckpointItem *item = add_item(items, folder, piece.tensor->name, type);
         item->rank = piece.tensor->rows > 0 ? 2 : 1;
         item->shape[0] = piece.tensor->rows > 0 ? piece.tensor->rows : piece.tensor->width;
         item->shape[1] = piece.tensor->rows > 0 ? piece.tensor->width : 0;
         item->first = piece.first;
         item->count = piece.count;
-        item->data = piece.count > 0 ? values + piece.local : NULL;
+        item->data =
+            piece.count > 0 ? (void *)(uintptr_t)elements_from(values, piece.local).data : NULL;
     }
 }
 
@@ -163,15 +165,16 @@ static void add_sampled(Items *items, const StateOwner *owner)
 static void add_published(Items *items, const StateOwner *owner)
 {
     if (owner->holds_published)
-        add_parameters(items, owner->parameters, "/published", owner->published);
+        add_parameters(items, owner->parameters, "/published",
+                       (Elements){owner->published, owner->published_type});
 }
 
 static void add_everything(Items *items, const StateOwner *owner)
 {
     add_parameters(items, owner->parameters, folder_of(owner->parameters),
-                   owner->optimizer->master);
-    add_parameters(items, owner->parameters, "/optimizer/m", owner->optimizer->m);
-    add_parameters(items, owner->parameters, "/optimizer/v", owner->optimizer->v);
+                   elements_f32(owner->optimizer->master));
+    add_parameters(items, owner->parameters, "/optimizer/m", elements_f32(owner->optimizer->m));
+    add_parameters(items, owner->parameters, "/optimizer/v", elements_f32(owner->optimizer->v));
 }
 
 // What several groups hold is written by the first.
@@ -241,7 +244,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
     return status;
 }
 
-int state_save_weights(const StateOwner *owner, const char *path, float *values)
+int state_save_weights(const StateOwner *owner, const char *path, Elements values)
 {
     Items items = {0};
     add_parameters(&items, owner->parameters, folder_of(owner->parameters), values);
@@ -354,7 +357,7 @@ int state_load_weights(const Group *group, const char *path, const Parameters *p
     if (!checkpoint)
         return -1;
     Items items = {0};
-    add_parameters(&items, parameters, folder_of(parameters), values);
+    add_parameters(&items, parameters, folder_of(parameters), elements_f32(values));
     int status = checkpoint_read(checkpoint, items.list, items.count);
     free_items(&items);
     checkpoint_close(checkpoint);

@@ -37,7 +37,8 @@ typedef struct {
     // rollout ranks hold, where they are not those of the optimiser.
     Bytes *sampled; // owned
     int64_t sampled_count;
-    float *published; // borrowed [parameters->local]; NULL: always those of the optimiser
+    void *published; // borrowed [parameters->local]; NULL: always those of the optimiser
+    ElementType published_type;
     bool holds_published;
     bool writes; // this rank's shards; another group of ranks may hold the same
 } StateOwner;
@@ -55,8 +56,8 @@ int state_copy_files(const StateOwner *owner, const char *directory);
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy);
 
-// Weights only, to `path`: the frozen reference.
-int state_save_weights(const StateOwner *owner, const char *path, float *values);
+// Weights only [parameters->local], to `path`: the frozen reference.
+int state_save_weights(const StateOwner *owner, const char *path, Elements values);
 
 // Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
 // some (holds_published says so). One of another adapter, or of another base, is EXIT_BAD_DATA.

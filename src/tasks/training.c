@@ -41,7 +41,9 @@ int training_enter_main(Training *training)
         char *path = training_path(training, "reference.h5");
         // Without a warm-up the reference is the model that [model] names: nothing to keep.
         if (training->stages[STAGE_WARMUP].steps > 0)
-            status = state_save_weights(&training->owner, path, learner->reference_shards);
+            status = state_save_weights(
+                &training->owner, path,
+                (Elements){learner->reference_shards, model_trained_type(&training->job.model)});
         release(path);
     }
     return group_agree(&training->job.world.all, status);
@@ -58,12 +60,16 @@ static int restore_reference(Training *training)
         learner_refer_to_base(learner);
         return 0;
     }
-    learner_reserve_reference(learner);
-    if (training->stages[STAGE_WARMUP].steps == 0)
-        return job_load_weights(&training->job, learner->reference_shards);
+    const Parameters *trained = training->job.trained;
+    const Kernels *kernels = training->job.kernels;
+    float *shards = kernels->memory_make((size_t)trained->local * sizeof *shards);
     char *path = training_path(training, "reference.h5");
-    int status =
-        state_load_weights(&learner->group, path, training->job.trained, learner->reference_shards);
+    int status = training->stages[STAGE_WARMUP].steps == 0
+                     ? job_load_weights(&training->job, shards)
+                     : state_load_weights(&learner->group, path, trained, shards);
+    if (status == 0)
+        learner_set_reference(learner, shards);
+    kernels->memory_free(shards);
     release(path);
     return status;
 }
@@ -159,9 +165,11 @@ static int open_learner(Training *training)
     training->owner.parameters = job->trained;
     training->owner.adapter = &job->stored;
     training->owner.optimizer = &training->learner.optimizer;
-    if (training->pipeline.interval > 1)
-        training->owner.published =
-            job->kernels->memory_make((size_t)job->trained->local * sizeof(float));
+    if (training->pipeline.interval > 1) {
+        training->owner.published_type = model_trained_type(&job->model);
+        training->owner.published = job->kernels->memory_make(
+            (size_t)job->trained->local * type_bytes(training->owner.published_type));
+    }
     Bytes settings = {0};
     settings_print(training->settings, &settings);
     training->owner.settings = settings.data;

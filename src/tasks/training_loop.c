@@ -32,27 +32,20 @@ char *training_path(const Training *training, const char *name)
     return path.data;
 }
 
-// The weights of `values` (learner ranks' shards) into all engines.
-static void publish(Training *training, const float *values)
-{
-    Job *job = &training->job;
-    exchange_weights(&job->world, job->collective, job->trained, values, job->staging,
-                     job->published);
-}
-
 void training_publish(Training *training)
 {
-    const float *master = training->learner.optimizer.master;
     StateOwner *owner = &training->owner;
+    Elements masters = elements_f32(training->learner.optimizer.master);
     if (owner->published)
-        training->job.kernels->copy(NULL, owner->published, master,
-                                    (size_t)training->job.trained->local * sizeof(float));
-    publish(training, master);
+        training->job.kernels->convert(NULL, owner->published, owner->published_type, masters,
+                                       training->job.trained->local);
+    job_publish(&training->job, masters);
 }
 
 void training_publish_again(Training *training)
 {
-    publish(training, training->owner.published);
+    const StateOwner *owner = &training->owner;
+    job_publish(&training->job, (Elements){owner->published, owner->published_type});
 }
 
 bool training_publishes(const Training *training)
@@ -143,7 +136,7 @@ int training_evaluate(Training *training, const char *name, Metrics *metrics, bo
     EvaluationResult result;
     bool lags = training->state.step > 0 && !training_publishes(training);
     if (lags)
-        publish(training, training->learner.optimizer.master);
+        job_publish(&training->job, elements_f32(training->learner.optimizer.master));
     int status = evaluation_run(&training->evaluation, &training->job,
                                 (uint32_t)training->state.step, NULL, &result, NULL);
     if (lags)
@@ -300,8 +293,8 @@ void training_table(Training *training)
 {
     static const char *const names[] = {"start", "warm-up", "final"};
     Job *job = &training->job;
-    uint64_t weights = exchange_checksum(&job->world, job->collective, job->trained,
-                                         training->learner.optimizer.master, job->staging);
+    uint64_t weights = exchange_checksum(job->collective, job->publication, job->trained,
+                                         training->learner.optimizer.master);
     double peak = group_maximum(&job->world.all, (double)memory_peak());
     if (!training->record.directory)
         return;

@@ -42,11 +42,8 @@ static void cut_make(Cut *cut, TinyFamily family, ElementType type, int ranks)
     cut->slices = weights_make_slice(&cut->parameters, &cut->slice, kernels, type);
     float *values = allocate((size_t)cut->parameters.local, sizeof *values);
     tiny_randomise(&cut->parameters, 5, values);
-    for (int64_t u = 0; u < cut->parameters.unit_count; u++) {
-        const float *flat = values + cut->parameters.units[u].local_offset;
-        weights_load_unit(cut->weights, u, flat);
-        weights_load_unit(cut->slices, u, flat);
-    }
+    weights_load(cut->weights, elements_f32(values));
+    weights_load(cut->slices, elements_f32(values));
     release(values);
 }
 

@@ -23,11 +23,16 @@ static void open_base(Run *run, ElementType type)
 {
     const World *world = run->world;
     bool packs = world->has[ROLE_ROLLOUT] || learner_packs_base(world->count[ROLE_LEARNER]);
-    run->base_shards = allocate((size_t)run->parameters.local, sizeof(float));
-    tiny_randomise(&run->parameters, 5, run->base_shards);
+    int64_t count = run->parameters.local;
+    float *values = allocate((size_t)count, sizeof *values);
+    tiny_randomise(&run->parameters, 5, values);
+    run->base_shards = allocate((size_t)count, type_bytes(type));
+    kernels_cpu()->convert(NULL, run->base_shards, type, elements_f32(values), count);
+    release(values);
     run->base = packs ? weights_make(&run->parameters, kernels_cpu(), type, true) : NULL;
-    exchange_weights(world, &collective_mpi, &run->parameters,
-                     world->has[ROLE_LEARNER] ? run->base_shards : NULL, run->staging, run->base);
+    exchange_weights(&collective_mpi, run->publication, &run->parameters,
+                     (Elements){world->has[ROLE_LEARNER] ? run->base_shards : NULL, type}, type,
+                     run->base);
 }
 
 static void open_learner(Run *run, Kind kind)
@@ -62,7 +67,7 @@ void run_open(Run *run, const World *world, Kind kind)
                kind.type, TINY_POSITIONS);
     int64_t largest = run->parameters.largest > run->adapter.largest ? run->parameters.largest
                                                                      : run->adapter.largest;
-    run->staging = kernels->memory_make((size_t)largest * sizeof(float));
+    run->publication = publication_make_mpi(world, kernels, learners, largest, 0);
     if (kind.adapted)
         open_base(run, kind.type);
     if (world->has[ROLE_ROLLOUT]) {
@@ -85,7 +90,7 @@ void run_close(Run *run)
     weights_free(run->published);
     weights_free(run->base);
     release(run->base_shards);
-    kernels_cpu()->memory_free(run->staging);
+    publication_free_mpi(run->publication);
     model_free(&run->model);
     parameters_free(&run->parameters);
     parameters_free(&run->adapter);
@@ -97,11 +102,11 @@ float *run_gather(Run *run, const float *shards)
     float *values = allocate((size_t)run->whole.local, sizeof *values);
     for (int64_t u = 0; u < run->trained->unit_count; u++) {
         const Unit *unit = &run->trained->units[u];
-        collective_mpi.publish(run->world, run->trained->shards, run->staging,
-                               shards ? shards + unit->local_offset : NULL, unit->shard.local);
+        Elements shard = elements_f32(shards ? shards + unit->local_offset : NULL);
+        const float *flat = publish_mpi(run->publication, shard, unit->shard.local, TYPE_F32).data;
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &run->trained->tensors[i];
-            memcpy(values + parameters_piece(&run->whole, i).local, run->staging + tensor->offset,
+            memcpy(values + parameters_piece(&run->whole, i).local, flat + tensor->offset,
                    (size_t)tensor->elements * sizeof *values);
         }
     }
@@ -140,7 +145,7 @@ void run_roll_out(Run *run, int64_t trees, uint32_t step, TreeList *all)
 
 void run_publish(Run *run)
 {
-    exchange_weights(run->world, &collective_mpi, run->trained,
-                     run->world->has[ROLE_LEARNER] ? run->learner.optimizer.master : NULL,
-                     run->staging, run->published);
+    const float *masters = run->world->has[ROLE_LEARNER] ? run->learner.optimizer.master : NULL;
+    exchange_weights(&collective_mpi, run->publication, run->trained, elements_f32(masters),
+                     model_trained_type(&run->model), run->published);
 }

@@ -23,10 +23,10 @@ typedef struct {
     Weights *weights;   // on rollout ranks: what the engine reads
     Weights *base;      // of an adapter: on those and on a learner that is alone
     Weights *published; // what changes of the weights
-    float *base_shards; // of an adapter, on learner ranks
+    void *base_shards;  // of an adapter, in the type of `kind`
     Engine engine;
     Learner learner;
-    float *staging;
+    Publication *publication;
 } Run;
 
 // The trained tensors as a single rank holds them.

@@ -200,6 +200,7 @@ static void every_kind_of_number_rounds_to_the_nearest_bf16(void **state)
     const uint32_t lows[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff};
     enum { COUNT = 65536 * 6 };
     float *x = allocate(COUNT + 1, sizeof *x), *out = allocate(COUNT + 1, sizeof *out);
+    uint16_t *narrow = allocate(COUNT + 1, sizeof *narrow);
     for (uint32_t i = 0; i < COUNT; i++)
         x[i] = from_bits((i / 6) << 16 | lows[i % 6]);
     for (int k = 0; k < ISA_COUNT; k++) {
@@ -214,8 +215,25 @@ static void every_kind_of_number_rounds_to_the_nearest_bf16(void **state)
         kernels->round_bf16(NULL, out, x + 6 * 0x3f80, 13); // a tail
         assert_int_equal(bits_of(out[12]), 0x3f820000);
         assert_int_equal(bits_of(out[13]), nearest_bf16(x[13]));
+
+        narrow[COUNT] = 0x1234;
+        kernels->convert(NULL, narrow, TYPE_BF16, elements_f32(x), COUNT);
+        for (uint32_t i = 0; i < COUNT; i++)
+            assert_int_equal(narrow[i], nearest_bf16(x[i]) >> 16);
+        assert_int_equal(narrow[COUNT], 0x1234);
+        kernels->convert(NULL, narrow, TYPE_BF16, elements_f32(x + 6 * 0x3f80), 13);
+        assert_int_equal(narrow[12], 0x3f82);
+        assert_int_equal(narrow[13], nearest_bf16(x[13]) >> 16);
+
+        out[1003] = SENTINEL;
+        kernels->convert(NULL, out, TYPE_F32, (Elements){narrow + 1, TYPE_BF16}, 1003);
+        for (uint32_t i = 0; i < 1003; i++)
+            assert_int_equal(bits_of(out[i]), (uint32_t)narrow[i + 1] << 16);
+        assert_true(out[1003] == SENTINEL);
+        kernels->convert(NULL, out, TYPE_F32, elements_f32(x + 3), COUNT - 3);
+        assert_memory_equal(out, x + 3, (COUNT - 3) * sizeof *x);
     }
-    release(x), release(out);
+    release(x), release(out), release(narrow);
 }
 
 int main(void)

@@ -82,7 +82,7 @@ static Matrix packed(const Kernels *kernels, Tensor w, ElementType type)
 {
     Matrix matrix = {.rows = w.rows, .width = w.width, .type = type};
     matrix.packed = allocate(kernels->matrix_bytes(w.rows, w.width, type), 1);
-    kernels->matrix_pack(NULL, matrix, 0, w.data, w.rows);
+    kernels->matrix_pack(NULL, matrix, 0, elements_f32(w.data), w.rows);
     return matrix;
 }
 
@@ -256,16 +256,22 @@ static void products_are_accurate(void **state)
     }
 }
 
-// Rows come out of the packed matrix as they went in, or rounded; blocks may come one by one.
-static void check_embedding(const Kernels *kernels, ElementType type, int64_t width)
+// Rows come out of the packed matrix as they went in, or rounded, before or by packing; blocks may
+// come one by one.
+static void check_embedding(const Kernels *kernels, ElementType type, ElementType source_type,
+                            int64_t width)
 {
     enum { VOCABULARY = 107, ROWS_TAKEN = 300 };
     Tensor w = random_tensor(VOCABULARY, width, 0, 11),
            out = random_tensor(ROWS_TAKEN, width, 3, 12);
     Matrix matrix = {.rows = VOCABULARY, .width = width, .type = type};
     matrix.packed = allocate(kernels->matrix_bytes(VOCABULARY, width, type), 1);
-    kernels->matrix_pack(NULL, matrix, 64, w.data + 64 * width, VOCABULARY - 64);
-    kernels->matrix_pack(NULL, matrix, 0, w.data, 64);
+    uint16_t *narrow = allocate((size_t)(VOCABULARY * width), sizeof *narrow);
+    kernels->convert(NULL, narrow, TYPE_BF16, elements_f32(w.data), VOCABULARY * width);
+    Elements source = {.data = source_type == TYPE_BF16 ? (void *)narrow : w.data,
+                       .type = source_type};
+    kernels->matrix_pack(NULL, matrix, 64, elements_from(source, 64 * width), VOCABULARY - 64);
+    kernels->matrix_pack(NULL, matrix, 0, source, 64);
     int32_t tokens[ROWS_TAKEN];
     for (int32_t r = 0; r < ROWS_TAKEN; r++)
         tokens[r] = r * 31 % VOCABULARY;
@@ -279,6 +285,7 @@ static void check_embedding(const Kernels *kernels, ElementType type, int64_t wi
         assert_true(out.data[r * out.stride + width] == SENTINEL);
     }
     release(w.data);
+    release(narrow);
     release(out.data);
     release(matrix.packed);
 }
@@ -289,8 +296,9 @@ static void embedding_gives_the_rows_that_were_packed(void **state)
     for (int isa = 0; isa < ISA_COUNT; isa++) {
         const Kernels *kernels = kernels_cpu_named(ISA_NAMES[isa]);
         for (int64_t width = 1; kernels && width < 600; width += 149) {
-            check_embedding(kernels, TYPE_F32, width);
-            check_embedding(kernels, TYPE_BF16, width);
+            check_embedding(kernels, TYPE_F32, TYPE_F32, width);
+            check_embedding(kernels, TYPE_BF16, TYPE_F32, width);
+            check_embedding(kernels, TYPE_BF16, TYPE_BF16, width);
         }
     }
 }

@@ -92,8 +92,7 @@ void tiny_perturb(const Parameters *parameters, uint64_t seed, double scale, flo
 
 void tiny_publish(Tiny *tiny)
 {
-    for (int64_t u = 0; u < tiny->parameters.unit_count; u++)
-        weights_load_unit(tiny->weights, u, tiny->values + tiny->parameters.units[u].local_offset);
+    weights_load(tiny->weights, elements_f32(tiny->values));
 }
 
 void tiny_make(Tiny *tiny, TinyFamily family, const Kernels *kernels, ElementType type,
@@ -138,9 +137,7 @@ void tiny_start_adapter(const Parameters *parameters, double noise, float *value
 
 void tiny_adapter_publish(TinyAdapter *adapter)
 {
-    for (int64_t u = 0; u < adapter->parameters.unit_count; u++)
-        weights_load_unit(adapter->pairs, u,
-                          adapter->values + adapter->parameters.units[u].local_offset);
+    weights_load(adapter->pairs, elements_f32(adapter->values));
 }
 
 void tiny_adapter_make(TinyAdapter *adapter, Tiny *tiny, const AdapterShape *shape, double noise)
@@ -152,6 +149,9 @@ void tiny_adapter_make(TinyAdapter *adapter, Tiny *tiny, const AdapterShape *sha
     adapter->values = allocate((size_t)adapter->parameters.local, sizeof(float));
     adapter->pairs = weights_make(&adapter->parameters, kernels, TYPE_F32, true);
     adapter->weights = weights_make_adapted(tiny->weights, adapter->pairs);
+    int64_t count = tiny->parameters.local;
+    adapter->base = allocate((size_t)count, type_bytes(tiny->model.type));
+    kernels->convert(NULL, adapter->base, tiny->model.type, elements_f32(tiny->values), count);
     tiny_start_adapter(&adapter->parameters, noise, adapter->values);
     tiny_adapter_publish(adapter);
 }
@@ -161,6 +161,7 @@ void tiny_adapter_free(TinyAdapter *adapter)
     weights_free(adapter->weights);
     weights_free(adapter->pairs);
     release(adapter->values);
+    release(adapter->base);
     model_free(&adapter->model);
     parameters_free(&adapter->parameters);
 }
@@ -380,8 +381,12 @@ void tiny_learner_make(Learner *learner, const Model *model, const Group *group,
     learner_make(learner, model, group, &collective_mpi,
                  (LearnerLayout){.micro_batch_tokens = micro_batch_tokens, .resident = resident});
     tiny_randomise(model->parameters, seed, learner->optimizer.master);
-    learner_freeze_reference(learner);
-    tiny_perturb(model->parameters, seed + 1, 0.02, learner->reference_shards);
+    size_t bytes = (size_t)model->parameters->local * sizeof(float);
+    float *reference = allocate(bytes, 1);
+    memcpy(reference, learner->optimizer.master, bytes);
+    tiny_perturb(model->parameters, seed + 1, 0.02, reference);
+    learner_set_reference(learner, reference);
+    release(reference);
 }
 
 void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapter, bool resident)
@@ -390,7 +395,7 @@ void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapte
                  (LearnerLayout){.micro_batch_tokens = TINY_ADAPTER_ROWS,
                                  .resident = resident ? adapter->weights : NULL,
                                  .base = resident ? tiny->weights : NULL,
-                                 .base_shards = resident ? NULL : tiny->values});
+                                 .base_shards = resident ? NULL : adapter->base});
     memcpy(learner->optimizer.master, adapter->values,
            (size_t)adapter->parameters.local * sizeof(float));
 }

@@ -48,6 +48,7 @@ typedef struct {
     float *values;    // owned [parameters.local]: masters
     Weights *pairs;   // owned: resident
     Weights *weights; // owned: the tiny model's with the pairs
+    void *base;       // owned: the tiny model's values in its type
 } TinyAdapter;
 
 // Rank 4, scale 1.5, of all layers or of values, up and down only.

@@ -171,13 +171,29 @@ static void shards_are_gathered_in_rank_order(void **state)
     for (int64_t i = 0; i < LOCAL; i++)
         shard[i] = element(world.rank, i);
     Transfer transfer;
-    collective_mpi.all_gather_begin(&world, full, shard, LOCAL, &transfer);
+    collective_mpi.all_gather_begin(&world, full, elements_f32(shard), LOCAL, &transfer);
     collective_mpi.progress(&transfer);
     collective_mpi.all_gather_end(&transfer);
     for (int rank = 0; rank < world.size; rank++)
         for (int64_t i = 0; i < LOCAL; i++)
             assert_true(full[rank * LOCAL + i] == element(rank, i));
     release(shard);
+    release(full);
+}
+
+static void a_shard_in_its_place_is_gathered_there(void **state)
+{
+    (void)state;
+    uint16_t *full = allocate((size_t)world.size * LOCAL, sizeof *full);
+    uint16_t *mine = full + (ptrdiff_t)world.rank * LOCAL;
+    for (int64_t i = 0; i < LOCAL; i++)
+        mine[i] = (uint16_t)(1000 * world.rank + i);
+    Transfer transfer;
+    collective_mpi.all_gather_begin(&world, full, (Elements){mine, TYPE_BF16}, LOCAL, &transfer);
+    collective_mpi.all_gather_end(&transfer);
+    for (int rank = 0; rank < world.size; rank++)
+        for (int64_t i = 0; i < LOCAL; i++)
+            assert_int_equal(full[rank * LOCAL + i], 1000 * rank + i);
     release(full);
 }
 
@@ -313,26 +329,59 @@ static void a_plan_for_another_number_of_ranks_is_refused(void **state)
     world_free(&split);
 }
 
+// Element i of a shard of unit `unit`; a number that bf16 holds as well.
+static float published(int64_t unit, int shard, int64_t i)
+{
+    return (float)(unit * 64 + shard * 16 + i % 13);
+}
+
+static void publish_units(const World *split, int shards, int ranks_per_node, ElementType held,
+                          ElementType type)
+{
+    const Kernels *kernels = kernels_cpu();
+    bool learns = split->has[ROLE_LEARNER];
+    int mine = learns ? split->group[ROLE_LEARNER].rank % shards : 0;
+    float wide[LOCAL], found[LOCAL];
+    uint16_t narrow[LOCAL];
+    Publication *publication =
+        collective_mpi.publication_make(split, kernels, shards, shards * LOCAL, ranks_per_node);
+    for (int64_t unit = 0; unit < 3; unit++) {
+        int64_t local = LOCAL - 7 * unit;
+        for (int64_t i = 0; i < local; i++)
+            wide[i] = published(unit, mine, i);
+        kernels->convert(NULL, narrow, TYPE_BF16, elements_f32(wide), local);
+        Elements shard = {held == TYPE_BF16 ? (void *)narrow : wide, held};
+        Elements whole =
+            collective_mpi.publish(publication, learns ? shard : (Elements){0}, local, type);
+        assert_true(whole.type == type || split->all.size == 1);
+        for (int s = 0; s < shards; s++) {
+            kernels->convert(NULL, found, TYPE_F32, elements_from(whole, s * local), local);
+            for (int64_t i = 0; i < local; i++)
+                assert_true(found[i] == published(unit, s, i));
+        }
+    }
+    collective_mpi.publication_free(publication);
+}
+
+// In all roles; learners share the shards or hold the same in twos; in one node or, as if, in
+// several, with and without learners.
 static void published_shards_reach_all_ranks(void **state)
 {
     (void)state;
-    World split;
-    int learners = world.size > 1 ? world.size / 2 : 1;
-    WorldPlan plan = {
-        .split = world.size > 1, .rollout = world.size - learners, .learner = learners};
-    assert_int_equal(world_make(&split, plan), 0);
-    float *shard = allocate(LOCAL, sizeof *shard);
-    float *full = allocate((size_t)learners * LOCAL, sizeof *full);
-    for (int64_t i = 0; i < LOCAL && split.has[ROLE_LEARNER]; i++)
-        shard[i] = element(split.group[ROLE_LEARNER].rank, i);
-    collective_mpi.publish(&split, split.count[ROLE_LEARNER], full,
-                           split.has[ROLE_LEARNER] ? shard : NULL, LOCAL);
-    for (int rank = 0; rank < learners; rank++)
-        for (int64_t i = 0; i < LOCAL; i++)
-            assert_true(full[rank * LOCAL + i] == element(rank, i));
-    release(shard);
-    release(full);
-    world_free(&split);
+    for (int learners = 1; learners <= world.size; learners++) {
+        World split;
+        WorldPlan plan = {
+            .split = learners < world.size, .rollout = world.size - learners, .learner = learners};
+        assert_int_equal(world_make(&split, plan), 0);
+        for (int shards = 1; shards <= learners; shards++) {
+            for (int ranks = 0; ranks <= world.size && learners % shards == 0; ranks++) {
+                publish_units(&split, shards, ranks, TYPE_F32, TYPE_F32);
+                publish_units(&split, shards, ranks, TYPE_F32, TYPE_BF16);
+                publish_units(&split, shards, ranks, TYPE_BF16, TYPE_BF16);
+            }
+        }
+        world_free(&split);
+    }
 }
 
 static void roles_have_names(void **state)
@@ -358,6 +407,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_maximum_is_that_of_all_ranks),
         cmocka_unit_test(a_group_splits_by_colour),
         cmocka_unit_test(shards_are_gathered_in_rank_order),
+        cmocka_unit_test(a_shard_in_its_place_is_gathered_there),
         cmocka_unit_test(reduced_shards_are_added_in_rank_order),
         cmocka_unit_test(summed_numbers_are_added_in_rank_order_on_every_rank),
         cmocka_unit_test(teams_are_consecutive_ranks),

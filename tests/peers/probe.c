@@ -59,9 +59,7 @@ static void load_adapter(Loaded *loaded, const char *checkpoint)
     loaded->pair_values = allocate((size_t)loaded->adapter.local, sizeof(float));
     probe_must(state_load_weights(&alone, checkpoint, &loaded->adapter, loaded->pair_values));
     loaded->pairs = weights_make(&loaded->adapter, kernels_cpu(), TYPE_F32, true);
-    for (int64_t u = 0; u < loaded->adapter.unit_count; u++)
-        weights_load_unit(loaded->pairs, u,
-                          loaded->pair_values + loaded->adapter.units[u].local_offset);
+    weights_load(loaded->pairs, elements_f32(loaded->pair_values));
     loaded->weights = weights_make_adapted(loaded->base, loaded->pairs);
     stored_adapter_free(&stored);
     group_free(&alone);
@@ -78,9 +76,7 @@ void probe_load(Loaded *loaded, const char *directory, const char *adapter)
     loaded->values = allocate((size_t)loaded->parameters.local, sizeof *loaded->values);
     probe_must(parameters_load(&loaded->parameters, directory, loaded->values));
     loaded->base = weights_make(&loaded->parameters, kernels_cpu(), TYPE_F32, true);
-    for (int64_t u = 0; u < loaded->parameters.unit_count; u++)
-        weights_load_unit(loaded->base, u,
-                          loaded->values + loaded->parameters.units[u].local_offset);
+    weights_load(loaded->base, elements_f32(loaded->values));
     loaded->weights = loaded->base;
     if (adapter)
         load_adapter(loaded, adapter);

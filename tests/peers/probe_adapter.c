@@ -25,13 +25,14 @@ static StoredAdapter adapter_of(Loaded *loaded, const char *directory, char **wo
     World world;
     StoredAdapter stored = {.shape = {.rank = atoll(words[0]), .alpha = atof(words[1])},
                             .base = duplicate(directory)};
-    float *staging = allocate((size_t)loaded->parameters.largest, sizeof *staging);
     probe_must(adapter_parse_targets(words[2], stored.shape.targets));
     probe_must(world_make(&world, (WorldPlan){0}));
-    stored.checksum = exchange_tensor_checksum(&world, &collective_mpi, &loaded->parameters,
-                                               loaded->values, staging);
+    Publication *publication =
+        publication_make_mpi(&world, kernels_cpu(), 1, loaded->parameters.largest, 0);
+    stored.checksum =
+        exchange_tensor_checksum(&collective_mpi, publication, &loaded->parameters, loaded->values);
+    publication_free_mpi(publication);
     world_free(&world);
-    release(staging);
     return stored;
 }
 

@@ -143,8 +143,10 @@ static int write_step(const char *directory, const char *reference, const char *
                  (LearnerLayout){.micro_batch_tokens = PROBE_MICRO_BATCH});
     memcpy(learner.optimizer.master, loaded.values,
            (size_t)loaded.parameters.local * sizeof(float));
-    learner_reserve_reference(&learner);
-    probe_must(parameters_load(&loaded.parameters, reference, learner.reference_shards));
+    float *frozen = allocate((size_t)loaded.parameters.local, sizeof *frozen);
+    probe_must(parameters_load(&loaded.parameters, reference, frozen));
+    learner_set_reference(&learner, frozen);
+    release(frozen);
     probe_must(learner_step(&learner, &settings,
                             &(StepBatch){.trees = grove.trees, .count = grove.count}, &metrics));
     probe_write_parameters(out, &loaded.parameters, learner.gradient.shards);

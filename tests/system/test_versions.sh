@@ -43,11 +43,11 @@ stop_at() { # starts run $1 with the rest and stops it in good order after step 
     wait $job || true
 }
 
-for versions in '0 1' '1 1' '2 1' '0 10'; do
+for versions in '0 1 f32' '1 1 f32' '2 1 f32' '0 10 f32' '0 3 bf16'; do
     # shellcheck disable=SC2086
     set -- $versions
     name=k$1-i$2
-    these="--set train.staleness=$1 --set train.sync_interval=$2"
+    these="--set train.staleness=$1 --set train.sync_interval=$2 --set model.compute=$3"
     # shellcheck disable=SC2086
     train 2 "$name" $these $split || die "$name: $(tail -n 5 "$name.log")"
     expect_ages "$name" "$1" "$2"
