@@ -153,8 +153,8 @@ const SettingSection settings_sections[] = {
     {"reward", "What a response earns."},
     {"algorithm", "How rewards become a loss."},
     {"optimizer", "How a gradient becomes a step (AdamW)."},
-    {"adapter",
-     "Low-rank adapters (LoRA), trained in the place of the weights; off while `rank` is 0."},
+    {"adapter", "A low-rank adapter (LoRA), trained in the place of the weights: a new one unless "
+                "`rank` is 0."},
     {"train", "How long training goes on."},
     {"warmup", "A stage of `sft` before the algorithm; off while `steps` and `epochs` are 0."},
     {"evaluate", "How a model is measured, after and during training."},
@@ -294,7 +294,7 @@ const SettingRow settings_table[] = {
          "Share of the learning rate that a linear or cosine schedule ends at."),
 
     INTEGER(adapter, rank, "0", 0, ADAPTER_RANK_MAXIMUM,
-            "Rank of the adapters; 0: all weights are trained."),
+            "Rank of a new adapter; 0: that of model.path is trained on, or else all weights."),
     REAL(adapter, alpha, "32", 1e-6, 1e6, "What an adapter adds is multiplied by alpha / rank."),
     TEXT(adapter, targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
          "Linear layers that have one, in a list with commas."),

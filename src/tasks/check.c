@@ -134,6 +134,28 @@ static void print_adapter(const Checked *checked)
     job_describe_adapter(&checked->job, &text);
     printf("adapter    %s\n", text.data);
     bytes_free(&text);
+    printf("base       %s", checked->job.stored.base);
+    if (checked->job.stored.checksum != 0)
+        printf("; its weights must still have the checksum %016llx",
+               (unsigned long long)checked->job.stored.checksum);
+    printf("\n");
+}
+
+static Reference reference_of(const Checked *checked)
+{
+    return stages_reference(checked->stages, checked->job.begins_adapter);
+}
+
+static void print_reference(const Checked *checked)
+{
+    Reference reference = reference_of(checked);
+    if (reference == REFERENCE_BASE)
+        printf("reference  the base alone, which takes no memory\n");
+    if (reference == REFERENCE_COPY)
+        printf("reference  a frozen copy of the %s %s\n",
+               checked->job.stored.shape.rank > 0 ? "adapter" : "model",
+               checked->stages[STAGE_WARMUP].steps > 0 ? "as the warm-up leaves it"
+                                                       : "that [model] path names");
 }
 
 static void print_judge(const Checked *checked)
@@ -176,9 +198,7 @@ static void print_memory(Checked *checked, const char *who, Roles roles, int eng
         .learner = roles.learner,
         .grader = roles.grader,
         .learners = learners,
-        .reference =
-            stages_need_reference(checked->stages) &&
-            (checked->job.stored.shape.rank == 0 || checked->stages[STAGE_WARMUP].steps > 0),
+        .reference = reference_of(checked) == REFERENCE_COPY,
         .grading = checked->job.grading,
         .loaded = checked->loaded,
     };
@@ -233,6 +253,7 @@ int task_check(const Settings *settings)
         print_data("evaluation", &checked.evaluation.dataset);
     if (checked.trains) {
         print_steps(&checked);
+        print_reference(&checked);
         print_ranks(&checked);
     }
     int faults = checked.faults;

@@ -16,7 +16,9 @@ ElementType job_element_type(const Settings *settings)
     return settings->model.compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
-int job_locate_model(const char *path, char **directory, char **checkpoint)
+// Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the
+// path is a Hugging Face directory.
+static int locate_model(const char *path, char **directory, char **checkpoint)
 {
     Bytes config = {0};
     struct stat status;
@@ -29,10 +31,10 @@ int job_locate_model(const char *path, char **directory, char **checkpoint)
         return 0;
     }
     if (stat(path, &status) != 0)
-        return fail(EXIT_NO_INPUT, "[model] path = %s: there is no such file or directory", path);
+        return fail(EXIT_NO_INPUT, "%s: there is no such file or directory", path);
     *checkpoint = run_files_resolve(path, false);
     if (!*checkpoint)
-        return fail_context("[model] path = %s has no config.json and is no run", path);
+        return fail_context("%s has no config.json and is no run", path);
     // A run keeps the configuration and tokenizer of its model beside its checkpoints.
     char *run = directory_of(*checkpoint);
     Bytes model = {0};
@@ -55,41 +57,76 @@ void job_set_threads(const Group *all, const Settings *settings)
     omp_set_num_threads((int)threads);
 }
 
-// Where the frozen weights of an adapter are: of one that a checkpoint holds, as it says; of one
-// that is to be trained, where [model] points.
+// An adapter that [model] names is trained on as it is: [adapter] may repeat its shape, or leave it
+// open.
+static int check_shape(const Job *job, const AdapterShape *stated)
+{
+    const AdapterShape *found = &job->stored.shape;
+    if (stated->rank == 0 || adapter_same(found, stated))
+        return 0;
+    const char *path = job->settings->model.path;
+    Bytes has = {0}, wants = {0};
+    adapter_print_targets(found, &has);
+    adapter_print_targets(stated, &wants);
+    fail(
+        EXIT_BAD_SETTINGS,
+        "[model] path = %s holds an adapter of rank %lld, alpha %g, %s, and [adapter] wants one of "
+        "rank %lld, alpha %g, %s: to train on what is there leave adapter.rank out; to begin "
+        "another one merge it with its base first (l2a-convert)",
+        path, (long long)found->rank, found->alpha, has.data, (long long)stated->rank,
+        stated->alpha, wants.data);
+    bytes_free(&has);
+    bytes_free(&wants);
+    return -1;
+}
+
+// The adapter that is trained: the one that [model] names, else a new one beside that model where
+// [adapter] asks for it.
+static int choose_adapter(Job *job)
+{
+    const Settings *settings = job->settings;
+    AdapterShape stated = {.rank = settings->adapter.rank, .alpha = settings->adapter.alpha};
+    if (adapter_parse_targets(settings->adapter.targets, stated.targets) != 0)
+        return -1;
+    if (job->stored.shape.rank > 0)
+        return check_shape(job, &stated);
+    job->begins_adapter = stated.rank > 0;
+    if (job->begins_adapter)
+        job->stored = (StoredAdapter){.shape = stated, .base = duplicate(settings->model.path)};
+    return 0;
+}
+
 static int locate_base(Job *job)
 {
-    const char *path = job->settings->model.path;
-    if (job->checkpoint && stored_adapter_read(&job->stored, job->checkpoint) != 0)
-        return -1;
-    bool stored = job->stored.shape.rank > 0;
-    if (stored && job->trains)
-        return fail(EXIT_BAD_SETTINGS,
-                    "[model] path = %s holds an adapter, not a model that could be trained: merge "
-                    "it with its base first (l2a-convert %s DIRECTORY)",
-                    path, path);
-    if (!stored && !(job->trains && job->settings->adapter.rank > 0))
-        return 0;
-    const char *base = stored ? job->stored.base : path;
-    if (job_locate_model(base, &job->base_directory, &job->base_checkpoint) != 0)
-        return fail_context("the base of the adapter in %s", path);
-    if (stored)
-        return 0;
-    job->stored.shape.rank = job->settings->adapter.rank;
-    job->stored.shape.alpha = job->settings->adapter.alpha;
+    if (locate_model(job->stored.base, &job->base_directory, &job->base_checkpoint) != 0)
+        return fail_context("[model] path = %s: the base that its checkpoint names",
+                            job->settings->model.path);
+    release(job->stored.base);
     job->stored.base =
         realpath(job->base_checkpoint ? job->base_checkpoint : job->base_directory, NULL);
-    return adapter_parse_targets(job->settings->adapter.targets, job->stored.shape.targets);
+    return 0;
+}
+
+// What [model] names: a model, or an adapter with its base.
+static int locate(Job *job)
+{
+    const char *path = job->settings->model.path;
+    if (locate_model(path, &job->directory, &job->checkpoint) != 0)
+        return fail_context("[model] path");
+    if (job->checkpoint && stored_adapter_read(&job->stored, job->checkpoint) != 0)
+        return -1;
+    if (job->trains && choose_adapter(job) != 0)
+        return -1;
+    return job->stored.shape.rank > 0 ? locate_base(job) : 0;
 }
 
 static int open_model_text(Job *job)
 {
     const Settings *settings = job->settings;
-    if (job_locate_model(settings->model.path, &job->directory, &job->checkpoint) != 0 ||
-        locate_base(job) != 0)
+    if (locate(job) != 0)
         return -1;
     if (settings->model.random && job->checkpoint)
-        return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is a trained run",
+        return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is trained already",
                     settings->model.path);
     if (shape_read(&job->shape, job->directory, NULL) != 0 ||
         tensor_slice_check(&job->shape, settings->rollout.tensor_parallel,

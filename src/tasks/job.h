@@ -23,6 +23,7 @@ typedef struct {
     char *checkpoint;     // owned: where the weights are, NULL: in `directory`
     bool trains;          // what [model] names is to be trained, with an adapter or without
     StoredAdapter stored; // of its adapter; rank 0: there is none
+    bool begins_adapter;  // that one begins with the run; else [model] names it
     char *base_directory, *base_checkpoint; // owned; with an adapter: the same of its base
     Tokenizer *tokenizer;                   // owned
     Chat *chat;                             // owned
@@ -96,7 +97,8 @@ int job_load_weights(Job *job, float *values);
 // Elements of what is trained; needs no job_build.
 int64_t job_trained_elements(const Job *job);
 
-// "rank 8, alpha 32, 0.12 M parameters (4.6 % of the model's): q_proj,v_proj", where there is one.
+// "rank 8, alpha 32, 0.12 M parameters (4.6 % of the model's): q_proj,v_proj; a new one", where
+// there is one.
 void job_describe_adapter(const Job *job, Bytes *out);
 
 // What learner ranks hold of what is trained (their shards; fp32 or as model_trained_type says)
@@ -114,9 +116,5 @@ void job_close(Job *job);
 void job_set_threads(const Group *all, const Settings *settings);
 
 ElementType job_element_type(const Settings *settings);
-
-// Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the
-// path is a Hugging Face directory.
-int job_locate_model(const char *path, char **directory, char **checkpoint);
 
 #endif

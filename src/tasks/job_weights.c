@@ -24,14 +24,16 @@ static int load_model(Job *job, float *values)
     return group_agree(group, status);
 }
 
-// This rank's shards of the adapter: as a checkpoint has it, or as one begins.
+// This rank's shards of the adapter: as [model] has it, or as one begins. Collective over the
+// learner group.
 static int load_adapter(Job *job, float *values)
 {
-    if (!job->trains)
-        return state_load_weights(&job->world.group[ROLE_LEARNER], job->checkpoint, &job->adapter,
-                                  values);
-    parameters_start_adapter(&job->adapter, (uint64_t)job->settings->run.seed, values);
-    return 0;
+    const Group *group = &job->world.group[ROLE_LEARNER];
+    if (job->begins_adapter) {
+        parameters_start_adapter(&job->adapter, (uint64_t)job->settings->run.seed, values);
+        return 0;
+    }
+    return state_load_weights(group, job->checkpoint, &job->adapter, values);
 }
 
 int job_load_weights(Job *job, float *values)
@@ -42,7 +44,7 @@ int job_load_weights(Job *job, float *values)
 // The same number on every rank.
 static int know_base(Job *job, uint64_t checksum)
 {
-    if (!job->trains && job->stored.checksum != checksum)
+    if (job->stored.checksum != 0 && job->stored.checksum != checksum)
         return fail(EXIT_BAD_DATA,
                     "%s: its adapter was trained beside other weights than %s holds now (checksum "
                     "%016llx, not %016llx)",
@@ -155,6 +157,10 @@ void job_describe_adapter(const Job *job, Bytes *out)
                 (long long)shape->rank, shape->alpha, elements / 1e6,
                 100 * elements / (double)shape_parameters(&job->shape));
     adapter_print_targets(shape, out);
+    if (job->begins_adapter)
+        bytes_append_text(out, "; a new one");
+    else
+        bytes_print(out, "; that of %s", job->checkpoint);
 }
 
 void job_publish(Job *job, Elements shards)

@@ -127,8 +127,10 @@ int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, co
     return 0;
 }
 
-bool stages_need_reference(const StagePlan stages[STAGE_COUNT])
+Reference stages_reference(const StagePlan stages[STAGE_COUNT], bool begins_adapter)
 {
     const StepSettings *step = &stages[STAGE_MAIN].step;
-    return algorithm_needs_reference(step->algorithm, &step->loss);
+    if (!algorithm_needs_reference(step->algorithm, &step->loss))
+        return REFERENCE_NONE;
+    return begins_adapter && stages[STAGE_WARMUP].steps == 0 ? REFERENCE_BASE : REFERENCE_COPY;
 }

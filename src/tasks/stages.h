@@ -30,7 +30,11 @@ void stages_free(StagePlan stages[STAGE_COUNT]);
 // where no sample but those of stops tells what the expert said, dpo without rejected responses.
 int stages_check(const StagePlan stages[STAGE_COUNT], const Dataset *dataset, const char *path);
 
-// Whether the main stage compares with a frozen reference.
-bool stages_need_reference(const StagePlan stages[STAGE_COUNT]);
+// What the main stage is held to: nothing, the base alone of an adapter that still adds nothing
+// when the stage begins, or a frozen copy of the policy as it is then.
+typedef enum { REFERENCE_NONE, REFERENCE_BASE, REFERENCE_COPY } Reference;
+
+// `begins_adapter`: the run trains an adapter that begins with it.
+Reference stages_reference(const StagePlan stages[STAGE_COUNT], bool begins_adapter);
 
 #endif

@@ -264,12 +264,13 @@ static int refuse_adapter(const StateOwner *owner, const StoredAdapter *found)
 {
     const StoredAdapter *wanted = owner->adapter;
     if (found->shape.rank == 0 && wanted->shape.rank > 0)
-        return fail(EXIT_BAD_DATA, "it holds a whole model, no adapter of adapter.rank = %lld",
+        return fail(EXIT_BAD_DATA, "it holds a whole model, no adapter of rank %lld",
                     (long long)wanted->shape.rank);
     if (!adapter_same(&found->shape, &wanted->shape)) {
         Bytes targets = {0};
         adapter_print_targets(&found->shape, &targets);
-        fail(EXIT_BAD_DATA, "its adapter is not that of [adapter]: it has rank %lld, alpha %g, %s",
+        fail(EXIT_BAD_DATA,
+             "its adapter is not that of [adapter] or [model]: it has rank %lld, alpha %g, %s",
              (long long)found->shape.rank, found->shape.alpha, targets.data);
         bytes_free(&targets);
         return -1;

@@ -9,7 +9,7 @@
 typedef struct {
     AdapterShape shape; // rank 0: the checkpoint holds a whole model
     char *base;         // owned: Hugging Face directory or checkpoint of the frozen model
-    uint64_t checksum;  // of its weights (exchange_tensor_checksum)
+    uint64_t checksum;  // of its weights (exchange_tensor_checksum); 0: not known yet
 } StoredAdapter;
 
 enum { STORED_ADAPTER_ATTRIBUTES = 5 };

@@ -18,11 +18,31 @@ int64_t training_stage_step(const Training *training)
            (training->stage == STAGE_MAIN ? training->stages[STAGE_WARMUP].steps : 0);
 }
 
-// An adapter that nothing was learned in before the main stage adds nothing: the reference is the
-// base.
-static bool refers_to_base(const Training *training)
+static Reference reference_of(const Training *training)
 {
-    return training->job.model.adapter && training->stages[STAGE_WARMUP].steps == 0;
+    return stages_reference(training->stages, training->job.begins_adapter);
+}
+
+// Whether a copy that is the reference is kept with the run. A Hugging Face model that nothing was
+// learned in lies where [model] says and is not written again; a run that was named there may have
+// gone on when this one is taken up.
+static bool keeps_reference(const Training *training)
+{
+    const Job *job = &training->job;
+    return training->stages[STAGE_WARMUP].steps > 0 || job->checkpoint;
+}
+
+static int freeze_reference(Training *training)
+{
+    learner_freeze_reference(&training->learner);
+    if (!keeps_reference(training))
+        return 0;
+    char *path = training_path(training, "reference.h5");
+    int status = state_save_weights(
+        &training->owner, path,
+        (Elements){training->learner.reference_shards, model_trained_type(&training->job.model)});
+    release(path);
+    return status;
 }
 
 int training_enter_main(Training *training)
@@ -30,22 +50,14 @@ int training_enter_main(Training *training)
     if (!training->job.world.has[ROLE_LEARNER])
         return group_agree(&training->job.world.all, 0);
     Learner *learner = &training->learner;
+    Reference reference = learner->reference ? REFERENCE_NONE : reference_of(training);
     int status = 0;
     if (training->stages[STAGE_WARMUP].steps > 0)
         optimizer_restart(&learner->optimizer, training->job.trained, training->job.kernels);
-    if (stages_need_reference(training->stages) && !learner->reference) {
-        if (refers_to_base(training))
-            learner_refer_to_base(learner);
-        else
-            learner_freeze_reference(learner);
-        char *path = training_path(training, "reference.h5");
-        // Without a warm-up the reference is the model that [model] names: nothing to keep.
-        if (training->stages[STAGE_WARMUP].steps > 0)
-            status = state_save_weights(
-                &training->owner, path,
-                (Elements){learner->reference_shards, model_trained_type(&training->job.model)});
-        release(path);
-    }
+    if (reference == REFERENCE_BASE)
+        learner_refer_to_base(learner);
+    if (reference == REFERENCE_COPY)
+        status = freeze_reference(training);
     return group_agree(&training->job.world.all, status);
 }
 
@@ -53,20 +65,20 @@ int training_enter_main(Training *training)
 static int restore_reference(Training *training)
 {
     Learner *learner = &training->learner;
-    if (!stages_need_reference(training->stages) ||
-        training->state.step <= training->stages[STAGE_WARMUP].steps)
+    Reference reference = reference_of(training);
+    if (training->state.step <= training->stages[STAGE_WARMUP].steps)
         return 0;
-    if (refers_to_base(training)) {
+    if (reference == REFERENCE_BASE)
         learner_refer_to_base(learner);
+    if (reference != REFERENCE_COPY)
         return 0;
-    }
     const Parameters *trained = training->job.trained;
     const Kernels *kernels = training->job.kernels;
     float *shards = kernels->memory_make((size_t)trained->local * sizeof *shards);
     char *path = training_path(training, "reference.h5");
-    int status = training->stages[STAGE_WARMUP].steps == 0
-                     ? job_load_weights(&training->job, shards)
-                     : state_load_weights(&learner->group, path, trained, shards);
+    int status = keeps_reference(training)
+                     ? state_load_weights(&learner->group, path, trained, shards)
+                     : job_load_weights(&training->job, shards);
     if (status == 0)
         learner_set_reference(learner, shards);
     kernels->memory_free(shards);

@@ -84,8 +84,6 @@ grep -q 'trained beside the weights of .*/base with the checksum' elsewhere.log 
     die "another base is not named: $(cat elsewhere.log)"
 refused 65 train 2 elsewhere --set adapter.alpha=8 --set train.steps=14
 grep -q 'it has rank 8, alpha 32' elsewhere.log || die "$(cat elsewhere.log)"
-refused 78 train 2 chained --set model.path=whole
-grep -q 'merge it with its base first' chained.log || die "$(cat chained.log)"
 
 # Evaluated beside its base and merged with it; moved and wrong bases.
 beside=$(evaluate whole)

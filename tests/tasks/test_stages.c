@@ -1,4 +1,4 @@
-// test_stages.c - which stages a data set can serve.
+// test_stages.c - which stages a data set can serve, and what the main one is held to.
 
 #include "tests/testing.h"
 
@@ -40,10 +40,34 @@ static void sft_needs_the_words_of_experts(void **state)
     }
 }
 
+static void only_an_adapter_that_adds_nothing_yet_is_held_to_its_base(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t warmup_steps;
+        double kl_coefficient;
+        bool begins_adapter;
+        Reference expected;
+    } cases[] = {
+        {0, 0.1, true, REFERENCE_BASE},  {3, 0.1, true, REFERENCE_COPY},
+        {0, 0.1, false, REFERENCE_COPY}, {3, 0.1, false, REFERENCE_COPY},
+        {0, 0, true, REFERENCE_NONE},    {3, 0, false, REFERENCE_NONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        StagePlan stages[STAGE_COUNT] = {
+            [STAGE_WARMUP] = {.steps = cases[i].warmup_steps},
+            [STAGE_MAIN] = {.step = {.algorithm = &algorithm_table[ALGORITHM_GRPO],
+                                     .loss.kl_coefficient = cases[i].kl_coefficient}},
+        };
+        assert_int_equal(stages_reference(stages, cases[i].begins_adapter), cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sft_needs_the_words_of_experts),
+        cmocka_unit_test(only_an_adapter_that_adds_nothing_yet_is_held_to_its_base),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
