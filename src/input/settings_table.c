@@ -173,7 +173,7 @@ const SettingRow settings_table[] = {
     INTEGER(run, seed, "1", 0, EXACT, "Seed of all random draws."),
 
     PATH(model, path,
-         "Hugging Face directory, checkpoint or directory of a run that the model is read from."),
+         "Hugging Face or PEFT directory, checkpoint or run that the model is read from."),
     FLAG(model, random, "no",
          "Start from random weights; the directory then needs config.json and tokenizer only."),
     CHOICE(model, compute, "f32", computes,

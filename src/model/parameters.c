@@ -188,7 +188,7 @@ static int load_tensor(const Parameters *parameters, int64_t index, const Safete
                                        stored->shape[1] == tensor->width
                                  : stored->rank == 1 && stored->shape[0] == tensor->width;
     if (!fits)
-        return fail(EXIT_BAD_DATA, "tensor %s has not the shape [%lld, %lld] of config.json",
+        return fail(EXIT_BAD_DATA, "tensor %s has not the shape [%lld, %lld] of its configuration",
                     tensor->name, (long long)tensor->rows, (long long)tensor->width);
     Piece piece = parameters_piece(parameters, index);
     if (piece.count == 0)
@@ -206,7 +206,7 @@ static SafetensorsSet *open_whole(const Parameters *parameters, const char *path
     if (extra <= 0)
         return set; // a missing one is named when it is asked for
     safetensors_close(set);
-    fail(EXIT_BAD_DATA, "%lld tensors more than config.json describes", (long long)extra);
+    fail(EXIT_BAD_DATA, "%lld tensors more than its configuration describes", (long long)extra);
     fail_context("%s", path);
     return NULL;
 }

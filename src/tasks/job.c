@@ -99,11 +99,14 @@ static int choose_adapter(Job *job)
 static int locate_base(Job *job)
 {
     if (locate_model(job->stored.base, &job->base_directory, &job->base_checkpoint) != 0)
-        return fail_context("[model] path = %s: the base that its checkpoint names",
-                            job->settings->model.path);
+        return fail_context("[model] path = %s: the base that its %s names",
+                            job->settings->model.path,
+                            job->peft ? "adapter_config.json" : "checkpoint");
     release(job->stored.base);
     job->stored.base =
         realpath(job->base_checkpoint ? job->base_checkpoint : job->base_directory, NULL);
+    if (job->peft) // the pairs alone
+        job->directory = duplicate(job->base_directory);
     return 0;
 }
 
@@ -111,8 +114,12 @@ static int locate_base(Job *job)
 static int locate(Job *job)
 {
     const char *path = job->settings->model.path;
-    if (locate_model(path, &job->directory, &job->checkpoint) != 0)
+    if (peft_adapter_is(path))
+        job->peft = duplicate(path);
+    else if (locate_model(path, &job->directory, &job->checkpoint) != 0)
         return fail_context("[model] path");
+    if (job->peft && peft_adapter_read(&job->stored, job->peft) != 0)
+        return -1;
     if (job->checkpoint && stored_adapter_read(&job->stored, job->checkpoint) != 0)
         return -1;
     if (job->trains && choose_adapter(job) != 0)
@@ -125,7 +132,7 @@ static int open_model_text(Job *job)
     const Settings *settings = job->settings;
     if (locate(job) != 0)
         return -1;
-    if (settings->model.random && job->checkpoint)
+    if (settings->model.random && (job->checkpoint || job->peft))
         return fail(EXIT_BAD_SETTINGS, "[model] random = yes, but %s is trained already",
                     settings->model.path);
     if (shape_read(&job->shape, job->directory, NULL) != 0 ||
@@ -286,6 +293,7 @@ void job_close(Job *job)
     tokenizer_close(job->tokenizer);
     release(job->directory);
     release(job->checkpoint);
+    release(job->peft);
     team_free(&job->team);
     team_free(&job->shards);
     release(job->base_directory);

@@ -10,6 +10,7 @@
 #include "learner/scorer.h"
 #include "parallel/team.h"
 #include "tasks/grading.h"
+#include "tasks/peft_adapter.h"
 #include "tasks/react.h"
 #include "tasks/stored_adapter.h"
 #include "text/chat.h"
@@ -22,6 +23,7 @@ typedef struct {
     char *directory;      // owned: where config.json and the tokenizer are
     char *checkpoint;     // owned: where the weights are, NULL: in `directory`
     bool trains;          // what [model] names is to be trained, with an adapter or without
+    char *peft;           // owned: the PEFT directory that [model] names, or NULL
     StoredAdapter stored; // of its adapter; rank 0: there is none
     bool begins_adapter;  // that one begins with the run; else [model] names it
     char *base_directory, *base_checkpoint; // owned; with an adapter: the same of its base

@@ -33,6 +33,8 @@ static int load_adapter(Job *job, float *values)
         parameters_start_adapter(&job->adapter, (uint64_t)job->settings->run.seed, values);
         return 0;
     }
+    if (job->peft)
+        return group_agree(group, peft_adapter_load(job->peft, &job->adapter, values));
     return state_load_weights(group, job->checkpoint, &job->adapter, values);
 }
 
@@ -160,7 +162,7 @@ void job_describe_adapter(const Job *job, Bytes *out)
     if (job->begins_adapter)
         bytes_append_text(out, "; a new one");
     else
-        bytes_print(out, "; that of %s", job->checkpoint);
+        bytes_print(out, "; that of %s", job->peft ? job->peft : job->checkpoint);
 }
 
 void job_publish(Job *job, Elements shards)

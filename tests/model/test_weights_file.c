@@ -130,7 +130,7 @@ static void tensors_that_the_configuration_does_not_know_are_refused(void **stat
     scene_make(&scene, TINY_LLAMA);
     scene.list[scene.count++] = (SafetensorsDeclaration){
         .name = "visual.weight", .type = STORED_F32, .rank = 1, .shape = {7}};
-    expect_refusal(&scene, "1 tensors more than config.json describes");
+    expect_refusal(&scene, "1 tensors more than its configuration describes");
     scene_free(&scene);
 }
 

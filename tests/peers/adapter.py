@@ -5,7 +5,8 @@
 
 Random models of every family get adapters of several ranks, scales and targets. Our logits must be those of
 the directory that l2a-convert --adapter writes, loaded by PEFT on the base, within 1e-5 of the largest logit;
-those of the merged directory within 1e-5 as well. The loss of a GRPO step beside the frozen base and its
+those of the merged directory within 1e-5 as well; and to the bit our own of the directory that PEFT saves of
+what it loaded. The loss of a GRPO step beside the frozen base and its
 gradient by every A and B must be autograd's within 1e-5 and 1e-4.
 """
 
@@ -32,7 +33,12 @@ def compare_logits(comparison, probe, base, checkpoint, peft, merged, what):
         (place / "sequences.json").write_text(json.dumps(sequences))
         run(probe, "logits", base, checkpoint, place / "sequences.json", place / "logits")
         ours = load_file(place / "logits")
-    plain, models = load(base), {"PEFT": PeftModel.from_pretrained(load(base), peft).eval(), "merged": load(merged)}
+        loaded = PeftModel.from_pretrained(load(base), peft).eval()
+        loaded.save_pretrained(place / "saved")
+        run(probe, "logits", base, place / "saved", place / "sequences.json", place / "again")
+        again = load_file(place / "again")
+        assert all(torch.equal(ours[key], again[key]) for key in ours), "PEFT saved another adapter"
+    plain, models = load(base), {"PEFT": loaded, "merged": load(merged)}
     for i, tokens in enumerate(sequences):
         for name, model in models.items():
             with torch.no_grad():

@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "files/safetensors.h"
+#include "tasks/peft_adapter.h"
 #include "tasks/state.h"
 
 void probe_must(int status)
@@ -54,10 +55,14 @@ static void load_adapter(Loaded *loaded, const char *checkpoint)
 {
     Group alone = group_world();
     StoredAdapter stored;
-    probe_must(stored_adapter_read(&stored, checkpoint));
+    bool peft = peft_adapter_is(checkpoint);
+    probe_must(peft ? peft_adapter_read(&stored, checkpoint)
+                    : stored_adapter_read(&stored, checkpoint));
     parameters_make_adapter(&loaded->adapter, &loaded->parameters.shape, &stored.shape, 0, 1);
     loaded->pair_values = allocate((size_t)loaded->adapter.local, sizeof(float));
-    probe_must(state_load_weights(&alone, checkpoint, &loaded->adapter, loaded->pair_values));
+    probe_must(peft
+                   ? peft_adapter_load(checkpoint, &loaded->adapter, loaded->pair_values)
+                   : state_load_weights(&alone, checkpoint, &loaded->adapter, loaded->pair_values));
     loaded->pairs = weights_make(&loaded->adapter, kernels_cpu(), TYPE_F32, true);
     weights_load(loaded->pairs, elements_f32(loaded->pair_values));
     loaded->weights = weights_make_adapted(loaded->base, loaded->pairs);

@@ -1,7 +1,8 @@
 #!/bin/sh
-# A run goes on from the adapter of another one: it starts with the first run's last weights, KL to
-# them is 0 before its first update, a restart off a checkpoint's step ends with the same bits even if
-# the first run has gone on meanwhile, and what does not agree with the adapter or its base is refused.
+# A run goes on from the adapter of another one, of its checkpoint or of a PEFT directory: it starts
+# with the first run's last weights, KL to them is 0 before its first update, a restart off a
+# checkpoint's step ends with the same bits even if the first run has gone on meanwhile, and what does
+# not agree with the adapter or its base is refused.
 set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
@@ -66,6 +67,20 @@ journal next actor/kl | awk 'NR > 1 && $1 > 0 { n++ } END { exit n != NR - 1 }' 
     die "KL stays: $(journal next actor/kl)"
 [ -e next/reference.h5 ] || die 'the adapter that the run went on from is not kept'
 
+# The PEFT directory of the same adapter is the same start, and the same model.
+"$build/tools/l2a-convert" --adapter first peft >/dev/null
+go_on 2 peft-next --set model.path=peft || die "$(tail -n 5 peft-next.log)"
+expect_equal 'from the PEFT directory' "$(clinic_weights peft-next)" "$(clinic_weights next)"
+[ "$(clinic_journal peft-next)" = "$(clinic_journal next)" ] || die 'another journal'
+evaluate() {
+    "$build/learn2ask" evaluate "$tree/inputs/clinic.ini" --set model.random=no \
+        --set model.path="$1" 2>/dev/null | grep '^\(ave\|win\|expert\)_'
+}
+evaluate first >first.txt
+evaluate peft >peft.txt
+grep -q '^expert_loss' peft.txt || die 'the PEFT directory was not evaluated'
+cmp first.txt peft.txt || die 'the PEFT directory is another model'
+
 # Stated again in the settings, and placed otherwise.
 go_on 3 apart --set model.path=first/step-000012.h5 --set adapter.rank=8 --set adapter.alpha=16 \
     --set adapter.targets=down_proj,q_proj,v_proj --set parallel.placement=split \
@@ -123,7 +138,10 @@ awk -v new="$(windows new)" -v next_="$(windows next)" 'BEGIN { exit !(next_ > n
 refused 78 'holds an adapter of rank 8, alpha 16, .* wants one of rank 4, alpha 32' \
     go_on 2 other --set model.path=first --set adapter.rank=4
 refused 78 'is trained already' go_on 2 random --set model.path=first --set model.random=yes
+refused 78 'is trained already' go_on 2 random --set model.path=peft --set model.random=yes
 mv base moved
 refused 66 'path = first: the base that its checkpoint names' go_on 2 baseless --set model.path=first
+refused 66 'path = peft: the base that its adapter_config.json names' \
+    go_on 2 baseless --set model.path=peft
 "$build/tools/l2a-convert" full base >/dev/null # in bf16: other weights
 refused 65 'its adapter was trained beside other weights' go_on 2 otherwise --set model.path=first
