@@ -74,7 +74,7 @@ expect_equal 'from the PEFT directory' "$(clinic_weights peft-next)" "$(clinic_w
 [ "$(clinic_journal peft-next)" = "$(clinic_journal next)" ] || die 'another journal'
 evaluate() {
     "$build/learn2ask" evaluate "$tree/inputs/clinic.ini" --set model.random=no \
-        --set model.path="$1" 2>/dev/null | grep '^\(ave\|win\|expert\)_'
+        --set model.path="$1" 2>&1 | grep '^\(ave\|win\|expert\)_\|^error'
 }
 evaluate first >first.txt
 evaluate peft >peft.txt
