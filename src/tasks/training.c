@@ -29,7 +29,7 @@ static Reference reference_of(const Training *training)
 static bool keeps_reference(const Training *training)
 {
     const Job *job = &training->job;
-    return training->stages[STAGE_WARMUP].steps > 0 || job->checkpoint;
+    return training->stages[STAGE_WARMUP].steps > 0 || job->checkpoint || job->peft;
 }
 
 static int freeze_reference(Training *training)
