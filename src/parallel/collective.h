@@ -8,7 +8,6 @@
 #define L2A_PARALLEL_COLLECTIVE_H
 
 #include "kernels/kernels.h"
-#include "parallel/publication.h"
 #include "parallel/world.h"
 
 // A collective under way: between its begin and its end the buffers belong to it, and arithmetic
@@ -16,6 +15,13 @@
 typedef struct {
     MPI_Request request;
 } Transfer;
+
+// How what learner ranks hold comes, unit by unit, to every rank of the job.
+//
+// The ranks of a node share the memory that a unit comes to: a learner rank writes its shard there,
+// narrowed where it is to be bf16, and every rank reads it there. Only shards that no rank of the
+// node holds travel, each once a node, from a rank that holds them: no rank funnels.
+typedef struct Publication Publication;
 
 typedef struct {
     const char *name;
@@ -43,11 +49,18 @@ typedef struct {
     void (*sum)(const Group *group, const Kernels *kernels, float *values, int64_t count,
                 float *scratch);
 
-    // From learner ranks to all: publication.h.
+    // Learner rank l holds shard l mod `shards`; `largest` elements of a unit, all shards together,
+    // come at most. `ranks_per_node`: as if so many consecutive ranks were a node (a test's), 0: as
+    // it is. `world` and `kernels` are borrowed. Where a node has too little shared memory its
+    // ranks are warned and each gets a copy of its own. Collective over world->all.
     Publication *(*publication_make)(const World *world, const Kernels *kernels, int shards,
                                      int64_t largest, int ranks_per_node);
+    void (*publication_free)(Publication *publication); // NULL is fine; collective
+
+    // The whole unit [local * shards] in `type`, valid until the next call; shard [local] is read
+    // on learner ranks only, is fp32 or of that type, and is itself what a job of one rank gets.
+    // Collective over world->all.
     Elements (*publish)(Publication *publication, Elements shard, int64_t local, ElementType type);
-    void (*publication_free)(Publication *publication);
 } Collective;
 
 extern const Collective collective_mpi;

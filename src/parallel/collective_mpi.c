@@ -1,4 +1,3 @@
-#include "parallel/collective.h"
 #include "parallel/collective_mpi.h"
 
 #include <limits.h>
@@ -88,6 +87,6 @@ const Collective collective_mpi = {
     .progress = progress_mpi,
     .sum = sum_mpi,
     .publication_make = publication_make_mpi,
-    .publish = publish_mpi,
     .publication_free = publication_free_mpi,
+    .publish = publish_mpi,
 };

@@ -1,11 +1,10 @@
-// publication_mpi.c - publication through windows of MPI-3 shared memory; see publication.h.
+// publication_mpi.c - publication through windows of MPI-3 shared memory; see collective.h.
 
 #include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/fail.h"
 #include "parallel/collective_mpi.h"
-#include "parallel/publication.h"
 
 enum { TAG = 999 }; // of shards; mail's begin above
 

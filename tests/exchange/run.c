@@ -67,7 +67,7 @@ void run_open(Run *run, const World *world, Kind kind)
                kind.type, TINY_POSITIONS);
     int64_t largest = run->parameters.largest > run->adapter.largest ? run->parameters.largest
                                                                      : run->adapter.largest;
-    run->publication = publication_make_mpi(world, kernels, learners, largest, 0);
+    run->publication = collective_mpi.publication_make(world, kernels, learners, largest, 0);
     if (kind.adapted)
         open_base(run, kind.type);
     if (world->has[ROLE_ROLLOUT]) {
@@ -90,7 +90,7 @@ void run_close(Run *run)
     weights_free(run->published);
     weights_free(run->base);
     release(run->base_shards);
-    publication_free_mpi(run->publication);
+    collective_mpi.publication_free(run->publication);
     model_free(&run->model);
     parameters_free(&run->parameters);
     parameters_free(&run->adapter);
@@ -103,7 +103,8 @@ float *run_gather(Run *run, const float *shards)
     for (int64_t u = 0; u < run->trained->unit_count; u++) {
         const Unit *unit = &run->trained->units[u];
         Elements shard = elements_f32(shards ? shards + unit->local_offset : NULL);
-        const float *flat = publish_mpi(run->publication, shard, unit->shard.local, TYPE_F32).data;
+        const float *flat =
+            collective_mpi.publish(run->publication, shard, unit->shard.local, TYPE_F32).data;
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &run->trained->tensors[i];
             memcpy(values + parameters_piece(&run->whole, i).local, flat + tensor->offset,

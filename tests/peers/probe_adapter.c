@@ -28,10 +28,10 @@ static StoredAdapter adapter_of(Loaded *loaded, const char *directory, char **wo
     probe_must(adapter_parse_targets(words[2], stored.shape.targets));
     probe_must(world_make(&world, (WorldPlan){0}));
     Publication *publication =
-        publication_make_mpi(&world, kernels_cpu(), 1, loaded->parameters.largest, 0);
+        collective_mpi.publication_make(&world, kernels_cpu(), 1, loaded->parameters.largest, 0);
     stored.checksum =
         exchange_tensor_checksum(&collective_mpi, publication, &loaded->parameters, loaded->values);
-    publication_free_mpi(publication);
+    collective_mpi.publication_free(publication);
     world_free(&world);
     return stored;
 }
