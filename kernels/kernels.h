@@ -219,4 +219,10 @@ const Kernels *kernels_cpu(void);
 // The same for one instruction set by name; NULL when this machine (or build) lacks it.
 const Kernels *kernels_cpu_named(const char *isa);
 
+// The set avx512_bf16, which computes with the machine's own dot products of bf16: NULL and a
+// recorded reason where there are none. It differs from the contract in that products with a BF16
+// matrix, and every product_tn, round both factors to bf16 and add two products at a time as
+// vdpbf16ps does: the bits are those of this type of machine, and still of a row's inputs alone.
+const Kernels *kernels_cpu_native(void);
+
 #endif

@@ -36,6 +36,7 @@ void *scratch_cpu(size_t bytes);
 extern const Kernels kernels_cpu_plain;
 extern const Kernels kernels_cpu_avx2;   // x86-64 only
 extern const Kernels kernels_cpu_avx512; // x86-64 only
+extern const Kernels kernels_cpu_avx512_bf16;
 
 // ---- one set for each instruction set -----------------------------------------------------------
 

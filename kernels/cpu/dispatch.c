@@ -31,11 +31,17 @@ static bool avx512_supported(void)
            __builtin_cpu_supports("avx512dq");
 }
 
+static bool avx512_bf16_supported(void)
+{
+    return avx512_supported() && __builtin_cpu_supports("avx512bf16");
+}
+
 static const InstructionSet INSTRUCTION_SETS[] = {
     // the best first
     {&kernels_cpu_avx512, avx512_supported},
     {&kernels_cpu_avx2, avx2_supported},
     {&kernels_cpu_plain, plain_supported},
+    {&kernels_cpu_avx512_bf16, avx512_bf16_supported}, // by name only
 };
 
 #else
@@ -83,4 +89,12 @@ const Kernels *kernels_cpu(void)
             return kernels_cpu_named(INSTRUCTION_SETS[i].kernels->name);
     }
     die(EXIT_BUG, "no instruction set fits");
+}
+
+const Kernels *kernels_cpu_native(void)
+{
+    const Kernels *kernels = kernels_cpu_named("avx512_bf16");
+    if (!kernels)
+        fail(EXIT_UNAVAILABLE, "this machine has no dot products of bf16 (AVX512_BF16)");
+    return kernels;
 }

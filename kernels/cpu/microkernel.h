@@ -1,10 +1,11 @@
 // microkernel.h - the one inner loop of products and attention, for each instruction set.
 //
 // A tile is c[i][j] (+)= sum over k of a[i][k] b[k][j], each output one chain of fused
-// multiply-adds over k, held in registers: up to TILE_ROWS rows by one or more panels of columns.
-// Elements of `a` are broadcast, rows of `b` are loaded as vectors. A panel is a block of columns
-// whose rows lie one behind the other: PANEL columns wide in weight matrices, BLOCK in caches and
-// attention. All forms give the same bits; they differ in speed only.
+// multiply-adds over k (of pairs: of dot products of two), held in registers: up to TILE_ROWS rows
+// by one or more panels of columns. Elements of `a` are broadcast, rows of `b` are loaded as
+// vectors. A panel is a block of columns whose rows lie one behind the other: PANEL columns wide in
+// weight matrices, BLOCK in caches and attention. All forms give the same bits; they differ in
+// speed only.
 
 #ifndef L2A_KERNELS_CPU_MICROKERNEL_H
 #define L2A_KERNELS_CPU_MICROKERNEL_H
@@ -14,7 +15,7 @@
 #include <string.h>
 
 #include "kernels/cpu/lanes.h"
-#include "kernels/tensor.h"
+#include "kernels/cpu/pairs.h"
 
 enum { BLOCK = 16 };
 

@@ -23,6 +23,11 @@ typedef __m512 Register;
 #define register_store(to, x) _mm512_storeu_ps(to, x)
 #define register_set(x) _mm512_set1_ps(x)
 #define register_fma(x, y, sum) _mm512_fmadd_ps(x, y, sum)
+#if defined(L2A_ISA_avx512_bf16)
+#define register_dot(x, y, sum) _mm512_dpbf16_ps(sum, (__m512bh)(x), (__m512bh)(y))
+#else
+#define register_dot(x, y, sum) (sum) // no tile has words
+#endif
 
 // `count` registers of a row of a bf16 panel, widened.
 TILE_INLINE void registers_widen(const int count, const uint16_t *from, Register *to)
@@ -59,6 +64,7 @@ typedef __m256 Register;
 #define register_store(to, x) _mm256_storeu_ps(to, x)
 #define register_set(x) _mm256_set1_ps(x)
 #define register_fma(x, y, sum) _mm256_fmadd_ps(x, y, sum)
+#define register_dot(x, y, sum) (sum)
 
 // Columns j and j + 8 of sixteen share a 32-bit word: one shift and one mask widen them all.
 static inline int bf16_place(int j)
@@ -117,8 +123,11 @@ TILE_INLINE void tile_step(const int rows, const int panels, const int registers
         for (int i = 0; i < rows; i++) {
             Register x = register_set(a[i * tile->a_row]);
 #pragma GCC unroll 2
-            for (int r = 0; r < registers; r++)
-                sum[i][p * registers + r] = register_fma(x, columns[r], sum[i][p * registers + r]);
+            for (int r = 0; r < registers; r++) {
+                Register *to = &sum[i][p * registers + r];
+                *to = type == TYPE_PAIRS ? register_dot(x, columns[r], *to)
+                                         : register_fma(x, columns[r], *to);
+            }
         }
     }
 }
@@ -198,6 +207,10 @@ static __attribute__((noinline, unused)) void tile_panel(int rows, int panels, E
 {
     if (type == TYPE_F32)
         tile_choose(rows, panels, PANEL / REGISTER, TYPE_F32, tile);
+#if defined(L2A_ISA_avx512_bf16)
+    else if (type == TYPE_PAIRS)
+        tile_choose(rows, panels, PANEL / REGISTER, TYPE_PAIRS, tile);
+#endif
     else
         tile_choose(rows, panels, PANEL / REGISTER, TYPE_BF16, tile);
 }

@@ -1,7 +1,6 @@
 // optimiser.c - flat arrays: AdamW, the gradient's norm, conversions.
 
 #include <math.h>
-#include <string.h>
 
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/lanes.h"
@@ -137,9 +136,8 @@ static void convert_block(void *out, ElementType type, Elements x, int64_t n)
 
 void CPU(convert)(Queue *queue, void *out, ElementType type, Elements x, int64_t n)
 {
-    (void)queue;
     if (type == x.type) {
-        memcpy(out, x.data, (size_t)n * type_bytes(type));
+        copy_cpu(queue, out, x.data, (size_t)n * type_bytes(type));
         return;
     }
 #pragma omp parallel for schedule(static) if (n >= PARALLEL_ELEMENTS)

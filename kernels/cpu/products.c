@@ -5,7 +5,7 @@
 // stays in a near cache, and rows into blocks that stay in the second-level one; at a cut the sums
 // rest in c as fp32, which changes no bit. What varies between the three is where a's elements lie
 // and how b's panels come about: product_nt reads them in place, the others build them block by
-// block.
+// block. Where the machine's dot products of bf16 are used, k counts pairs (pairs.h).
 
 #include <omp.h>
 
@@ -33,7 +33,9 @@ struct Product {
     Tensor c;
     const float *a;        // a[i * a_row + k * a_step]
     int64_t a_row, a_step; //
-    int64_t depth;
+    int64_t length;        // number of k
+    int64_t depth;         // the same, or of pairs of them
+    bool paired;           // a and b are computed as pairs (pairs.h); a is always copied
     bool accumulate;
     Matrix w; // where b comes from: one of the two
     Tensor x;
@@ -139,15 +141,105 @@ static void part_copy_columns(const Product *product, Part *part, Range depth, f
     part->tiled = true;
 }
 
+// ---- products of pairs --------------------------------------------------------------------------
+
+#if defined(L2A_ISA_avx512_bf16)
+
+// Copies of a's block in scratch as pairs; `depth` counts them.
+static void part_copy_pairs(const Product *product, Part *part, Range depth, float *scratch)
+{
+    const float *a = product->a + 2 * depth.first * product->a_step;
+    int64_t length = least(2 * depth.count, product->length - 2 * depth.first);
+    part->a = scratch;
+    part->tiled = product->a_step != 1;
+    part->a_row = depth.count + BLOCK;
+    for (int64_t i = 0; i < part->rows.count && !part->tiled; i++)
+        pairs_of_row(scratch + i * part->a_row,
+                     elements_f32(a + (part->rows.first + i) * product->a_row), length);
+    for (int64_t t = 0; t < part->tiles.parts && part->tiled; t++) {
+        Range rows = shares_at(&part->tiles, t);
+        float *to = scratch + rows.first * depth.count;
+        const float *from = a + part->rows.first + rows.first;
+        for (int64_t k = 0; k < length; k += 2) {
+            const float *next = from + (k + 1) * product->a_step;
+            Lanes first = lanes_load_tail(from + k * product->a_step, rows.count);
+            Lanes second = k + 1 < length ? lanes_load_tail(next, rows.count) : lanes_zero();
+            lanes_store_tail(to + k / 2 * rows.count, pairs_of_lanes(first, second), rows.count);
+        }
+    }
+}
+
+// Rows [2 k, 2 k + 16) of W, which stand side by side in its panel, become rows of b's panels.
+static void pairs_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float *to)
+{
+    int64_t row = 2 * k, words = pairs_in(w.width);
+    const float *from = element_at(w.packed, TYPE_PAIRS, row / PANEL * PANEL * words + row % PANEL);
+    int64_t first = panels.first * PANEL, end = least(w.width, first + panels.count * PANEL);
+    for (int64_t j = first; j < end; j += 2) {
+        uint64_t columns[BLOCK / 2];
+        float *place = to + (j - first) / PANEL * b_panel + (j - first) % PANEL;
+        _mm512_storeu_si512(columns, pairs_turned(from + j / 2 * PANEL));
+        for (int i = 0; i < BLOCK / 2; i++)
+            memcpy(place + i * PANEL, &columns[i], sizeof columns[i]);
+    }
+}
+
+// Rows of x become b's panels in words.
+static void pairs_copy(const Product *product, Range panels, Range depth, int64_t b_panel,
+                       float *scratch)
+{
+    Tensor x = product->x;
+    int64_t first = panels.first * PANEL, end = least(x.width, first + panels.count * PANEL);
+    for (int64_t j = first; j < end; j += BLOCK) {
+        float *to = scratch + (j - first) / PANEL * b_panel + (j - first) % PANEL;
+        int64_t columns = least(BLOCK, end - j);
+        for (int64_t k = 0; k < depth.count; k++) {
+            int64_t row = 2 * (depth.first + k);
+            Lanes one = lanes_load_tail(row_of(x, row) + j, columns);
+            Lanes two =
+                row + 1 < x.rows ? lanes_load_tail(row_of(x, row + 1) + j, columns) : lanes_zero();
+            lanes_store(to + k * PANEL, pairs_of_lanes(one, two));
+        }
+    }
+}
+
+#else // no product is paired
+
+static void part_copy_pairs(const Product *product, Part *part, Range depth, float *scratch)
+{
+    (void)product, (void)part, (void)depth, (void)scratch;
+}
+
+static void pairs_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float *to)
+{
+    (void)w, (void)k, (void)panels, (void)b_panel, (void)to;
+}
+
+static void pairs_copy(const Product *product, Range panels, Range depth, int64_t b_panel,
+                       float *scratch)
+{
+    (void)product, (void)panels, (void)depth, (void)b_panel, (void)scratch;
+}
+
+#endif
+
+// ---- the loops ----------------------------------------------------------------------------------
+
 enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) };
 
+// Floats for a's block: a whole chain of few rows, or a block of both.
+static int64_t rows_scratch(const Product *product, int64_t rows, bool cut)
+{
+    return cut || !product->paired ? ROWS_SCRATCH : rows * (product->depth + BLOCK);
+}
+
 static void depth_compute(const Product *product, Range rows, Range panels, Range depth,
-                          float *scratch)
+                          float *scratch, float *built)
 {
     Part part = {
         .panels = panels,
         .depth = depth.count,
-        .b = product->panels(product, panels, depth, scratch + ROWS_SCRATCH),
+        .b = product->panels(product, panels, depth, built),
         .from_c = product->accumulate || depth.first > 0,
     };
     int64_t blocks = pieces_of(rows.count, ROW_BLOCK);
@@ -157,7 +249,9 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
         part.a = product->a + part.rows.first * product->a_row + depth.first * product->a_step;
         part.a_row = product->a_row;
         part.a_step = product->a_step;
-        if (product->a_step != 1)
+        if (product->paired)
+            part_copy_pairs(product, &part, depth, scratch);
+        else if (product->a_step != 1)
             part_copy_columns(product, &part, depth, scratch);
         else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > 4 * TILE_ROWS)
             part_copy_rows(product, &part, depth, scratch);
@@ -173,12 +267,14 @@ static void share_compute(const Product *product, Range rows, Range panels)
     int64_t size = rounded_up(pieces_of(product->depth, blocks), PANEL);
     int64_t wide = product->builds ? pieces_of(panels.count, pieces_of(panels.count, PANEL_BLOCK))
                                    : panels.count;
-    size_t floats = ROWS_SCRATCH + (product->builds ? DEPTH_BLOCK * PANEL_BLOCK * PANEL : 0);
-    float *scratch = scratch_cpu(floats * sizeof *scratch);
+    int64_t rest = rows_scratch(product, rows.count, cut);
+    int64_t floats = rest + (product->builds ? DEPTH_BLOCK * PANEL_BLOCK * PANEL : 0);
+    float *scratch = scratch_cpu((size_t)floats * sizeof *scratch);
     for (int64_t p = 0; p < panels.count; p += wide) {
         for (int64_t k = 0; k < product->depth; k += size)
             depth_compute(product, rows, range_piece(panels, panels.first + p, wide),
-                          range_piece((Range){0, product->depth}, k, size), scratch);
+                          range_piece((Range){0, product->depth}, k, size), scratch,
+                          scratch + rest);
     }
 }
 
@@ -226,8 +322,10 @@ static Panels panels_in_place(const Product *product, Range panels, Range depth,
 {
     (void)scratch;
     Matrix w = product->w;
-    int64_t first = panels.first * PANEL * w.width + depth.first * PANEL;
-    return (Panels){element_at(w.packed, w.type, first), w.width * PANEL, w.type};
+    ElementType type = stored_type(w.type);
+    int64_t panel = stored_width(w.type, w.width) * PANEL;
+    return (Panels){element_at(w.packed, type, panels.first * panel + depth.first * PANEL), panel,
+                    type};
 }
 
 void CPU(product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w)
@@ -240,7 +338,9 @@ void CPU(product_nt)(Queue *queue, Tensor out, Tensor x, Matrix w)
                                .a = x.data,
                                .a_row = x.stride,
                                .a_step = 1,
-                               .depth = x.width,
+                               .length = x.width,
+                               .depth = stored_width(w.type, x.width),
+                               .paired = stored_type(w.type) == TYPE_PAIRS,
                                .w = w,
                                .panels = panels_in_place});
 }
@@ -268,6 +368,12 @@ static void rows_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float
 
 static Panels panels_transposed(const Product *product, Range panels, Range depth, float *scratch)
 {
+    if (product->paired) {
+        int64_t panel = rounded_up(depth.count, BLOCK / 2) * PANEL;
+        for (int64_t k = 0; k < depth.count; k += BLOCK / 2)
+            pairs_build(product->w, depth.first + k, panels, panel, scratch + k * PANEL);
+        return (Panels){scratch, panel, TYPE_PAIRS};
+    }
     int64_t b_panel = rounded_up(depth.count, BLOCK) * PANEL;
     for (int64_t k = 0; k < depth.count; k += BLOCK)
         rows_build(product->w, depth.first + k, panels, b_panel, scratch + k * PANEL);
@@ -284,7 +390,9 @@ void CPU(product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumula
                                .a = y.data,
                                .a_row = y.stride,
                                .a_step = 1,
-                               .depth = y.width,
+                               .length = y.width,
+                               .depth = stored_width(w.type, y.width),
+                               .paired = stored_type(w.type) == TYPE_PAIRS,
                                .accumulate = accumulate,
                                .w = w,
                                .panels = panels_transposed,
@@ -296,6 +404,10 @@ static Panels panels_copied(const Product *product, Range panels, Range depth, f
     Tensor x = product->x;
     int64_t b_panel = depth.count * PANEL, first = panels.first * PANEL;
     int64_t end = least(x.width, first + panels.count * PANEL);
+    if (product->paired) {
+        pairs_copy(product, panels, depth, b_panel, scratch);
+        return (Panels){scratch, b_panel, TYPE_PAIRS};
+    }
     for (int64_t j = first; j < end; j += BLOCK) {
         float *to = scratch + (j - first) / PANEL * b_panel + (j - first) % PANEL;
         const float *from = row_of(x, depth.first) + j;
@@ -320,7 +432,9 @@ void CPU(product_tn)(Queue *queue, Tensor out, Tensor y, Tensor x)
                                .a = y.data,
                                .a_row = 1,
                                .a_step = y.stride,
-                               .depth = y.rows,
+                               .length = y.rows,
+                               .depth = stored_width(TYPE_BF16, y.rows),
+                               .paired = stored_type(TYPE_BF16) == TYPE_PAIRS,
                                .accumulate = true,
                                .x = x,
                                .panels = panels_copied,

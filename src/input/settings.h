@@ -45,6 +45,7 @@ typedef enum {
 } Aggregation;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { NOT_FINITE_STOP, NOT_FINITE_SKIP, NOT_FINITE_ROLL_BACK } NotFinite;
+typedef enum { PRODUCTS_EXACT, PRODUCTS_NATIVE } Products;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_ELEMENTWISE, RECOMPUTE_LAYER } Recompute;
 typedef enum { REJECTED_GIVEN, REJECTED_SAMPLED } Rejected;
 typedef enum { MODE_RA_RS, MODE_RA, MODE_RS } RewardMode;
@@ -87,6 +88,7 @@ typedef struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory
         bool random; // start from random weights: path needs config.json and tokenizer only
         Compute compute;
+        Products products;
         char *chat; // auto, chatml, qwen3, llama3
         bool thinking;
     } model;

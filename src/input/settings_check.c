@@ -63,6 +63,9 @@ static void check_model(Checker *checker)
     bool may_think = strcmp(chat, "auto") == 0 || strcmp(chat, "qwen3") == 0;
     if (checker->settings->model.thinking && !may_think)
         checker_doubt(checker, "model", "thinking", "has no effect with chat = %s", chat);
+    if (checker->settings->model.products == PRODUCTS_NATIVE &&
+        checker->settings->model.compute != COMPUTE_BF16)
+        checker_refuse(checker, "model", "products", "native needs model.compute = bf16");
 }
 
 // The settings of who is asked: `section` holds them, `chooser` (say "reward.judge") chose `kind`.

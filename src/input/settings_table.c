@@ -126,6 +126,7 @@ static const double EXACT = 9007199254740992; // 2^53, the last integer before d
 #define WORDS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
 WORDS(placements, "shared", "split");
 WORDS(computes, "f32", "bf16");
+WORDS(products, "exact", "native");
 WORDS(chats, "auto", "chatml", "qwen3", "llama3");
 WORDS(workflows, "direct", "react");
 WORDS(targets, "judge", "extractor", "policy");
@@ -178,6 +179,10 @@ const SettingRow settings_table[] = {
          "Start from random weights; the directory then needs config.json and tokenizer only."),
     CHOICE(model, compute, "f32", computes,
            "Type of published weights and of cached keys and values."),
+    CHOICE(
+        model, products, "exact", products,
+        "How bf16 weights are multiplied: with the same bits on every machine, or with this one's "
+        "own dot products of bf16: faster where it has fast ones, the bits its own."),
     WORD(model, chat, "auto", chats,
          "Chat rendering; auto recognises the model's own template by its text."),
     FLAG(model, thinking, "no", "Let a qwen3 model think before it answers."),

@@ -124,6 +124,9 @@ static void print_model(const Checked *checked)
            (double)shape_parameters(shape) / 1e6, (long long)shape->layers, (long long)shape->width,
            shape->heads, shape->kv_heads, shape->head_width, (long long)shape->vocabulary,
            shape->tied ? ", tied" : "", chat_name(checked->job.chat));
+    if (checked->settings->model.products == PRODUCTS_NATIVE)
+        printf("products   native: this machine %s dot products of bf16\n",
+               kernels_cpu_native() ? "has" : "has no");
 }
 
 static void print_adapter(const Checked *checked)

@@ -16,6 +16,16 @@ ElementType job_element_type(const Settings *settings)
     return settings->model.compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
+const Kernels *job_kernels(const Settings *settings)
+{
+    if (settings->model.products == PRODUCTS_EXACT)
+        return kernels_cpu();
+    const Kernels *kernels = kernels_cpu_native();
+    if (!kernels)
+        fail_context("[model] products = native");
+    return kernels;
+}
+
 // Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the
 // path is a Hugging Face directory.
 static int locate_model(const char *path, char **directory, char **checkpoint)
@@ -234,8 +244,10 @@ int job_open(Job *job, const Settings *settings, JobOptions options)
     if (world_make(&job->world, plan) != 0)
         return -1;
     job_set_threads(&job->world.all, settings);
-    job->kernels = kernels_cpu();
+    job->kernels = job_kernels(settings);
     const Group *all = &job->world.all;
+    if (group_agree(all, job->kernels ? 0 : -1) != 0)
+        return -1;
     int status = team_make(&job->team, &job->world.group[ROLE_ROLLOUT], engine_ranks(job),
                            "[rollout] tensor_parallel");
     if (group_agree(all, status) != 0 || group_agree(all, make_shards(job)) != 0)

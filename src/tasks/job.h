@@ -119,4 +119,7 @@ void job_set_threads(const Group *all, const Settings *settings);
 
 ElementType job_element_type(const Settings *settings);
 
+// NULL where this machine has not what [model] products asks for.
+const Kernels *job_kernels(const Settings *settings);
+
 #endif
