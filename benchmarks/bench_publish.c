@@ -5,7 +5,7 @@
 // MODEL: a Hugging Face directory (config.json is read; the weights are made up). LEARNERS: how
 // many of the ranks, the last ones, hold shards; all of them otherwise. RANKS_PER_NODE: as if so
 // many ranks were a node. Only the transport is timed: nobody packs what came. In turns with it the
-// same ranks copy as many bytes of the same shards, each to memory of its own. Medians of ROUNDS.
+// same ranks copy the same shards, as they hold them, each to memory of its own. Medians of ROUNDS.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,20 +69,25 @@ static double median(double *values)
 
 static void compare(const Bench *bench, const char *what, ElementType held, ElementType type)
 {
-    double published[ROUNDS], copied[ROUNDS], bytes = 0;
+    double published[ROUNDS], copied[ROUNDS], elements = 0;
     Elements shards = {bench->shards, held};
     for (int64_t u = 0; u < bench->parameters.unit_count; u++)
-        bytes += (double)bench->parameters.units[u].shard.padded * (double)type_bytes(type);
+        elements += (double)bench->parameters.units[u].shard.padded;
     publish_all(bench, shards, type); // memory is touched for the first time
-    copy_all(bench, type);
+    copy_all(bench, held);
     for (int r = 0; r < ROUNDS; r++) {
         published[r] = publish_all(bench, shards, type);
-        copied[r] = copy_all(bench, type);
+        copied[r] = copy_all(bench, held);
     }
     double there = median(published), plain = median(copied);
+    double came = elements * (double)type_bytes(type),
+           held_bytes = elements * (double)type_bytes(held);
     if (bench->world.all.rank == 0)
-        printf("%-24s %8.0f MB %8.2f ms %7.2f GB/s   memcpy %7.2f GB/s   %5.2f\n", what,
-               bytes / 1e6, 1e3 * there, bytes / there / 1e9, bytes / plain / 1e9, plain / there);
+        printf(
+            "%-24s %6.0f MB in %7.2f ms, %6.2f GB/s; memcpy of %6.0f MB in %7.2f ms, %6.2f GB/s: "
+            "%.2f of its speed\n",
+            what, came / 1e6, 1e3 * there, came / there / 1e9, held_bytes / 1e6, 1e3 * plain,
+            held_bytes / plain / 1e9, plain / there);
 }
 
 static void open_bench(Bench *bench, const char *model, int learners, int ranks_per_node)
