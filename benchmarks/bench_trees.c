@@ -1,11 +1,14 @@
 // bench_trees.c - an update on session trees against the same learner on independent sequences.
 //
-//     OMP_NUM_THREADS=2 mpirun -n 1 bench_trees INPUT.ini RUN [--set section.key=value]...
+//     OMP_NUM_THREADS=2 mpirun -n 1 bench_trees INPUT.ini RUN [--dump FILE] [--set key=value]...
 //
 // The contexts of the input's first batch with group_size responses each, of random tokens and
 // exactly max_response_tokens: once as trees of sessions, once every response with its whole
 // context as a sequence of its own, in micro-batches of the same size. Loss and gradient norm must
 // agree before a time is printed; the two take turns, and medians of REPEATS are compared.
+//
+// With --dump the batch goes to FILE for a learner of others (bench_trl.py), a response a line, and
+// only the update on trees is timed.
 
 #include <math.h>
 #include <stdio.h>
@@ -15,6 +18,8 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/random.h"
+#include "files/atomic.h"
+#include "input/jsonl.h"
 #include "learner/advantage.h"
 #include "tasks/training.h"
 #include "tests/model/tiny.h"
@@ -99,18 +104,15 @@ static double median(Side *side)
     return side->seconds[REPEATS / 2];
 }
 
-static int compare(Training *training)
+static int compare(Training *training, Grove *grove)
 {
     Side trees = {0}, apart = {0};
-    Grove grove = batch_of(training), sequences;
-    const LossSettings *loss = &training->stages[STAGE_MAIN].step.loss;
-    advantage_group_relative(loss, grove.trees, grove.count);
-    grove_separate(&sequences, &grove, false);
+    Grove sequences;
+    grove_separate(&sequences, grove, false);
     for (int r = 0; r < REPEATS; r++) {
-        run_side(training, &grove, &trees, r);
+        run_side(training, grove, &trees, r);
         run_side(training, &sequences, &apart, r);
     }
-    grove_free(&grove);
     grove_free(&sequences);
     if (!(fabs(trees.loss - apart.loss) < 1e-4 && fabs(trees.norm / apart.norm - 1) < 1e-4))
         return fail(EXIT_BUG, "loss %g and %g, gradient norm %g and %g differ", trees.loss,
@@ -124,30 +126,93 @@ static int compare(Training *training)
     return 0;
 }
 
+static void append_ids(json_t *list, const int32_t *tokens, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(tokens[i]));
+}
+
+// A response as others train on it: its whole context, its tokens, what the loss takes of them.
+static void append_response(Bytes *lines, const Tree *tree, const Branch *branch)
+{
+    json_t *prompt = json_array(), *response = json_array(), *logprobs = json_array();
+    append_ids(prompt, tree->trunk, branch->attach);
+    append_ids(prompt, branch->tokens, branch->forced);
+    append_ids(response, branch->tokens + branch->forced, branch->count);
+    for (int32_t i = 0; i < branch->count; i++)
+        json_array_append_new(logprobs, json_real((double)branch->logprobs[i]));
+    json_t *line = json_pack("{s:o, s:o, s:o, s:f}", "prompt", prompt, "response", response,
+                             "logprobs", logprobs, "advantage", (double)branch->advantages[0]);
+    CHECK(line, "out of memory");
+    jsonl_append(lines, line);
+    bytes_append(lines, "\n", 1);
+    json_decref(line);
+}
+
+static int dump(const Grove *grove, const char *path)
+{
+    Bytes lines = {0};
+    for (int64_t t = 0; t < grove->count; t++)
+        for (int32_t b = 0; b < grove->trees[t].branch_count; b++)
+            append_response(&lines, &grove->trees[t], &grove->trees[t].branches[b]);
+    int status = atomic_write_file(path, lines.data, lines.length);
+    bytes_free(&lines);
+    return status;
+}
+
+static int dump_and_time(Training *training, Grove *grove, const char *path)
+{
+    Side trees = {0};
+    if (dump(grove, path) != 0)
+        return -1;
+    for (int r = 0; r < REPEATS; r++)
+        run_side(training, grove, &trees, r);
+    printf("update on trees      %9.0f rows %9.2f s\n"
+           "loss %.9g\n"
+           "gradient norm %.9g\n",
+           trees.rows, median(&trees), trees.loss, trees.norm);
+    return 0;
+}
+
+static int run(Training *training, const char *path)
+{
+    Grove grove = batch_of(training);
+    advantage_group_relative(&training->stages[STAGE_MAIN].step.loss, grove.trees, grove.count);
+    int status = path ? dump_and_time(training, &grove, path) : compare(training, &grove);
+    grove_free(&grove);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     Settings settings;
     Training training;
     Bytes faults = {0};
     char directory[4096];
+    const char *dump_path = NULL;
     const char *overrides[64] = {"warmup.epochs=0", "warmup.steps=0",     "evaluate.file=",
                                  "train.steps=1",   "checkpoint.every=0", directory};
     int count = 6;
     if (argc < 3) {
-        fprintf(stderr, "usage: mpirun -n 1 bench_trees INPUT.ini RUN [--set key=value]...\n");
+        fprintf(stderr, "usage: mpirun -n 1 bench_trees INPUT.ini RUN [--dump FILE] "
+                        "[--set key=value]...\n");
         return EXIT_USAGE;
     }
     group_start(&argc, &argv);
     snprintf(directory, sizeof directory, "run.directory=%s", argv[2]);
-    for (int i = 3; i + 1 < argc && strcmp(argv[i], "--set") == 0 && count < 64; i += 2)
-        overrides[count++] = argv[i + 1];
+    for (int i = 3; i + 1 < argc && count < 64; i += 2) {
+        if (strcmp(argv[i], "--dump") == 0)
+            dump_path = argv[i + 1];
+        else
+            overrides[count++] = argv[i + 1];
+    }
     int status = settings_read(&settings, argv[1], overrides, count, &faults);
     if (status == 0)
         status = training_open(&training, &settings);
     if (status == 0)
         status = training_enter_main(&training);
     if (status == 0)
-        status = compare(&training);
+        status = run(&training, dump_path);
     if (status != 0)
         fprintf(stderr, "error: %s\n", fail_message());
     else
