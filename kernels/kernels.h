@@ -225,4 +225,10 @@ const Kernels *kernels_cpu_named(const char *isa);
 // vdpbf16ps does: the bits are those of this type of machine, and still of a row's inputs alone.
 const Kernels *kernels_cpu_native(void);
 
+// The table of the current GPU, whose numerics are `fast` (design, "Numbers"): the same bits in
+// every run, within rounding of the CPU's. A Queue is a CUDA stream, NULL the default one. A fault
+// that a kernel finds (sample's) ends the program at the next queue_wait, copy_out or square_sum.
+// NULL and a recorded reason where no GPU can be used.
+const Kernels *kernels_cuda(void);
+
 #endif

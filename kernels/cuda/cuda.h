@@ -1,0 +1,270 @@
+// cuda.h - the CUDA implementations of the kernel table, and what they share.
+//
+// The contract of every entry is in kernels.h; numerics here are `fast`: sums have an order of
+// their own, fixed by the sizes of the call, so that two calls give the same bits and no sum uses an
+// atomic on floats. Products may choose another way of adding at another number of rows; every other
+// entry computes a row from that row's inputs alone. Files are compiled without contraction.
+//
+// A Queue is a CUDA stream; NULL is the default stream. Working memory belongs to a queue, so calls
+// on one queue may come from one thread at a time. A kernel that finds an input it must not use
+// leaves a fault, and queue_wait, copy_out and square_sum die of it.
+
+#ifndef L2A_KERNELS_CUDA_CUDA_H
+#define L2A_KERNELS_CUDA_CUDA_H
+
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+
+#ifndef _Noreturn
+#define _Noreturn [[noreturn]] // C11's word in headers of ours
+#endif
+
+extern "C" {
+#include "base/fail.h"
+#include "kernels/kernels.h"
+}
+
+#include "kernels/cuda/launch.h"
+
+// ---- calls and launches -------------------------------------------------------------------------
+
+#define CUDA(call) cuda_check((call), #call, __FILE__, __LINE__)
+
+// Dies, naming the call, unless `status` says that all is well.
+void cuda_check(cudaError_t status, const char *call, const char *file, int line);
+
+static inline cudaStream_t stream_of(Queue *queue)
+{
+    return reinterpret_cast<cudaStream_t>(queue);
+}
+
+// ---- memory.cu ----------------------------------------------------------------------------------
+
+// The device in use: cuBLASLt's handle, and the limits that launches are planned by.
+typedef struct {
+    cublasLtHandle_t products;
+    char name[256];
+    int multiprocessors;
+} Device;
+
+// 0, or -1 with the reason recorded: no driver, no device, or one that these kernels do not fit.
+int device_open(void);
+const Device *device_cuda(void);
+
+// What working memory is for: each use has a block of its own in every queue.
+enum Scratch {
+    SCRATCH_WORKSPACE, // cuBLASLt's
+    SCRATCH_LEFT,      // converted operands of products
+    SCRATCH_RIGHT,
+    SCRATCH_ITEMS, // plans of attention
+    SCRATCH_ROWS,
+    SCRATCH_VISITS,
+    SCRATCH_PARTIAL, // sums of parts, before they are put together
+    SCRATCH_PAIRS,
+    SCRATCH_QUERIES, // entries of attention's backward pass
+    SCRATCH_GRADIENTS,
+    SCRATCH_STATISTICS,
+    SCRATCH_COUNT
+};
+
+// At least `bytes` of device memory of this queue and use, 256-byte aligned, contents undefined;
+// valid until the next call with the same use. Grows when more is asked for and never shrinks.
+void *scratch_cuda(Queue *queue, Scratch use, size_t bytes);
+
+// Host memory into scratch of a use, in the order of the queue; `from` may be changed at once.
+void *upload_cuda(Queue *queue, Scratch use, const void *from, size_t bytes);
+
+// Inputs that a kernel must not use. A fault's place holds the least index that has it.
+enum Fault { FAULT_LOGITS, FAULT_TOKEN, FAULT_SLOT, FAULT_COUNT };
+
+// Page-locked memory [FAULT_COUNT] for kernels; INT_MAX: no such fault.
+int *faults_cuda(void);
+// Dies when a kernel that has ended left a fault.
+void faults_check(void);
+
+void *memory_make_cuda(size_t bytes);
+void memory_free_cuda(void *memory);
+void copy_in_cuda(Queue *queue, void *device, const void *host, size_t bytes);
+void copy_out_cuda(Queue *queue, void *host, const void *device, size_t bytes);
+void copy_cuda(Queue *queue, void *to, const void *from, size_t bytes);
+void fill_zero_cuda(Queue *queue, void *device, size_t bytes);
+void queue_wait_cuda(Queue *queue);
+
+// ---- matrix.cu: the packed form is row-major, rows padded with zeros to packed_width -------------
+
+static inline int64_t packed_width(int64_t width)
+{
+    return (width + 7) / 8 * 8; // sixteen bytes of bf16, as tensor cores like to read
+}
+
+size_t matrix_bytes_cuda(int64_t rows, int64_t width, ElementType type);
+void matrix_pack_cuda(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows);
+void embedding_forward_cuda(Queue *queue, Tensor out, Matrix w, const int32_t *tokens);
+
+// to [rows, packed_width] = x in bf16 (hardware rounding to nearest even), padded with zeros.
+void round_rows_cuda(Queue *queue, __nv_bfloat16 *to, Tensor x);
+
+// x = high + low + a remainder below 2^-17 of it, each part bf16: to [3 rows, packed_width] holds
+// high, high, low (`right` false) or high, low, high, so that a product over all 3 rows of a left
+// and a right one is high high + high low + low high.
+void split_cuda(Queue *queue, __nv_bfloat16 *to, Tensor x, bool right);
+
+// ---- products.cu --------------------------------------------------------------------------------
+
+void product_nt_cuda(Queue *queue, Tensor out, Tensor x, Matrix w);
+void product_nn_cuda(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumulate);
+void product_tn_cuda(Queue *queue, Tensor out, Tensor y, Tensor x);
+
+// ---- rows.cu ------------------------------------------------------------------------------------
+
+void residual_rmsnorm_forward_cuda(Queue *queue, Tensor out, Tensor x, Tensor delta,
+                                   const float *weight, float epsilon);
+void rmsnorm_backward_cuda(Queue *queue, Tensor dx, float *dweight, Tensor y, Tensor x,
+                           const float *weight, float epsilon);
+void bias_forward_cuda(Queue *queue, Tensor x, const float *bias);
+void bias_backward_cuda(Queue *queue, float *dbias, Tensor y);
+
+// ---- elementwise.cu -----------------------------------------------------------------------------
+
+void embedding_backward_cuda(Queue *queue, Tensor gradient, Tensor y, const int32_t *tokens);
+void rotary_cuda(Queue *queue, Tensor x, int32_t head_width, const float *table,
+                 const int32_t *positions, bool inverse);
+void swiglu_forward_cuda(Queue *queue, Tensor out, Tensor gate, Tensor up);
+void swiglu_backward_cuda(Queue *queue, Tensor dgate, Tensor dup, Tensor y, Tensor gate, Tensor up);
+void rows_gather_cuda(Queue *queue, Tensor out, Tensor x, const int32_t *index);
+void rows_scatter_cuda(Queue *queue, Tensor x, Tensor y, const int32_t *index);
+void add_cuda(Queue *queue, float *out, const float *x, int64_t n);
+void scale_cuda(Queue *queue, float *x, float factor, int64_t n);
+
+// ---- attention_*.cu -----------------------------------------------------------------------------
+
+size_t cache_bytes_cuda(int64_t slots, int32_t heads, int32_t head_width, ElementType type);
+void cache_append_cuda(Queue *queue, Cache cache, Tensor keys, Tensor values, const int32_t *slots);
+void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
+                            const Span *spans, int64_t span_count, float scale);
+void attention_backward_cuda(Queue *queue, Tensor dq, Tensor dk, Tensor dv, Tensor y, Tensor out,
+                             Tensor statistics, Tensor q, Cache cache, const Span *spans,
+                             int64_t span_count, float scale);
+
+// ---- vocabulary.cu, sample.cu -------------------------------------------------------------------
+
+void logsumexp_cuda(Queue *queue, float *out, Tensor logits, float temperature);
+void target_logprobs_cuda(Queue *queue, float *out, Tensor z, const float *lse,
+                          const Target *targets, int64_t count);
+void entropy_cuda(Queue *queue, float *out, Tensor z, const float *lse);
+void target_backward_cuda(Queue *queue, Tensor z, const float *lse, const float *entropy,
+                          const float *slopes, const Target *targets, const float *coefficients,
+                          int64_t count, float temperature);
+void penalise_cuda(Queue *queue, Tensor logits, const int32_t *seen, const int64_t *offsets,
+                   float penalty);
+void sample_cuda(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const float *lse,
+                 const double *uniform, Sampling sampling);
+
+// ---- optimiser.cu -------------------------------------------------------------------------------
+
+void adamw_cuda(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+                AdamW settings);
+double square_sum_cuda(Queue *queue, const float *x, int64_t n);
+void round_bf16_cuda(Queue *queue, float *out, const float *x, int64_t n);
+void convert_cuda(Queue *queue, void *out, ElementType type, Elements x, int64_t n);
+
+// ---- small things -------------------------------------------------------------------------------
+
+static inline int64_t pieces_of(int64_t total, int64_t size)
+{
+    return (total + size - 1) / size;
+}
+
+static inline int64_t rounded_up(int64_t n, int64_t multiple)
+{
+    return pieces_of(n, multiple) * multiple;
+}
+
+static inline int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+__host__ __device__ inline float *row_of(Tensor tensor, int64_t r)
+{
+    return tensor.data + r * tensor.stride;
+}
+
+// Whether four floats at a time can be read from the start of every row, and of a row's fours.
+static inline bool vectors_fit(Tensor tensor)
+{
+    return reinterpret_cast<uintptr_t>(tensor.data) % 16 == 0 && tensor.stride % 4 == 0 &&
+           tensor.width % 4 == 0;
+}
+
+static inline bool vectors_fit(const float *data)
+{
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0;
+}
+
+// Nearest even in integer arithmetic, as the CPU does it: subnormals kept, NaN stays NaN.
+__device__ inline uint16_t bf16_narrow(float x)
+{
+    uint32_t bits = __float_as_uint(x);
+    if (x != x)
+        return static_cast<uint16_t>((bits | 0x00400000u) >> 16);
+    return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+__device__ inline float bf16_widen(uint16_t bits)
+{
+    return __uint_as_float(static_cast<uint32_t>(bits) << 16);
+}
+
+// The sum of x over a warp, in every lane.
+__device__ inline float warp_sum(float x)
+{
+    for (int step = 16; step > 0; step /= 2)
+        x += __shfl_xor_sync(0xffffffffu, x, step);
+    return x;
+}
+
+// The sum of x over a block of whole warps, in every thread. `places` [32] is shared memory.
+__device__ inline float block_sum(float x, float *places)
+{
+    x = warp_sum(x);
+    __syncthreads(); // the places may still be read from the call before
+    if (threadIdx.x % 32 == 0)
+        places[threadIdx.x / 32] = x;
+    __syncthreads();
+    return warp_sum(threadIdx.x % 32 < blockDim.x / 32 ? places[threadIdx.x % 32] : 0.0f);
+}
+
+// STEP floats that are read and written together; addresses are multiples of their size.
+template <int STEP> struct Vector {
+    float x[STEP];
+};
+
+template <int STEP> __device__ inline Vector<STEP> vector_load(const float *from)
+{
+    Vector<STEP> v;
+    if (STEP == 4) {
+        float4 a = *reinterpret_cast<const float4 *>(from);
+        v.x[0] = a.x, v.x[STEP / 4] = a.y, v.x[STEP / 2] = a.z, v.x[STEP - 1] = a.w;
+    } else {
+        v.x[0] = from[0];
+    }
+    return v;
+}
+
+template <int STEP> __device__ inline void vector_store(float *to, const Vector<STEP> &v)
+{
+    if (STEP == 4)
+        *reinterpret_cast<float4 *>(to) =
+            make_float4(v.x[0], v.x[STEP / 4], v.x[STEP / 2], v.x[STEP - 1]);
+    else
+        to[0] = v.x[0];
+}
+
+#endif

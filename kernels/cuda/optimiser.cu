@@ -1,0 +1,178 @@
+// optimiser.cu - flat arrays: AdamW, the gradient's norm, conversions.
+//
+// These give the CPU's bits: each formula rounds as kernels.h writes it, and the sum of squares has
+// the lanes and the order of the contract.
+
+#include "kernels/cuda/cuda.h"
+
+#include <vector>
+
+enum { THREADS = 256, SUM_BLOCK = 2048, LANES = 16 };
+
+static unsigned flat_blocks(int64_t n, bool vectors)
+{
+    return static_cast<unsigned>(pieces_of(n, vectors ? 4 * THREADS : THREADS));
+}
+
+// ---- AdamW --------------------------------------------------------------------------------------
+
+// The settings with what every element would compute alike.
+typedef struct {
+    AdamW s;
+    float decay, rest1, rest2;
+} Settings;
+
+__device__ static void adamw_element(float *w, float *m, float *v, float gradient,
+                                     const Settings &settings)
+{
+    const AdamW &s = settings.s;
+    float g = gradient * s.gradient_scale;
+    *m = fmaf(s.beta1, *m, settings.rest1 * g);
+    *v = fmaf(s.beta2, *v, settings.rest2 * g * g);
+    float step = *m / s.correction1 / (sqrtf(*v / s.correction2) + s.epsilon);
+    *w = *w * settings.decay - s.learning_rate * step;
+}
+
+template <int STEP>
+__global__ static void adamw_kernel(float *w, float *m, float *v, const float *gradient, int64_t n,
+                                    Settings settings)
+{
+    int64_t j = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * STEP;
+    if (j + STEP > n) {
+        for (; j < n; j++)
+            adamw_element(w + j, m + j, v + j, gradient[j], settings);
+        return;
+    }
+    Vector<STEP> a = vector_load<STEP>(w + j), b = vector_load<STEP>(m + j);
+    Vector<STEP> c = vector_load<STEP>(v + j), g = vector_load<STEP>(gradient + j);
+#pragma unroll
+    for (int i = 0; i < STEP; i++)
+        adamw_element(&a.x[i], &b.x[i], &c.x[i], g.x[i], settings);
+    vector_store<STEP>(w + j, a);
+    vector_store<STEP>(m + j, b);
+    vector_store<STEP>(v + j, c);
+}
+
+void adamw_cuda(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+                AdamW s)
+{
+    if (n <= 0)
+        return;
+    Settings settings = {s, 1.0f - s.learning_rate * s.weight_decay, 1.0f - s.beta1,
+                         1.0f - s.beta2};
+    bool vectors = vectors_fit(w) && vectors_fit(m) && vectors_fit(v) && vectors_fit(gradient);
+    unsigned blocks = flat_blocks(n, vectors);
+    if (vectors)
+        LAUNCH(adamw_kernel<4>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+    else
+        LAUNCH(adamw_kernel<1>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+}
+
+// ---- the sum of squares -------------------------------------------------------------------------
+
+// Sixteen threads, the contract's lanes, have a block of SUM_BLOCK elements.
+__global__ static void square_sum_kernel(float *sums, const float *x, int64_t n)
+{
+    int64_t thread = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x;
+    int64_t block = thread / LANES, first = block * SUM_BLOCK + thread % LANES;
+    float sum = 0.0f;
+    if ((block + 1) * SUM_BLOCK <= n) {
+#pragma unroll 16
+        for (int i = 0; i < SUM_BLOCK; i += LANES)
+            sum = fmaf(x[first + i], x[first + i], sum);
+    } else {
+        int64_t end = min(n, (block + 1) * SUM_BLOCK);
+        for (int64_t j = first; j < end; j += LANES)
+            sum = fmaf(x[j], x[j], sum);
+    }
+    for (int step = LANES / 2; step > 0; step /= 2)
+        sum += __shfl_down_sync(0xffffffffu, sum, static_cast<unsigned>(step), LANES);
+    if (thread % LANES == 0 && block * SUM_BLOCK < n)
+        sums[block] = sum;
+}
+
+double square_sum_cuda(Queue *queue, const float *x, int64_t n)
+{
+    static thread_local std::vector<float> host;
+    if (n <= 0)
+        return 0.0;
+    size_t count = static_cast<size_t>(pieces_of(n, SUM_BLOCK));
+    float *sums =
+        static_cast<float *>(scratch_cuda(queue, SCRATCH_PARTIAL, count * sizeof(float)));
+    int64_t blocks = pieces_of(static_cast<int64_t>(count) * LANES, THREADS);
+    LAUNCH(square_sum_kernel, static_cast<unsigned>(blocks), THREADS, 0, queue, sums, x, n);
+    host.resize(count);
+    copy_out_cuda(queue, host.data(), sums, count * sizeof(float));
+    queue_wait_cuda(queue);
+    double total = 0.0;
+    for (size_t i = 0; i < count; i++)
+        total += static_cast<double>(host[i]);
+    return total;
+}
+
+// ---- conversions -----------------------------------------------------------------------------------
+
+template <int STEP> __global__ static void round_bf16_kernel(float *out, const float *x, int64_t n)
+{
+    int64_t j = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * STEP;
+    if (j + STEP > n) {
+        for (; j < n; j++)
+            out[j] = bf16_widen(bf16_narrow(x[j]));
+        return;
+    }
+    Vector<STEP> a = vector_load<STEP>(x + j);
+#pragma unroll
+    for (int i = 0; i < STEP; i++)
+        a.x[i] = bf16_widen(bf16_narrow(a.x[i]));
+    vector_store<STEP>(out + j, a);
+}
+
+void round_bf16_cuda(Queue *queue, float *out, const float *x, int64_t n)
+{
+    if (n <= 0)
+        return;
+    bool vectors = vectors_fit(out) && vectors_fit(x);
+    unsigned blocks = flat_blocks(n, vectors);
+    if (vectors)
+        LAUNCH(round_bf16_kernel<4>, blocks, THREADS, 0, queue, out, x, n);
+    else
+        LAUNCH(round_bf16_kernel<1>, blocks, THREADS, 0, queue, out, x, n);
+}
+
+template <typename To, typename From> __device__ static To converted(From x);
+
+template <> __device__ uint16_t converted(float x)
+{
+    return bf16_narrow(x);
+}
+
+template <> __device__ float converted(uint16_t x)
+{
+    return bf16_widen(x);
+}
+
+// Two elements of a thread: half a warp's worth of a line either way.
+template <typename To, typename From>
+__global__ static void convert_kernel(To *out, const From *x, int64_t n)
+{
+    int64_t j = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * 2;
+    if (j < n)
+        out[j] = converted<To, From>(x[j]);
+    if (j + 1 < n)
+        out[j + 1] = converted<To, From>(x[j + 1]);
+}
+
+void convert_cuda(Queue *queue, void *out, ElementType type, Elements x, int64_t n)
+{
+    if (n <= 0)
+        return;
+    unsigned blocks = static_cast<unsigned>(pieces_of(n, 2 * THREADS));
+    if (type == x.type)
+        copy_cuda(queue, out, x.data, static_cast<size_t>(n) * type_bytes(type));
+    else if (type == TYPE_BF16)
+        LAUNCH((convert_kernel<uint16_t, float>), blocks, THREADS, 0, queue,
+               static_cast<uint16_t *>(out), static_cast<const float *>(x.data), n);
+    else
+        LAUNCH((convert_kernel<float, uint16_t>), blocks, THREADS, 0, queue,
+               static_cast<float *>(out), static_cast<const uint16_t *>(x.data), n);
+}
