@@ -247,7 +247,8 @@ void rmsnorm_backward_cuda(Queue *queue, Tensor dx, float *dweight, Tensor y, Te
     else
         LAUNCH(rmsnorm_backward_kernel<1>, rows, threads, 0, queue, dx, scales, y, x, weight,
                epsilon);
-    columns_add(queue, dweight, y, x, scales);
+    if (dweight)
+        columns_add(queue, dweight, y, x, scales);
 }
 
 // ---- biases -------------------------------------------------------------------------------------
