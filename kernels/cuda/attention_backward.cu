@@ -294,6 +294,7 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_dkv_kernel(Backward ca
         Tiles::scores(dp, values, tile + TILE);
         slot_gradients<Tiles>(s, dp, numbers + stage * Tiles::COLUMNS, first);
         Tiles::sums(dv, s, tile + TILE, staging);
+        Tiles::staging_reuse();
         Tiles::sums(dk, dp, tile, staging);
         __syncthreads(); // the next load goes where this tile was
     }

@@ -230,11 +230,11 @@ __device__ inline float warp_sum(float x)
     return x;
 }
 
-// The sum of x over a block of whole warps, in every thread. `places` [32] is shared memory.
+// The sum of x over a block of whole warps, in every thread. `places` [32] is shared memory of this
+// call alone: no barrier keeps another one from writing there.
 __device__ inline float block_sum(float x, float *places)
 {
     x = warp_sum(x);
-    __syncthreads(); // the places may still be read from the call before
     if (threadIdx.x % 32 == 0)
         places[threadIdx.x / 32] = x;
     __syncthreads();

@@ -175,7 +175,6 @@ __global__ static void rows_scatter_kernel(Tensor x, Tensor y, const int32_t *in
         int64_t i = first + threadIdx.x;
         bool mine = i < y.rows && index[i] == target;
         unsigned matches = __ballot_sync(0xffffffffu, mine);
-        __syncthreads(); // the list of the rows before has been read
         if (lane == 0)
             counts[warp] = __popc(matches);
         __syncthreads();

@@ -149,7 +149,7 @@ template <int STEP>
 __global__ static void rmsnorm_backward_kernel(Tensor dx, float *scales, Tensor y, Tensor x,
                                                const float *weight, float epsilon)
 {
-    SHARED(float, places, [32]);
+    SHARED(float, places, [2][32]);
     int64_t r = blockIdx.x, step = static_cast<int64_t>(blockDim.x) * STEP;
     int64_t first = static_cast<int64_t>(threadIdx.x) * STEP;
     const float *x_row = row_of(x, r), *y_row = row_of(y, r);
@@ -165,8 +165,8 @@ __global__ static void rmsnorm_backward_kernel(Tensor dx, float *scales, Tensor 
     }
     for (int64_t j = first + HELD * step; j < x.width; j += step)
         gradient_sums<STEP>(gradient_load<STEP>(x_row + j, y_row + j, weight + j), &squares, &dot);
-    float scale = scale_of(block_sum(squares, places), x.width, epsilon);
-    float c = block_sum(dot, places) / static_cast<float>(x.width) * scale * scale;
+    float scale = scale_of(block_sum(squares, places[0]), x.width, epsilon);
+    float c = block_sum(dot, places[1]) / static_cast<float>(x.width) * scale * scale;
     if (threadIdx.x == 0)
         scales[r] = scale;
 #pragma unroll

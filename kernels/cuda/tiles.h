@@ -99,6 +99,10 @@ template <int WIDTH_, int COLUMNS_> struct TensorCoreTiles {
             }
         }
     }
+
+    __device__ static void staging_reuse()
+    {
+    }
 };
 
 // ---- fp32 ---------------------------------------------------------------------------------------
@@ -202,6 +206,11 @@ template <int WIDTH_, int COLUMNS_> struct PlainTiles {
                 }
             }
         }
+    }
+
+    // Between two calls of sums where no barrier of the block is.
+    __device__ static void staging_reuse()
+    {
         __syncwarp();
     }
 };

@@ -21,11 +21,11 @@ static dim3 chunk_grid(Tensor z, int64_t chunk)
     return dim3(static_cast<unsigned>(z.rows), static_cast<unsigned>(pieces_of(z.width, chunk)));
 }
 
+// As block_sum.
 __device__ static float block_maximum(float x, float *places)
 {
     for (int step = 16; step > 0; step /= 2)
         x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, step));
-    __syncthreads();
     if (threadIdx.x % 32 == 0)
         places[threadIdx.x / 32] = x;
     __syncthreads();
@@ -46,7 +46,7 @@ __device__ static float base_of(float top)
 template <int STEP>
 __global__ static void logsumexp_kernel(float2 *pairs, Tensor z, float temperature)
 {
-    SHARED(float, places, [32]);
+    SHARED(float, places, [2][32]);
     float *row = row_of(z, blockIdx.x);
     int64_t first = static_cast<int64_t>(blockIdx.y) * CHUNK + threadIdx.x * STEP;
     float top = -CUDART_INF_F, sum = 0.0f;
@@ -72,8 +72,8 @@ __global__ static void logsumexp_kernel(float2 *pairs, Tensor z, float temperatu
         for (int i = 0; i < STEP; i++)
             sum += expf(held[k].x[i] - base);
     }
-    float greatest = block_maximum(top, places);
-    sum = block_sum(sum * expf(top - base_of(greatest)), places);
+    float greatest = block_maximum(top, places[0]);
+    sum = block_sum(sum * expf(top - base_of(greatest)), places[1]);
     if (threadIdx.x == 0)
         pairs[static_cast<int64_t>(blockIdx.x) * gridDim.y + blockIdx.y] =
             make_float2(greatest, sum);
