@@ -20,7 +20,7 @@ enum { SKIPPED = 77, MOST_BLOCKS = 32 };
 static const Kernels *cpu, *gpu;
 static int failures;
 
-// Counts and prints a failed expectation.
+// Counts and prints a failed expectation; L2A_FIRST_FAILURE_ENDS: and ends the program.
 static inline void __attribute__((format(printf, 2, 3))) expect(bool holds, const char *format, ...)
 {
     if (holds)
@@ -32,6 +32,8 @@ static inline void __attribute__((format(printf, 2, 3))) expect(bool holds, cons
     printf("\n");
     va_end(arguments);
     failures++;
+    if (getenv("L2A_FIRST_FAILURE_ENDS"))
+        exit(1);
 }
 
 // Whether a case of so many multiplications, or elements, is to run: L2A_MOST_WORK leaves out
