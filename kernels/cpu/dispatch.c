@@ -31,9 +31,10 @@ static bool avx512_supported(void)
            __builtin_cpu_supports("avx512dq");
 }
 
-static bool avx512_bf16_supported(void)
+static const Kernels *native(void)
 {
-    return avx512_supported() && __builtin_cpu_supports("avx512bf16");
+    bool supported = avx512_supported() && __builtin_cpu_supports("avx512bf16");
+    return supported ? &kernels_cpu_avx512_bf16 : NULL;
 }
 
 static const InstructionSet INSTRUCTION_SETS[] = {
@@ -41,10 +42,14 @@ static const InstructionSet INSTRUCTION_SETS[] = {
     {&kernels_cpu_avx512, avx512_supported},
     {&kernels_cpu_avx2, avx2_supported},
     {&kernels_cpu_plain, plain_supported},
-    {&kernels_cpu_avx512_bf16, avx512_bf16_supported}, // by name only
 };
 
 #else
+
+static const Kernels *native(void)
+{
+    return NULL;
+}
 
 static const InstructionSet INSTRUCTION_SETS[] = {{&kernels_cpu_plain, plain_supported}};
 
@@ -93,8 +98,8 @@ const Kernels *kernels_cpu(void)
 
 const Kernels *kernels_cpu_native(void)
 {
-    const Kernels *kernels = kernels_cpu_named("avx512_bf16");
-    if (!kernels)
+    environment_reset();
+    if (!native())
         fail(EXIT_UNAVAILABLE, "this machine has no dot products of bf16 (AVX512_BF16)");
-    return kernels;
+    return native();
 }

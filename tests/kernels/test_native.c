@@ -12,7 +12,7 @@ static const Kernels *native;
 
 static void need_native(void)
 {
-    native = kernels_cpu_named("avx512_bf16");
+    native = kernels_cpu_native();
     if (!native)
         skip();
 }
