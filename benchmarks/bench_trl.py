@@ -7,7 +7,7 @@ COMMAND is bench_trees with --dump BATCH. Generation and rewards of TRL are repl
 sampled log-probabilities and advantages; the reference's log-probabilities, loss, backward pass, clipping and
 AdamW are its own, and all of that is timed on both sides. Loss and gradient norm must agree before a time is
 printed. The learning rate is 0, so that every update starts from the same weights; the first of each side is a
-warm-up. Processor seconds, of all threads, tell how far others on the machine have disturbed the seconds.
+warm-up. Processor seconds, of all threads, tell which turns others on the machine disturbed.
 """
 
 import argparse
@@ -89,7 +89,7 @@ class Turns(transformers.TrainerCallback):
     def on_step_end(self, *_, **__):
         wall, processor = time.perf_counter() - self.since[0], time.process_time() - self.since[1]
         self.theirs.append({"seconds": wall, "processor seconds": processor})
-        print(f"run {len(self.theirs) - 1}:", *(f"{who} {run['seconds']:.2f} s ({run['processor seconds']:.2f} of processors)"
+        print(f"turn {len(self.theirs) - 1}:", *(f"{who} {run['seconds']:.2f} s ({run['processor seconds']:.2f} of processors)"
               for who, run in [("ours", self.ours[-1]), ("TRL's", self.theirs[-1])]), flush=True)
 
 
@@ -107,7 +107,7 @@ def configuration(arguments, responses, longest, folder):
         num_generations=arguments.group,
         max_completion_length=longest,
         shuffle_dataset=False,
-        max_steps=arguments.runs + 1,
+        max_steps=arguments.turns + 1,
         learning_rate=0.0,
         weight_decay=0.01,
         max_grad_norm=1.0,
@@ -155,13 +155,17 @@ def check(ours, theirs, tolerance):
             sys.exit(f"error: {name}: this is not the same update")
 
 
-def report(ours, theirs):
-    for name in ["seconds", "processor seconds"]:
-        mine, hers = [run[name] for run in ours[1:]], [run[name] for run in theirs[1:]]
-        for who, values in [("ours", mine), ("TRL's", hers)]:
-            print(f"{name}, {who}: min {min(values):.2f}, median {statistics.median(values):.2f}, max {max(values):.2f}")
-        ratios = [b / a for a, b in zip(mine, hers)]
-        print(f"{name}, times less: min {min(ratios):.2f}, median {statistics.median(ratios):.2f}, max {max(ratios):.2f}")
+def report(turns):
+    """Of turns, pairs of ours and TRL's."""
+    for who, side in [("ours", 0), ("TRL's", 1)]:
+        values = [turn[side]["seconds"] for turn in turns]
+        print(f"seconds, {who}: min {min(values):.2f}, median {statistics.median(values):.2f}, max {max(values):.2f}")
+    ratios = [theirs["seconds"] / ours["seconds"] for ours, theirs in turns]
+    print(f"times faster: min {min(ratios):.2f}, median {statistics.median(ratios):.2f}, max {max(ratios):.2f}")
+
+
+def had_all_cores(run):
+    return run["processor seconds"] > 0.95 * torch.get_num_threads() * run["seconds"]
 
 
 def main():
@@ -169,7 +173,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("batch")
     parser.add_argument("command", nargs="+")
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=3, help="after the warm-up")
     parser.add_argument("--group", type=int, default=5, help="rollout.group_size of the batch")
     parser.add_argument("--precision", choices=TOLERANCE, default="fp32")
     parser.add_argument("--attention", default="sdpa")
@@ -183,7 +187,12 @@ def main():
     arguments = parser.parse_args()
     turns, theirs = take_turns(arguments)
     check(turns.ours[-1], theirs, TOLERANCE[arguments.precision])
-    report(turns.ours, turns.theirs)
+    pairs = list(zip(turns.ours, turns.theirs))[1:]
+    report(pairs)
+    undisturbed = [pair for pair in pairs if all(had_all_cores(run) for run in pair)]
+    if 0 < len(undisturbed) < len(pairs):
+        print(f"the {len(undisturbed)} in which both sides had all cores:")
+        report(undisturbed)
 
 
 if __name__ == "__main__":
