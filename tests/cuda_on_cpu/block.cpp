@@ -4,10 +4,9 @@
 // warps and lanes that are shuffled at each barrier, so that one warp runs ahead as far as it can,
 // which uniform draws hardly ever do; even ones uniform.
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#include <map>
-#include <string>
 #include <utility>
 
 #include "tests/cuda_on_cpu/inside.h"
@@ -94,21 +93,39 @@ static const char *name_of(Doing doing)
     return "";
 }
 
-// "96 threads at __syncthreads rows.cu:12; 32 threads ended".
-static std::string threads_tell()
+static size_t place_tell(char *to, size_t room, const Thread &t)
 {
-    std::map<std::string, int> places;
-    for (unsigned i = 0; i < count; i++) {
+    bool somewhere = t.doing != Doing::END && t.doing != Doing::RUN;
+    int length = somewhere ? snprintf(to, room, "at %s %s:%d", name_of(t.doing),
+                                      file_name(t.site.file), t.site.line)
+                           : snprintf(to, room, "%s", name_of(t.doing));
+    return static_cast<size_t>(length);
+}
+
+// "96 threads at __syncthreads rows.cu:12; 32 threads ended".
+static const char *threads_tell()
+{
+    static char text[2048];
+    static bool told[MOST_THREADS];
+    size_t length = 0;
+    for (unsigned i = 0; i < count; i++)
+        told[i] = false;
+    for (unsigned i = 0; i < count && length < sizeof text; i++) {
         const Thread &t = threads[i];
-        std::string place = name_of(t.doing);
-        if (t.doing != Doing::END && t.doing != Doing::RUN)
-            place =
-                "at " + place + " " + file_name(t.site.file) + ":" + std::to_string(t.site.line);
-        places[place]++;
+        int alike = 0;
+        for (unsigned j = i; j < count && !told[i]; j++) {
+            bool same = threads[j].doing == t.doing && threads[j].site.line == t.site.line &&
+                        threads[j].site.file == t.site.file;
+            told[j] = told[j] || (j > i && same);
+            alike += same;
+        }
+        if (alike == 0)
+            continue;
+        length += static_cast<size_t>(snprintf(text + length, sizeof text - length, "%s%d threads ",
+                                               length > 0 ? "; " : "", alike));
+        if (length < sizeof text)
+            length += place_tell(text + length, sizeof text - length, t);
     }
-    std::string text;
-    for (const auto &[place, threads_there] : places)
-        text += (text.empty() ? "" : "; ") + std::to_string(threads_there) + " threads " + place;
     return text;
 }
 
@@ -127,7 +144,7 @@ static Thread *next_thread()
     if (ready_count > 0)
         return ready_take();
     if (ended < count)
-        wrong("threads wait for each other: %s", threads_tell().c_str());
+        wrong("threads wait for each other: %s", threads_tell());
     return NULL;
 }
 
@@ -183,12 +200,12 @@ static void barrier_check()
     if (waiting == 0 || waiting + ended < count)
         return;
     if (ended > 0)
-        wrong("a barrier that not all threads reach: %s", threads_tell().c_str());
+        wrong("a barrier that not all threads reach: %s", threads_tell());
     any = false;
     for (unsigned i = 0; i < count; i++) {
         const Thread &t = threads[i], &first = threads[0];
         if (t.site.line != first.site.line || t.site.file != first.site.file)
-            wrong("threads at different barriers: %s", threads_tell().c_str());
+            wrong("threads at different barriers: %s", threads_tell());
         any = any || t.predicate;
     }
     waiting = 0;

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include <set>
-
 #include "tests/cuda_on_cpu/inside.h"
 #include "tests/cuda_on_cpu/sanitizers.h"
 
@@ -17,11 +15,7 @@ namespace cuda_on_cpu
 
 enum { PAGE = 4096, MARK = 0xa5, MARKED_FRONT = 256 };
 
-static std::set<const Guarded *> &all_guarded()
-{
-    static std::set<const Guarded *> all;
-    return all;
-}
+static Guarded *all; // by `next`
 
 void guarded_make(Guarded *g, const char *name, size_t most_bytes)
 {
@@ -35,13 +29,17 @@ void guarded_make(Guarded *g, const char *name, size_t most_bytes)
     g->pages = static_cast<char *>(pages);
     mprotect(g->pages, PAGE, PROT_NONE);
     mprotect(g->pages + g->mapped - PAGE, PAGE, PROT_NONE);
-    all_guarded().insert(g);
+    g->next = all;
+    all = g;
 }
 
 void guarded_free(Guarded *g)
 {
     guarded_check(g);
-    all_guarded().erase(g);
+    Guarded **place = &all;
+    while (*place != g)
+        place = &(*place)->next;
+    *place = g->next;
     __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
     munmap(g->pages, g->mapped);
     *g = {};
@@ -85,7 +83,7 @@ const char *guarded_describe(const void *address)
 {
     static char text[160];
     const char *at = static_cast<const char *>(address);
-    for (const Guarded *g : all_guarded()) {
+    for (const Guarded *g = all; g; g = g->next) {
         if (at < g->pages || at >= g->pages + g->mapped)
             continue;
         snprintf(text, sizeof text, "%s of %zu bytes: byte %td of it", g->name, g->bytes,

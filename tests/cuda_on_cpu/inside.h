@@ -68,6 +68,7 @@ struct Guarded {
     size_t mapped;
     char *memory; // what is used now
     size_t bytes;
+    Guarded *next;
 };
 
 void guarded_make(Guarded *guarded, const char *name, size_t most_bytes);

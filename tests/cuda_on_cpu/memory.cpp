@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <map>
-
 #include "tests/cuda_on_cpu/inside.h"
 #include "tests/cuda_on_cpu/sanitizers.h"
 
@@ -20,33 +18,38 @@ enum {
     MOST_SHARED_ALLOWED = 227 * 1024, // of one that asks for it
 };
 
-static std::map<const void *, size_t> &allowances()
-{
-    static std::map<const void *, size_t> bytes_of_kernels;
-    return bytes_of_kernels;
-}
+enum { MOST_ALLOWANCES = 64, MOST_BLOCKS = 4096 };
 
-static std::map<const void *, Guarded *> &blocks()
-{
-    static std::map<const void *, Guarded *> by_address;
-    return by_address;
-}
+struct Allowance {
+    const void *kernel;
+    size_t bytes;
+};
+
+// Plain arrays: MemorySanitizer does not see into the C++ library's trees.
+static Allowance allowances[MOST_ALLOWANCES];
+static int allowance_count;
+static Guarded *blocks[MOST_BLOCKS]; // owned
+static int block_count;
 
 size_t shared_allowed(const void *kernel)
 {
-    auto found = allowances().find(kernel);
-    return found == allowances().end() ? static_cast<size_t>(SHARED_ALLOWED) : found->second;
+    for (int i = 0; i < allowance_count; i++) {
+        if (allowances[i].kernel == kernel)
+            return allowances[i].bytes;
+    }
+    return SHARED_ALLOWED;
 }
 
 // Whether the bytes lie in one block of device memory.
 static bool on_device(const void *from, size_t bytes)
 {
-    auto after = blocks().upper_bound(from);
-    if (after == blocks().begin())
-        return false;
-    const Guarded *block = std::prev(after)->second;
     const char *first = static_cast<const char *>(from);
-    return first + bytes <= block->memory + block->bytes;
+    for (int i = 0; i < block_count; i++) {
+        const char *memory = blocks[i]->memory;
+        if (first >= memory && first + bytes <= memory + blocks[i]->bytes)
+            return true;
+    }
+    return false;
 }
 
 } // namespace cuda_on_cpu
@@ -106,7 +109,9 @@ cudaError_t cuda_on_cpu_allow_shared(const void *kernel, int bytes)
 {
     if (bytes < 0 || bytes > MOST_SHARED_ALLOWED)
         return cudaErrorInvalidValue;
-    allowances()[kernel] = static_cast<size_t>(bytes);
+    if (allowance_count == MOST_ALLOWANCES)
+        wrong("more than %d kernels ask for shared memory", MOST_ALLOWANCES);
+    allowances[allowance_count++] = {kernel, static_cast<size_t>(bytes)};
     return cudaSuccess;
 }
 
@@ -114,10 +119,12 @@ cudaError_t cuda_on_cpu_allow_shared(const void *kernel, int bytes)
 
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
+    if (block_count == MOST_BLOCKS)
+        return cudaErrorMemoryAllocation;
     Guarded *block = new Guarded();
     guarded_make(block, "device memory", bytes);
     guarded_place(block, bytes, ALIGNMENT);
-    blocks()[block->memory] = block;
+    blocks[block_count++] = block;
     *memory = block->memory;
     return cudaSuccess;
 }
@@ -126,13 +133,15 @@ cudaError_t cudaFree(void *memory)
 {
     if (!memory)
         return cudaSuccess;
-    auto found = blocks().find(memory);
-    if (found == blocks().end())
-        return cudaErrorInvalidValue;
-    guarded_free(found->second);
-    delete found->second;
-    blocks().erase(found);
-    return cudaSuccess;
+    for (int i = 0; i < block_count; i++) {
+        if (blocks[i]->memory != memory)
+            continue;
+        guarded_free(blocks[i]);
+        delete blocks[i];
+        blocks[i] = blocks[--block_count];
+        return cudaSuccess;
+    }
+    return cudaErrorInvalidValue;
 }
 
 cudaError_t cuda_on_cpu_host_memory(void **memory, size_t bytes)
@@ -169,7 +178,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 // Also the time to look at the marks around all memory.
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
-    for (const auto &[address, block] : blocks())
-        guarded_check(block);
+    for (int i = 0; i < block_count; i++)
+        guarded_check(blocks[i]);
     return cudaSuccess;
 }

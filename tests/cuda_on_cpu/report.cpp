@@ -8,10 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <set>
-#include <string>
-#include <vector>
-
 #include "tests/cuda_on_cpu/inside.h"
 #include "tests/cuda_on_cpu/sanitizers.h"
 
@@ -45,42 +41,52 @@ void wrong(const char *format, ...)
 
 // ---- barriers -----------------------------------------------------------------------------------
 
+enum { MOST_BARRIERS = 512, MOST_NAME = 256 };
+
 struct Barrier {
     const char *kernel;
     Site site;
 };
 
-static std::vector<Barrier> reached;
+static Barrier reached[MOST_BARRIERS];
+static int reached_count;
 
-static std::string barrier_name(const Barrier &barrier)
+static void barrier_name(char (&to)[MOST_NAME], const Barrier &barrier)
 {
-    return std::string(barrier.kernel) + " " + file_name(barrier.site.file) + ":" +
-           std::to_string(barrier.site.line);
+    snprintf(to, sizeof to, "%s %s:%d", barrier.kernel, file_name(barrier.site.file),
+             barrier.site.line);
 }
 
 static void barriers_write()
 {
-    std::set<std::string> names; // of a template each instance has a kernel
-    for (const Barrier &barrier : reached)
-        names.insert(barrier_name(barrier));
     FILE *file = fopen(settings().barriers, "a");
     if (!file)
         wrong("%s cannot be written", settings().barriers);
-    for (const std::string &name : names)
-        fprintf(file, "%s\n", name.c_str());
+    for (int i = 0; i < reached_count; i++) {
+        char name[MOST_NAME];
+        barrier_name(name, reached[i]);
+        fprintf(file, "%s\n", name);
+    }
     fclose(file);
+}
+
+static bool same_barrier(const Barrier &a, const Barrier &b)
+{
+    return a.site.line == b.site.line && strcmp(a.kernel, b.kernel) == 0 &&
+           strcmp(file_name(a.site.file), file_name(b.site.file)) == 0;
 }
 
 static void barrier_remember(const Barrier &barrier)
 {
-    for (const Barrier &other : reached) {
-        if (other.kernel == barrier.kernel && other.site.file == barrier.site.file &&
-            other.site.line == barrier.site.line)
+    for (int i = 0; i < reached_count; i++) {
+        if (same_barrier(reached[i], barrier))
             return;
     }
-    if (reached.empty())
+    if (reached_count == 0)
         atexit(barriers_write);
-    reached.push_back(barrier);
+    if (reached_count == MOST_BARRIERS)
+        wrong("more than %d barriers", MOST_BARRIERS);
+    reached[reached_count++] = barrier;
 }
 
 bool barrier_left_out(Site site)
@@ -89,12 +95,16 @@ bool barrier_left_out(Site site)
     Barrier barrier = {running_kernel, site};
     if (s.barriers)
         barrier_remember(barrier);
-    return s.drop && site.line == s.drop_line && barrier_name(barrier) == s.drop;
+    if (!s.drop || site.line != s.drop_line)
+        return false;
+    char name[MOST_NAME];
+    barrier_name(name, barrier);
+    return strcmp(name, s.drop) == 0;
 }
 
 // ---- faults -------------------------------------------------------------------------------------
 
-// Sanitizers have a better handler of their own.
+// AddressSanitizer has a better handler of its own.
 static void fault_report(int signal_number, siginfo_t *info, void *)
 {
     const char *place = guarded_describe(info->si_addr);
@@ -104,7 +114,7 @@ static void fault_report(int signal_number, siginfo_t *info, void *)
 
 __attribute__((constructor)) static void faults_watch()
 {
-    if (WITH_ADDRESS_SANITIZER || WITH_MEMORY_SANITIZER)
+    if (WITH_ADDRESS_SANITIZER)
         return;
     static char stack[1 << 16]; // the fault may be that a fiber's stack is full
     stack_t alternate = {};

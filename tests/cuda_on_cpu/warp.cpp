@@ -221,7 +221,8 @@ static void multiply_all(Multiply *const *lanes, unsigned)
         }
         for (int j = 0; j < 8; j++) {
             Multiply *holder = lanes[i % 8 * 4 + j / 2];
-            (i < 8 ? holder->upper : holder->lower)[j % 2] += sums[j];
+            float *to = i < 8 ? holder->upper : holder->lower;
+            to[j % 2] += sums[j];
         }
     }
 }
