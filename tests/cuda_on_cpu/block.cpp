@@ -26,6 +26,11 @@ static bool any;                       // of the last barrier that asked
 static Thread *running;                // NULL: the main fiber
 static const Launch *launched;
 
+// What ThreadSanitizer is told: threads that leave a barrier come after all that reached it. Two
+// places take turns, since a thread may reach the next barrier before another has left this one.
+static char barrier_places[FIBER_SETS][2], begin_place, end_place;
+static unsigned barrier_round, set;
+
 // Threads that may run, in the order in which they came.
 static unsigned ready[MOST_THREADS], ready_first, ready_count;
 
@@ -209,6 +214,7 @@ static void barrier_check()
         any = any || t.predicate;
     }
     waiting = 0;
+    barrier_round++;
     wake_all();
 }
 
@@ -219,8 +225,11 @@ static void barrier_reach(Doing doing, Site site, bool predicate)
     self->site = site;
     self->predicate = predicate;
     waiting++;
+    char *place = &barrier_places[set][barrier_round % 2];
+    __tsan_release(place);
     barrier_check();
     thread_wait();
+    __tsan_acquire(place);
 }
 
 void block_meet(Site site)
@@ -247,8 +256,10 @@ static void thread_entry()
 {
     fiber_begins();
     Thread *self = running;
+    __tsan_acquire(&begin_place);
     launched->body();
     copies_end(self);
+    __tsan_release(&end_place);
     self->doing = Doing::END;
     ended++;
     barrier_check();
@@ -256,17 +267,29 @@ static void thread_entry()
     abort(); // an ended thread is not woken
 }
 
+unsigned fiber_set()
+{
+    return set;
+}
+
+void launch_ends()
+{
+    __tsan_acquire(&end_place);
+}
+
 void block_run(const Launch &launch)
 {
+    set = (set + 1) % FIBER_SETS;
     launched = &launch;
     count = launch.block.x * launch.block.y * launch.block.z;
     waiting = ended = 0;
     ready_first = ready_count = 0;
     shared_begin(launch.shared_bytes);
+    __tsan_release(&begin_place);
     warps_begin();
     for (unsigned i = 0; i < count; i++) {
         Thread *t = &threads[i];
-        fiber_make(&t->fiber, i, thread_entry);
+        fiber_make(&t->fiber, set * MOST_THREADS + i, thread_entry);
         t->index = {i % launch.block.x, i / launch.block.x % launch.block.y,
                     i / (launch.block.x * launch.block.y)};
         t->number = i;

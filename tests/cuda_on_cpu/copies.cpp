@@ -21,6 +21,7 @@ void copy_start(void *to, const void *from, int bytes)
         wrong("a copy of %d bytes", bytes);
     if (self->copies_count == MOST_COPIES)
         wrong("more than %d copies at a time", MOST_COPIES);
+    tsan_write16(to);
     memset(to, NONSENSE, COPY_BYTES);
     __msan_poison(to, COPY_BYTES);
     self->copies[(self->copies_first + self->copies_count++) % MOST_COPIES] = {to, from, bytes,
@@ -41,6 +42,9 @@ void copies_wait(int left, Site site)
         Copy copy = self->copies[self->copies_first];
         if (copy.group >= self->group - left)
             return;
+        tsan_write16(copy.to);
+        if (copy.bytes > 0)
+            tsan_read16(copy.from);
         memset(copy.to, 0, COPY_BYTES);
         memcpy(copy.to, copy.from, static_cast<size_t>(copy.bytes));
         self->copies_first = (self->copies_first + 1) % MOST_COPIES;

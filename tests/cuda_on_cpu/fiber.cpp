@@ -44,6 +44,7 @@ enum {
     STACK_BYTES =
         256 << 10, // frames of sanitizers are large; pages that nobody touches cost nothing
     SAVED_REGISTERS = 6,
+    MOST_FIBERS = FIBER_SETS * MOST_THREADS,
 };
 
 static char *stacks;
@@ -56,13 +57,13 @@ static char *stack_of(unsigned number)
 
 static void stacks_make()
 {
-    size_t bytes = MOST_THREADS * static_cast<size_t>(STACK_BYTES + GUARD_BYTES);
+    size_t bytes = MOST_FIBERS * static_cast<size_t>(STACK_BYTES + GUARD_BYTES);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
         wrong("no memory for stacks");
     stacks = static_cast<char *>(memory);
-    for (unsigned i = 0; i < MOST_THREADS; i++)
+    for (unsigned i = 0; i < MOST_FIBERS; i++)
         mprotect(stack_of(i) - GUARD_BYTES, GUARD_BYTES, PROT_NONE);
 }
 
@@ -86,6 +87,10 @@ void fiber_make(Fiber *fiber, unsigned number, void (*entry)())
     fiber->stack_pointer = top;
     fiber->number = number;
     fiber->fake_stack = NULL;
+    static void *shadows[MOST_FIBERS]; // each takes milliseconds to make
+    if (WITH_THREAD_SANITIZER && !shadows[number])
+        shadows[number] = __tsan_create_fiber(0);
+    fiber->shadow = shadows[number];
 }
 
 // Where the program's own stack lies.
@@ -112,6 +117,9 @@ void fiber_switch(Fiber *from, Fiber *to, bool ends)
         const void *stack = to == &main_fiber ? main_stack(&bytes) : stack_of(to->number);
         __sanitizer_start_switch_fiber(ends ? NULL : &from->fake_stack, stack, bytes);
     }
+    if (from == &main_fiber)
+        main_fiber.shadow = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to->shadow, 1); // 1: that does not order anything
     cuda_on_cpu_switch(&from->stack_pointer, to->stack_pointer);
     __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
 }

@@ -48,6 +48,9 @@ void guarded_free(Guarded *g)
 void guarded_place(Guarded *g, size_t bytes, size_t alignment)
 {
     char *guard = g->pages + g->mapped - PAGE;
+    if (WITH_THREAD_SANITIZER) // which forgets who used the pages before
+        mmap(g->pages + PAGE, g->mapped - 2 * PAGE, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
     g->memory = guard - (bytes + alignment - 1) / alignment * alignment;
     g->bytes = bytes;

@@ -4,6 +4,7 @@
 #define L2A_TESTS_CUDA_ON_CPU_INSIDE_H
 
 #include "tests/cuda_on_cpu/emulator.h"
+#include "tests/cuda_on_cpu/sanitizers.h"
 
 namespace cuda_on_cpu
 {
@@ -50,6 +51,10 @@ struct Fiber {
     void *fake_stack; // AddressSanitizer's
     void *shadow;     // ThreadSanitizer's
 };
+
+// For ThreadSanitizer the threads of a block and of the next one are different: sets of fibers take
+// turns.
+enum { FIBER_SETS = WITH_THREAD_SANITIZER ? 2 : 1 };
 
 void fiber_make(Fiber *fiber, unsigned number, void (*entry)());
 // The fiber that the program began with.
@@ -137,6 +142,10 @@ void thread_wait();
 void thread_yield();
 
 void block_run(const Launch &launch);
+// The set of fibers of the block that runs.
+unsigned fiber_set();
+// For ThreadSanitizer: the threads of a launch come before what follows it.
+void launch_ends();
 void warps_begin();
 void copies_end(Thread *thread);
 

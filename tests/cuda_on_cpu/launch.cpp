@@ -48,6 +48,7 @@ cudaError_t launch_run(const Launch &launch)
         blockIdx = {i % g.x, i / g.x % g.y, i / (g.x * g.y)};
         block_run(launch);
     }
+    launch_ends();
     running_kernel = NULL;
     return cudaSuccess;
 }

@@ -68,7 +68,9 @@ void *shared_variable(const void *key, size_t bytes)
             wrong("more than %d bytes of shared variables", MOST_STATIC_BYTES);
         guarded_place(&variable->memory, bytes, ALIGNMENT);
         variable->block = block;
+        __tsan_release(variable);
     }
+    __tsan_acquire(variable); // its pages come before what threads do with them
     return variable->memory.memory;
 }
 

@@ -98,7 +98,8 @@ __global__ static void static_access(int *out, int offset)
 {
     SHARED(int, others, [4]);
     SHARED(int, numbers, [THREADS]);
-    others[threadIdx.x % 4] = 0;
+    if (threadIdx.x < 4)
+        others[threadIdx.x] = 0;
     numbers[threadIdx.x + static_cast<unsigned>(offset)] = 7;
     __syncthreads();
     out[threadIdx.x] = 7;
@@ -178,6 +179,12 @@ __global__ static void small_product(float *c)
     }
 }
 
+// Results are right as long as no thread is interrupted between its load and its store.
+__global__ static void counter_without_atomics(int *out)
+{
+    out[0] += 1;
+}
+
 __global__ static void counter(unsigned *out)
 {
     atomicAdd(out, threadIdx.x);
@@ -205,7 +212,7 @@ template <class Right> static bool all_are(int *out, int count, Right right)
 template <class Kernel, class Right> static bool simple_run(Kernel *kernel, Right right)
 {
     int *out = numbers_make(THREADS);
-    LAUNCH(kernel, 2, THREADS, 0, NULL, out);
+    LAUNCH(kernel, 1, THREADS, 0, NULL, out);
     return all_are(out, THREADS, right);
 }
 
@@ -268,7 +275,12 @@ static int after_rounds(int i, int step, int size)
     return i / size * size + (i + 5 * step) % size;
 }
 
-enum Expected { RIGHT, STOPPED, OTHER_RESULT }; // OTHER_RESULT: with one seed at least
+enum Expected {
+    RIGHT,
+    STOPPED,
+    OTHER_RESULT, // with one seed at least
+    RACE,         // which only ThreadSanitizer sees
+};
 
 typedef struct {
     const char *name;
@@ -327,6 +339,14 @@ static const Case CASES[] = {
     {"shared memory that was not written",
      [] { return simple_run(unwritten, [](int i) { return i == 5 ? 0 : 7; }); }, OTHER_RESULT, NULL,
      NULL, NULL},
+
+    {"additions that are not atomic",
+     [] {
+         int *out = numbers_make(1);
+         LAUNCH(counter_without_atomics, 2, THREADS, 0, NULL, out);
+         return true;
+     },
+     RACE, NULL, NULL, NULL},
 
     {"a barrier before a read",
      [] { return simple_run(neighbour<true>, [](int i) { return (i + 1) % THREADS; }); }, RIGHT,
@@ -438,8 +458,11 @@ static bool outcome_fits(const Case &c, const Outcome &outcome, int *other)
         return outcome.status != 0 && outcome.status != EXIT_OTHER_RESULT &&
                strstr(outcome.said, wanted);
     }
-    // MemorySanitizer sees the read that makes the result another one.
-    bool seen = WITH_MEMORY_SANITIZER && strstr(outcome.said, "MemorySanitizer");
+    if (c.expected == RACE)
+        return !WITH_THREAD_SANITIZER || strstr(outcome.said, "ThreadSanitizer: data race");
+    // Sanitizers see what makes the result another one.
+    bool seen = (WITH_MEMORY_SANITIZER && strstr(outcome.said, "MemorySanitizer")) ||
+                (WITH_THREAD_SANITIZER && strstr(outcome.said, "ThreadSanitizer: data race"));
     *other += seen || outcome.status == EXIT_OTHER_RESULT;
     return seen || outcome.status == 0 || outcome.status == EXIT_OTHER_RESULT;
 }

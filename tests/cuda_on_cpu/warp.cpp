@@ -17,6 +17,8 @@ struct Meeting {
 struct Warp {
     Meeting meetings[WARP];
     int count;
+    unsigned round;             // of barriers
+    char places[FIBER_SETS][2]; // for ThreadSanitizer, as a block's
 };
 
 static Warp warps[MOST_THREADS / WARP];
@@ -90,9 +92,14 @@ static void meet(Doing doing, unsigned mask, Site site, Place *place,
 
 void warp_wait(unsigned mask, Site site)
 {
-    char nothing = 0;
-    if (!barrier_left_out(site))
-        meet<char>(Doing::WARP_BARRIER, mask, site, &nothing, [](char *const *, unsigned) {});
+    if (barrier_left_out(site))
+        return;
+    Warp *warp = &warps[thread_running()->number / WARP];
+    char *place = &warp->places[fiber_set()][warp->round % 2];
+    __tsan_release(place);
+    meet<Warp>(Doing::WARP_BARRIER, mask, site, warp,
+               [](Warp *const *same, unsigned lanes) { same[__builtin_ctz(lanes)]->round++; });
+    __tsan_acquire(place);
 }
 
 unsigned vote(unsigned mask, bool predicate, Site site)
@@ -181,6 +188,7 @@ void matrices_load(uint32_t *to, const void *row, bool turned, Site site)
     if (reinterpret_cast<uintptr_t>(row) % 16)
         wrong("matrices_load at %s:%d: a row is not aligned to sixteen bytes", file_name(site.file),
               site.line);
+    tsan_read16(row);
     Load own = {to, row};
     meet<Load>(Doing::LOAD, 0xffffffffu, site, &own, turned ? load_all<true> : load_all<false>);
 }
