@@ -98,8 +98,7 @@ void multiply_add(float *upper, float *lower, const uint32_t *a, uint32_t b0, ui
 // Another thread may run before an atomic operation on `place`.
 void atomic_begins(const void *place, size_t bytes);
 
-// ---- copies: the bytes arrive as late as the program allows
-// ---------------------------------------
+// ---- copies: the bytes arrive as late as the program allows -------------------------------------
 
 void copy_start(void *to, const void *from, int bytes);
 void copies_commit();

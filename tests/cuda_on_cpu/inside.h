@@ -90,8 +90,7 @@ const char *guarded_describe(const void *address);
 void shared_begin(size_t dynamic_bytes);
 void shared_end();
 
-// ---- block.cpp, warp.cpp, copies.cpp
-// --------------------------------------------------------------
+// ---- block.cpp, warp.cpp, copies.cpp ------------------------------------------------------------
 
 // What a thread waits for, or does with its warp.
 enum class Doing {
