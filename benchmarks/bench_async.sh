@@ -22,7 +22,7 @@ for run in $(seq "$runs"); do
             --set run.directory="$work/run" --set parallel.placement=split \
             --set parallel.rollout_ranks=1 --set parallel.learner_ranks=1 \
             --set train.staleness=$staleness --set warmup.epochs=0 --set evaluate.file='' \
-            --set train.steps=8 --set train.batch_contexts=12 "$@" >"$work/log" 2>&1 </dev/null || {
+            --set train.steps=6 --set train.batch_contexts=4 "$@" >"$work/log" 2>&1 </dev/null || {
             tail -n 5 "$work/log" >&2
             exit 1
         }
@@ -31,7 +31,7 @@ import json, sys
 steps = [json.loads(line) for line in open(sys.argv[1])][2:]
 mean = lambda name: sum(step.get(name, 0) for step in steps) / len(steps)
 print(f"run {sys.argv[2]}, staleness {sys.argv[3]}: {mean('perf/time_per_step'):6.2f} s a step "
-      f"({mean('timing_s/gen'):.2f} s waited for samples, {mean('timing_s/update_actor'):.2f} s of update)",
+      f"({mean('timing_s/gen'):.2f} s of sampling, {mean('timing_s/update_actor'):.2f} s of update)",
       flush=True)
 END
         rm -rf "$work/run"

@@ -209,7 +209,7 @@ static int run_waits(const ModelShape *shape, const Parameters *parameters)
 {
     printf("%6s %12s %12s %12s %12s\n", "ranks", "arithmetic s", "step s", "exposed s",
            "on paper s");
-    for (int ranks = 8; ranks <= 1024; ranks *= 4) {
+    for (int ranks = 8; ranks <= 1024; ranks *= 2) {
         channel.scaling = case_of(ranks, ranks);
         channel.instant = true;
         Measured alone = run_step(shape, ranks);
