@@ -1,4 +1,4 @@
-// test_native.c - products by the machine's own dot products of bf16 (skipped where it has none):
+// test_native_products.c - products by the machine's own dot products of bf16 (skipped where it has none):
 // sums of the rounded factors, within fp32's rounding; a row's bits are its own.
 
 #include "tests/testing.h"
