@@ -12,23 +12,12 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "benchmarks/median.h"
 #include "benchmarks/probe.h"
 #include "benchmarks/product.h"
 
 enum { ROUNDS = 9 };
 static const double ROUND_SECONDS = 0.02;
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, by_value);
-    return values[ROUNDS / 2];
-}
 
 // Seconds of one run of ours (peer NULL) or of the peer, `runs` of them timed.
 static double seconds(const Layer *layer, const Peer *peer, int runs)
@@ -60,7 +49,7 @@ static void compare(const char *name, Kind kind, ElementType type, int64_t m, in
             times[c][round] = seconds(&layer, c ? &peers[c - 1] : NULL, runs);
     }
     for (int c = 0; c < contestants; c++)
-        middle[c] = median(times[c]);
+        middle[c] = median(times[c], ROUNDS);
     double best = contestants == 3 && middle[2] < middle[1] ? middle[2] : middle[1];
     double work = 2e-9 * (double)m * (double)n * (double)k;
     double weights = (double)(n * k) * (type == TYPE_BF16 ? 2e-9 : 4e-9);

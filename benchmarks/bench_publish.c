@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "benchmarks/median.h"
 #include "model/parameters.h"
 #include "parallel/collective.h"
 
@@ -55,18 +56,6 @@ static double copy_all(const Bench *bench, ElementType type)
     return clock_now() - since;
 }
 
-static int by_size(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static double median(double *values)
-{
-    qsort(values, ROUNDS, sizeof *values, by_size);
-    return values[ROUNDS / 2];
-}
-
 static void compare(const Bench *bench, const char *what, ElementType held, ElementType type)
 {
     double published[ROUNDS], copied[ROUNDS], elements = 0;
@@ -79,7 +68,7 @@ static void compare(const Bench *bench, const char *what, ElementType held, Elem
         published[r] = publish_all(bench, shards, type);
         copied[r] = copy_all(bench, held);
     }
-    double there = median(published), plain = median(copied);
+    double there = median(published, ROUNDS), plain = median(copied, ROUNDS);
     double came = elements * (double)type_bytes(type),
            held_bytes = elements * (double)type_bytes(held);
     if (bench->world.all.rank == 0)

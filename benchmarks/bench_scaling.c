@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "benchmarks/median.h"
 #include "benchmarks/scaling_model.h"
 #include "tests/model/tiny.h"
 
@@ -190,14 +191,7 @@ static Measured run_step(const ModelShape *shape, int ranks)
         measured.gflop = 3 * metrics_get(&metrics, "perf/gflop_forward");
         metrics_free(&metrics);
     }
-    for (int i = 0; i < REPEATS; i++)
-        for (int j = i + 1; j < REPEATS; j++)
-            if (times[j] < times[i]) {
-                double swap = times[i];
-                times[i] = times[j];
-                times[j] = swap;
-            }
-    measured.seconds = times[REPEATS / 2];
+    measured.seconds = median(times, REPEATS);
     learner_free(&learner);
     grove_free(&grove);
     model_free(&model);

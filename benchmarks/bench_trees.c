@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/random.h"
+#include "benchmarks/median.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
 #include "learner/advantage.h"
@@ -93,18 +94,6 @@ static void run_side(Training *training, Grove *grove, Side *side, int repeat)
     metrics_free(&metrics);
 }
 
-static int by_value(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return a < b ? -1 : a > b;
-}
-
-static double median(Side *side)
-{
-    qsort(side->seconds, REPEATS, sizeof side->seconds[0], by_value);
-    return side->seconds[REPEATS / 2];
-}
-
 static int compare(Training *training, Grove *grove)
 {
     Side trees = {0}, apart = {0};
@@ -118,7 +107,7 @@ static int compare(Training *training, Grove *grove)
     if (!(fabs(trees.loss - apart.loss) < 1e-4 && fabs(trees.norm / apart.norm - 1) < 1e-4))
         return fail(EXIT_BUG, "loss %g and %g, gradient norm %g and %g differ", trees.loss,
                     apart.loss, trees.norm, apart.norm);
-    double fast = median(&trees), slow = median(&apart);
+    double fast = median(trees.seconds, REPEATS), slow = median(apart.seconds, REPEATS);
     printf("update on trees      %9.0f rows %9.2f s\n"
            "on their sequences   %9.0f rows %9.2f s\n"
            "times fewer rows     %9.2f\n"
@@ -170,8 +159,8 @@ static int dump_and_time(Training *training, Grove *grove, const char *path)
     for (int r = 0; r < REPEATS; r++)
         run_side(training, grove, &trees, r);
     printf("rows %.0f\nseconds %.2f\nprocessor seconds %.2f\nloss %.9g\ngradient norm %.9g\n",
-           trees.rows, median(&trees), (double)(clock() - since) / CLOCKS_PER_SEC / REPEATS,
-           trees.loss, trees.norm);
+           trees.rows, median(trees.seconds, REPEATS),
+           (double)(clock() - since) / CLOCKS_PER_SEC / REPEATS, trees.loss, trees.norm);
     return 0;
 }
 

@@ -53,8 +53,8 @@ static inline Lanes pairs_of_lanes(Lanes first, Lanes second)
     return _mm512_castsi512_ps(_mm512_or_si512(low, _mm512_castps_si512(lanes_round_bf16(second))));
 }
 
-// Words of rows k and k + 1 of W, column n on, in W's panels become words of columns n and n + 1:
-// (a b), (c d) to (a c), (b d). Eight of each.
+// Sixteen words of a panel of W, of as many rows at one pair of columns, become eight words of each
+// of the two columns, side by side: those of two rows, (a b) and (c d), become (a c) and (b d).
 static inline __m512i pairs_turned(const float *from)
 {
     const __m512i places =

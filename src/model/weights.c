@@ -226,7 +226,6 @@ static void load_tensor(Weights *weights, int64_t index, Elements source)
 void weights_load_unit(Weights *weights, int64_t u, Elements flat)
 {
     CHECK(flat.type == TYPE_F32 || weights->type == TYPE_BF16, "fp32 weights from bf16 values");
-
     const Unit *unit = &weights->parameters->units[u];
     for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++)
         load_tensor(weights, i, elements_from(flat, weights->parameters->tensors[i].offset));
