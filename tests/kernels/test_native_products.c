@@ -1,5 +1,5 @@
-// test_native_products.c - products by the machine's own dot products of bf16 (skipped where it has none):
-// sums of the rounded factors, within fp32's rounding; a row's bits are its own.
+// test_native_products.c - products by the machine's own dot products of bf16 (skipped where it has
+// none): sums of the rounded factors, within fp32's rounding; a row's bits are its own.
 
 #include "tests/testing.h"
 
