@@ -37,13 +37,19 @@ typedef struct {
 } Sampling;
 
 typedef struct {
-    const char *name; // "avx2", "cuda", ... for logs
+    const char *name;     // "avx2", "cuda", ... for logs
+    bool host_is_device; // device memory is the host's, which may read and write it
 
     // ---- memory and order -----------------------------------------------------------------------
 
     // Device memory, zeroed, 64-byte aligned; dies when there is none. Freed by memory_free.
     void *(*memory_make)(size_t bytes);
     void (*memory_free)(void *memory);
+    // Host memory, likewise; page-locked for a GPU.
+    void *(*host_make)(size_t bytes);
+    void (*host_free)(void *memory);
+    // To and from host memory that is not of host_make the copy is done when the call returns; else
+    // it may be under way until queue_wait, and the host leaves both sides alone.
     void (*copy_in)(Queue *queue, void *device, const void *host, size_t bytes);
     void (*copy_out)(Queue *queue, void *host, const void *device, size_t bytes);
     void (*copy)(Queue *queue, void *to, const void *from, size_t bytes); // device to device

@@ -7,9 +7,12 @@
 
 const Kernels CPU(kernels) = {
     .name = CPU_NAME(L2A_ISA),
+    .host_is_device = true,
 
     .memory_make = memory_make_cpu,
     .memory_free = memory_free_cpu,
+    .host_make = memory_make_cpu,
+    .host_free = memory_free_cpu,
     .copy_in = copy_in_cpu,
     .copy_out = copy_out_cpu,
     .copy = copy_cpu,

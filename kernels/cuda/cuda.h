@@ -85,6 +85,8 @@ void faults_check(void);
 
 void *memory_make_cuda(size_t bytes);
 void memory_free_cuda(void *memory);
+void *host_make_cuda(size_t bytes);
+void host_free_cuda(void *memory);
 void copy_in_cuda(Queue *queue, void *device, const void *host, size_t bytes);
 void copy_out_cuda(Queue *queue, void *host, const void *device, size_t bytes);
 void copy_cuda(Queue *queue, void *to, const void *from, size_t bytes);

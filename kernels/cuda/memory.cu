@@ -159,6 +159,23 @@ void memory_free_cuda(void *memory)
     CUDA(cudaFree(memory));
 }
 
+void *host_make_cuda(size_t bytes)
+{
+    void *memory = NULL;
+    cudaError_t status = cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocDefault);
+    if (status == cudaErrorMemoryAllocation)
+        die(EXIT_NO_MEMORY, "%zu bytes of host memory cannot be locked for the GPU '%s'", bytes,
+            device.name);
+    CUDA(status);
+    memset(memory, 0, bytes);
+    return memory;
+}
+
+void host_free_cuda(void *memory)
+{
+    CUDA(cudaFreeHost(memory));
+}
+
 static void copy_any(Queue *queue, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
     if (bytes > 0)

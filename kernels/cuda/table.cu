@@ -4,9 +4,12 @@
 
 static const Kernels kernels_table = {
     .name = "cuda",
+    .host_is_device = false,
 
     .memory_make = memory_make_cuda,
     .memory_free = memory_free_cuda,
+    .host_make = host_make_cuda,
+    .host_free = host_free_cuda,
     .copy_in = copy_in_cuda,
     .copy_out = copy_out_cuda,
     .copy = copy_cuda,

@@ -150,6 +150,12 @@ cudaError_t cuda_on_cpu_host_memory(void **memory, size_t bytes)
     return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
+cudaError_t cudaFreeHost(void *memory)
+{
+    free(memory);
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemset(void *memory, int value, size_t bytes)
 {
     return cudaMemsetAsync(memory, value, bytes, NULL);

@@ -24,7 +24,7 @@ typedef enum {
 
 typedef enum { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 } cudaFuncAttribute;
 
-enum { cudaHostAllocMapped = 2 };
+enum { cudaHostAllocDefault = 0, cudaHostAllocMapped = 2 };
 
 typedef struct {
     char name[256];
@@ -56,6 +56,8 @@ template <class Type> cudaError_t cudaHostAlloc(Type **memory, size_t bytes, uns
 {
     return cuda_on_cpu_host_memory(reinterpret_cast<void **>(memory), bytes);
 }
+
+cudaError_t cudaFreeHost(void *memory);
 
 cudaError_t cudaMemset(void *memory, int value, size_t bytes);
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
