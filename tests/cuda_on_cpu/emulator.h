@@ -1,8 +1,10 @@
 // emulator.h - CUDA kernels on the host: what the headers in include/ stand on.
 //
 // Each thread of a block is a fiber, which runs until it has to wait for others; who runs next is
-// drawn by a seed. Blocks run one after another, and launches at once. Every kernel is compiled
-// from its own source, so that a test of it is a test of what runs on a GPU.
+// drawn by a seed. Blocks run one after another. Every kernel is compiled from its own source, so
+// that a test of it is a test of what runs on a GPU. So is the host's side: streams are queues
+// whose turns the seed draws as well (streams.h), copies of page-locked memory read and write it
+// when they run, and what is copied from pageable memory is taken at the call.
 //
 // What is wrong ends the program with exit status 70 and a line that names kernel, block, thread
 // and place: barriers that not all threads reach, or not the same one; lanes outside a mask; copies
@@ -10,11 +12,16 @@
 // before or behind a variable that was written. Unwritten memory holds one of three patterns.
 //
 // Environment:
-//   CUDA_ON_CPU_SEED=n       the order of threads and blocks, and the pattern (0, 1, ...)
-//   CUDA_ON_CPU_DROP=barrier a barrier of a kernel that does nothing: "kernel file:line"
+//   CUDA_ON_CPU_SEED=n         the order of threads, blocks and streams, and the pattern (0, 1,
+//   ...) CUDA_ON_CPU_DROP=barrier   a barrier of a kernel that does nothing: "kernel file:line"
 //   CUDA_ON_CPU_BARRIERS=path  appends each barrier that was reached, so named, at the end
+//   CUDA_ON_CPU_DROP_WAIT=wait a cudaStreamWaitEvent that does nothing: "file:line"
+//   CUDA_ON_CPU_WAITS=path     appends each such call that was reached, so named, at the end
+//   CUDA_ON_CPU_DEVICES=n      devices there are (1), of which CUDA_VISIBLE_DEVICES shows some
+//   CUDA_ON_CPU_MEMORY_MIB=n   memory of a device (8192), for this process alone
 //
-// Not modelled: waiting for other blocks, fences, rounding of tensor cores, time.
+// Not modelled: waiting for other blocks, fences, rounding of tensor cores, time. Streams do not
+// wait for the default stream, nor it for them: they must be created cudaStreamNonBlocking.
 
 #ifndef L2A_TESTS_CUDA_ON_CPU_EMULATOR_H
 #define L2A_TESTS_CUDA_ON_CPU_EMULATOR_H
@@ -41,8 +48,6 @@ struct Site {
     const char *file;
     int line;
 };
-// Parameters that take it unless they are given.
-#define CUDA_ON_CPU_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
 
 // ---- launches -----------------------------------------------------------------------------------
 
@@ -54,18 +59,19 @@ struct Launch {
     std::function<void()> body; // one thread's work
 };
 
-// Runs all blocks; an error where CUDA would refuse the launch.
-cudaError_t launch_run(const Launch &launch);
+// Appends a launch to a stream; an error where CUDA would refuse it.
+cudaError_t launch_enqueue(const Launch &launch, cudaStream_t stream);
 
 // Arguments become the kernel's parameters here, once, as in a launch.
 template <class... Parameters, class... Arguments>
 cudaError_t launch(const char *name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
-                   size_t shared_bytes, cudaStream_t, Arguments... arguments)
+                   size_t shared_bytes, cudaStream_t stream, Arguments... arguments)
 {
     static_assert((!std::is_reference_v<Parameters> && ...), "parameters are copied");
     std::tuple<Parameters...> parameters(arguments...);
-    return launch_run({name, reinterpret_cast<const void *>(kernel), grid, block, shared_bytes,
-                       [&] { std::apply(kernel, parameters); }});
+    return launch_enqueue({name, reinterpret_cast<const void *>(kernel), grid, block, shared_bytes,
+                           [kernel, parameters] { std::apply(kernel, parameters); }},
+                          stream);
 }
 
 // ---- meetings of a block's threads --------------------------------------------------------------

@@ -18,15 +18,22 @@ struct Settings {
     int pattern;      // a byte of memory that nobody has written
     const char *drop; // "kernel file:line" or NULL
     int drop_line;
-    const char *barriers; // a path or NULL
+    const char *barriers;  // a path or NULL
+    const char *drop_wait; // "file:line" or NULL
+    int drop_wait_line;
+    const char *waits; // a path or NULL
+    int devices;
+    size_t memory_bytes; // of a device
 };
 
 const Settings &settings();
 
-// A number below `count`, from the seed.
+// A number below `count`, from the seed, for what a launch does.
 unsigned draw(unsigned count);
 // Begins the draws of a launch: they depend on the seed alone.
 void draws_begin();
+// The same for the order of streams.
+unsigned draw_turn(unsigned count);
 
 // ---- report.cpp ---------------------------------------------------------------------------------
 
@@ -38,6 +45,8 @@ extern const char *running_kernel;
 
 // Whether a thread of the kernel that runs may pass this barrier: it is the one to be left out.
 bool barrier_left_out(Site site);
+// The same of a call that makes a stream wait.
+bool wait_left_out(Site site);
 
 // A source's name without its folders.
 const char *file_name(const char *path);
@@ -148,7 +157,7 @@ void launch_ends();
 void warps_begin();
 void copies_end(Thread *thread);
 
-// ---- memory.cpp ---------------------------------------------------------------------------------
+// ---- device.cpp ---------------------------------------------------------------------------------
 
 // Dynamic shared memory that a kernel may ask for.
 size_t shared_allowed(const void *kernel);

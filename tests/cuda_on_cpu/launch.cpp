@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "tests/cuda_on_cpu/inside.h"
+#include "tests/cuda_on_cpu/streams.h"
 
 namespace cuda_on_cpu
 {
@@ -31,14 +31,8 @@ static std::vector<unsigned> blocks_order(unsigned count)
     return order;
 }
 
-cudaError_t launch_run(const Launch &launch)
+static void launch_run(const Launch &launch)
 {
-    if (running_kernel)
-        wrong("%s is launched by a kernel", launch.kernel);
-    if (refused(launch))
-        return cudaErrorInvalidConfiguration;
-    if (launch.shared_bytes > shared_allowed(launch.function))
-        return cudaErrorInvalidValue;
     running_kernel = launch.kernel;
     gridDim = launch.grid;
     blockDim = launch.block;
@@ -50,7 +44,19 @@ cudaError_t launch_run(const Launch &launch)
     }
     launch_ends();
     running_kernel = NULL;
-    return cudaSuccess;
+}
+
+cudaError_t launch_enqueue(const Launch &launch, cudaStream_t stream)
+{
+    if (running_kernel)
+        wrong("%s is launched by a kernel", launch.kernel);
+    if (cudaError_t status = call_begins("cudaLaunchKernel"))
+        return status;
+    if (refused(launch))
+        return cudaErrorInvalidConfiguration;
+    if (launch.shared_bytes > shared_allowed(launch.function))
+        return cudaErrorInvalidValue;
+    return enqueue_work(stream, launch.kernel, [launch] { launch_run(launch); });
 }
 
 } // namespace cuda_on_cpu

@@ -1,190 +1,192 @@
-// memory.cpp - the CUDA runtime on the host: a device, its memory between guards, copies, errors.
+// memory.cpp - the CUDA runtime's memory: blocks between guards, and copies.
 //
-// Streams run at once, so a call has ended when it returns. As with a real device,
-// CUDA_VISIBLE_DEVICES="" hides it.
+// As with a real device, cudaFree and cudaFreeHost wait for all that was asked of it.
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <vector>
 
-#include "tests/cuda_on_cpu/inside.h"
 #include "tests/cuda_on_cpu/sanitizers.h"
+#include "tests/cuda_on_cpu/streams.h"
 
 namespace cuda_on_cpu
 {
 
-enum {
-    ALIGNMENT = 256,
-    SHARED_ALLOWED = 48 * 1024,       // of every kernel
-    MOST_SHARED_ALLOWED = 227 * 1024, // of one that asks for it
+enum { ALIGNMENT = 256, NONSENSE = 0xff };
+
+struct Block {
+    Guarded memory;
+    int device;
 };
 
-enum { MOST_ALLOWANCES = 64, MOST_BLOCKS = 4096 };
+typedef std::vector<Block *> Blocks; // owned
 
-struct Allowance {
-    const void *kernel;
-    size_t bytes;
-};
+static Blocks device_blocks, host_blocks;
 
-// Plain arrays: MemorySanitizer does not see into the C++ library's trees.
-static Allowance allowances[MOST_ALLOWANCES];
-static int allowance_count;
-static Guarded *blocks[MOST_BLOCKS]; // owned
-static int block_count;
-
-size_t shared_allowed(const void *kernel)
-{
-    for (int i = 0; i < allowance_count; i++) {
-        if (allowances[i].kernel == kernel)
-            return allowances[i].bytes;
-    }
-    return SHARED_ALLOWED;
-}
-
-// Whether the bytes lie in one block of device memory.
-static bool on_device(const void *from, size_t bytes)
+// Whether the bytes lie in one block.
+static bool lies_in(const Blocks &blocks, const void *from, size_t bytes)
 {
     const char *first = static_cast<const char *>(from);
-    for (int i = 0; i < block_count; i++) {
-        const char *memory = blocks[i]->memory;
-        if (first >= memory && first + bytes <= memory + blocks[i]->bytes)
+    for (const Block *block : blocks) {
+        const char *memory = block->memory.memory;
+        if (first >= memory && first + bytes <= memory + block->memory.bytes)
             return true;
     }
     return false;
+}
+
+static void *block_make(Blocks *blocks, const char *name, size_t bytes)
+{
+    Block *block = new Block{{}, device_current()};
+    guarded_make(&block->memory, name, bytes);
+    guarded_place(&block->memory, bytes, ALIGNMENT);
+    blocks->push_back(block);
+    return block->memory.memory;
+}
+
+static cudaError_t block_free(Blocks *blocks, void *memory)
+{
+    if (!memory)
+        return cudaSuccess;
+    streams_drain();
+    for (Block *&block : *blocks) {
+        if (block->memory.memory != memory)
+            continue;
+        guarded_free(&block->memory);
+        delete block;
+        block = blocks->back();
+        blocks->pop_back();
+        return cudaSuccess;
+    }
+    return cudaErrorInvalidValue;
+}
+
+// Of the current device, rounded as blocks are.
+static size_t bytes_in_use()
+{
+    size_t bytes = 0;
+    for (const Block *block : device_blocks) {
+        if (block->device == device_current())
+            bytes += (block->memory.bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    }
+    return bytes;
+}
+
+void memory_check()
+{
+    for (const Block *block : device_blocks)
+        guarded_check(&block->memory);
+    for (const Block *block : host_blocks)
+        guarded_check(&block->memory);
+}
+
+// ---- copies -------------------------------------------------------------------------------------
+
+static cudaError_t copy_plain(void *to, const void *from, size_t bytes, cudaStream_t stream)
+{
+    return enqueue_work(stream, "a copy", [=] { memmove(to, from, bytes); });
+}
+
+// The source may change as soon as the call has returned.
+static cudaError_t copy_staged(void *to, const void *from, size_t bytes, cudaStream_t stream)
+{
+    const char *first = static_cast<const char *>(from);
+    std::shared_ptr<const std::vector<char>> staged =
+        std::make_shared<const std::vector<char>>(first, first + bytes);
+    return enqueue_work(stream, "a copy of pageable memory",
+                        [=] { memcpy(to, staged->data(), bytes); });
+}
+
+// While it is under way, the destination holds nonsense.
+static cudaError_t copy_out(void *to, const void *from, size_t bytes, cudaStream_t stream)
+{
+    return enqueue(stream, "a copy to the host", [=] {
+        return Advance([=, begun = false]() mutable {
+            if (!begun) {
+                memset(to, NONSENSE, bytes);
+                __msan_poison(to, bytes);
+                begun = true;
+                return Step::BEGUN;
+            }
+            __msan_check_mem_is_initialized(from, bytes); // what is read back is what tests look at
+            memcpy(to, from, bytes);
+            return Step::ENDED;
+        });
+    });
 }
 
 } // namespace cuda_on_cpu
 
 using namespace cuda_on_cpu;
 
-// ---- errors -------------------------------------------------------------------------------------
-
-const char *cudaGetErrorName(cudaError_t status)
-{
-    switch (status) {
-    case cudaSuccess:
-        return "cudaSuccess";
-    case cudaErrorInvalidValue:
-        return "cudaErrorInvalidValue";
-    case cudaErrorMemoryAllocation:
-        return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration:
-        return "cudaErrorInvalidConfiguration";
-    case cudaErrorNoDevice:
-        return "cudaErrorNoDevice";
-    }
-    return "an unknown error";
-}
-
-const char *cudaGetErrorString(cudaError_t status)
-{
-    return cudaGetErrorName(status);
-}
-
-// ---- the device ---------------------------------------------------------------------------------
-
-cudaError_t cudaGetDeviceCount(int *count)
-{
-    const char *visible = getenv("CUDA_VISIBLE_DEVICES");
-    *count = visible && !*visible ? 0 : 1;
-    return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
-}
-
-cudaError_t cudaGetDevice(int *index)
-{
-    *index = 0;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int)
-{
-    *properties = {};
-    snprintf(properties->name, sizeof properties->name, "CUDA on the CPU");
-    properties->sharedMemPerBlockOptin = MOST_SHARED_ALLOWED;
-    properties->multiProcessorCount = 3;
-    properties->major = 8;
-    return cudaSuccess;
-}
-
-cudaError_t cuda_on_cpu_allow_shared(const void *kernel, int bytes)
-{
-    if (bytes < 0 || bytes > MOST_SHARED_ALLOWED)
-        return cudaErrorInvalidValue;
-    if (allowance_count == MOST_ALLOWANCES)
-        wrong("more than %d kernels ask for shared memory", MOST_ALLOWANCES);
-    allowances[allowance_count++] = {kernel, static_cast<size_t>(bytes)};
-    return cudaSuccess;
-}
-
-// ---- memory -------------------------------------------------------------------------------------
-
 cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
-    if (block_count == MOST_BLOCKS)
+    if (cudaError_t status = call_begins("cudaMalloc"))
+        return status;
+    if (bytes > settings().memory_bytes - bytes_in_use())
         return cudaErrorMemoryAllocation;
-    Guarded *block = new Guarded();
-    guarded_make(block, "device memory", bytes);
-    guarded_place(block, bytes, ALIGNMENT);
-    blocks[block_count++] = block;
-    *memory = block->memory;
+    *memory = block_make(&device_blocks, "device memory", bytes);
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *memory)
 {
-    if (!memory)
-        return cudaSuccess;
-    for (int i = 0; i < block_count; i++) {
-        if (blocks[i]->memory != memory)
-            continue;
-        guarded_free(blocks[i]);
-        delete blocks[i];
-        blocks[i] = blocks[--block_count];
-        return cudaSuccess;
-    }
-    return cudaErrorInvalidValue;
+    if (cudaError_t status = call_begins("cudaFree"))
+        return status;
+    return block_free(&device_blocks, memory);
 }
 
-cudaError_t cuda_on_cpu_host_memory(void **memory, size_t bytes)
+cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
 {
-    *memory = calloc(1, bytes);
-    return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+    if (cudaError_t status = call_begins("cudaHostAlloc"))
+        return status;
+    if (flags & ~(cudaHostAllocPortable | cudaHostAllocMapped))
+        return cudaErrorInvalidValue;
+    *memory = block_make(&host_blocks, "page-locked memory", bytes);
+    return cudaSuccess;
 }
 
 cudaError_t cudaFreeHost(void *memory)
 {
-    free(memory);
+    if (cudaError_t status = call_begins("cudaFreeHost"))
+        return status;
+    return block_free(&host_blocks, memory);
+}
+
+cudaError_t cudaMemGetInfo(size_t *left, size_t *total)
+{
+    if (cudaError_t status = call_begins("cudaMemGetInfo"))
+        return status;
+    *total = settings().memory_bytes;
+    *left = *total - bytes_in_use();
     return cudaSuccess;
 }
 
+// The host does not wait for it, as on a real device.
 cudaError_t cudaMemset(void *memory, int value, size_t bytes)
 {
     return cudaMemsetAsync(memory, value, bytes, NULL);
 }
 
-cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t)
+cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream)
 {
-    if (!on_device(memory, bytes))
+    if (cudaError_t status = call_begins("cudaMemsetAsync"))
+        return status;
+    if (!lies_in(device_blocks, memory, bytes))
         return cudaErrorInvalidValue;
-    memset(memory, value, bytes);
-    return cudaSuccess;
+    return enqueue_work(stream, "cudaMemsetAsync", [=] { memset(memory, value, bytes); });
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind,
-                            cudaStream_t)
+                            cudaStream_t stream)
 {
-    if ((kind != cudaMemcpyHostToDevice && !on_device(from, bytes)) ||
-        (kind != cudaMemcpyDeviceToHost && !on_device(to, bytes)))
+    if (cudaError_t status = call_begins("cudaMemcpyAsync"))
+        return status;
+    if ((kind != cudaMemcpyHostToDevice && !lies_in(device_blocks, from, bytes)) ||
+        (kind != cudaMemcpyDeviceToHost && !lies_in(device_blocks, to, bytes)))
         return cudaErrorInvalidValue;
-    if (kind == cudaMemcpyDeviceToHost) // what is read back is what tests look at
-        __msan_check_mem_is_initialized(from, bytes);
-    memmove(to, from, bytes);
-    return cudaSuccess;
-}
-
-// Also the time to look at the marks around all memory.
-cudaError_t cudaStreamSynchronize(cudaStream_t)
-{
-    for (int i = 0; i < block_count; i++)
-        guarded_check(blocks[i]);
-    return cudaSuccess;
+    const void *host = kind == cudaMemcpyHostToDevice ? from : to;
+    bool pageable = kind != cudaMemcpyDeviceToDevice && !lies_in(host_blocks, host, bytes);
+    if (kind != cudaMemcpyDeviceToHost)
+        return (pageable ? copy_staged : copy_plain)(to, from, bytes, stream);
+    cudaError_t status = copy_out(to, from, bytes, stream);
+    return status || !pageable ? status : cudaStreamSynchronize(stream);
 }

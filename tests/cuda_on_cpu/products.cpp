@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "tests/cuda_on_cpu/inside.h"
+#include "tests/cuda_on_cpu/streams.h"
 
 struct cublasLtMatmulDescOpaque {
     bool turn_a, turn_b;
@@ -27,6 +27,7 @@ namespace cuda_on_cpu
 {
 
 static const int64_t COLUMNS_AT_ONCE = 4;
+static const size_t USED = 4096; // bytes of a workspace
 
 // Rows and columns of op(matrix).
 static int64_t rows_of(cublasLtMatrixLayout_t layout, bool turned)
@@ -78,14 +79,15 @@ static float element_of(const void *matrix, cudaDataType_t type, int64_t place)
 }
 
 // op(matrix), column after column without gaps, or row after row.
-static std::vector<float> unpacked(const void *matrix, cublasLtMatrixLayout_t layout, bool by_rows)
+static std::vector<float> unpacked(const void *matrix, const cublasLtMatrixLayoutOpaque &layout,
+                                   bool by_rows)
 {
-    std::vector<float> to(static_cast<size_t>(layout->rows * layout->columns));
-    for (int64_t column = 0; column < layout->columns; column++) {
-        for (int64_t row = 0; row < layout->rows; row++) {
-            int64_t place = by_rows ? row * layout->columns + column : column * layout->rows + row;
+    std::vector<float> to(static_cast<size_t>(layout.rows * layout.columns));
+    for (int64_t column = 0; column < layout.columns; column++) {
+        for (int64_t row = 0; row < layout.rows; row++) {
+            int64_t place = by_rows ? row * layout.columns + column : column * layout.rows + row;
             to[static_cast<size_t>(place)] =
-                element_of(matrix, layout->type, column * layout->stride + row);
+                element_of(matrix, layout.type, column * layout.stride + row);
         }
     }
     return to;
@@ -105,24 +107,34 @@ static void columns_add(float *out, const float *left, const float *right, int64
     }
 }
 
-static void multiply(const cublasLtMatmulDescOpaque *product, const void *a,
-                     cublasLtMatrixLayout_t a_layout, const void *b,
-                     cublasLtMatrixLayout_t b_layout, float *out, cublasLtMatrixLayout_t layout,
-                     float alpha, float beta)
+// Everything that a call says, which may be gone when its turn comes.
+struct Product {
+    cublasLtMatmulDescOpaque description;
+    cublasLtMatrixLayoutOpaque a_layout, b_layout, layout;
+    const void *a, *b;
+    float *out;
+    float alpha, beta;
+    void *workspace;
+    size_t workspace_bytes;
+};
+
+static void multiply(const Product &p)
 {
-    int64_t m = layout->rows, n = layout->columns, k = columns_of(a_layout, product->turn_a);
-    std::vector<float> left = unpacked(a, a_layout, product->turn_a);
-    std::vector<float> right = unpacked(b, b_layout, product->turn_b);
+    int64_t m = p.layout.rows, n = p.layout.columns;
+    int64_t k = p.description.turn_a ? p.a_layout.rows : p.a_layout.columns;
+    memset(p.workspace, settings().pattern, p.workspace_bytes < USED ? p.workspace_bytes : USED);
+    std::vector<float> left = unpacked(p.a, p.a_layout, p.description.turn_a);
+    std::vector<float> right = unpacked(p.b, p.b_layout, p.description.turn_b);
     std::vector<float> sums(static_cast<size_t>(COLUMNS_AT_ONCE * m));
     for (int64_t first = 0; first < n; first += COLUMNS_AT_ONCE) {
         int64_t columns = n - first < COLUMNS_AT_ONCE ? n - first : COLUMNS_AT_ONCE;
         sums.assign(sums.size(), 0.0f);
         columns_add(sums.data(), left.data(), right.data() + first * k, m, k, columns);
         for (int64_t j = 0; j < columns; j++) {
-            float *to = out + (first + j) * layout->stride;
+            float *to = p.out + (first + j) * p.layout.stride;
             for (int64_t i = 0; i < m; i++) // with a beta of 0 the old value is not read
-                to[i] = alpha * sums[static_cast<size_t>(j * m + i)] +
-                        (beta == 0.0f ? 0.0f : beta * to[i]);
+                to[i] = p.alpha * sums[static_cast<size_t>(j * m + i)] +
+                        (p.beta == 0.0f ? 0.0f : p.beta * to[i]);
         }
     }
 }
@@ -133,10 +145,11 @@ using namespace cuda_on_cpu;
 
 const char *cublasLtGetStatusString(cublasStatus_t status)
 {
-    return status == CUBLAS_STATUS_SUCCESS         ? "success"
-           : status == CUBLAS_STATUS_ALLOC_FAILED  ? "no memory"
-           : status == CUBLAS_STATUS_INVALID_VALUE ? "invalid value"
-                                                   : "not supported";
+    return status == CUBLAS_STATUS_SUCCESS            ? "success"
+           : status == CUBLAS_STATUS_ALLOC_FAILED     ? "no memory"
+           : status == CUBLAS_STATUS_INVALID_VALUE    ? "invalid value"
+           : status == CUBLAS_STATUS_EXECUTION_FAILED ? "execution failed"
+                                                      : "not supported";
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
@@ -241,7 +254,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
                               cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
                               cublasLtMatrixLayout_t, void *d, cublasLtMatrixLayout_t d_layout,
                               const cublasLtMatmulAlgo_t *algo, void *workspace,
-                              size_t workspace_bytes, cudaStream_t)
+                              size_t workspace_bytes, cudaStream_t stream)
 {
     cublasLtMatmulAlgo_t expected = algorithm_of(product, a_layout, b_layout, d_layout);
     bool same = memcmp(expected.data, algo->data, 6 * sizeof algo->data[0]) == 0;
@@ -249,10 +262,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
         workspace_bytes < algo->data[6] || !aligned(a, algo->data[7] & 0xffff) ||
         !aligned(b, algo->data[7] >> 16 & 0xffff) || !aligned(d, algo->data[7] >> 32 & 0xffff))
         return CUBLAS_STATUS_INVALID_VALUE;
-    memset(workspace, settings().pattern, 4096); // it may be used
-    float factor, old;
-    memcpy(&factor, alpha, sizeof factor);
-    memcpy(&old, beta, sizeof old);
-    multiply(product, a, a_layout, b, b_layout, static_cast<float *>(d), d_layout, factor, old);
+    Product call = {*product, *a_layout, *b_layout, *d_layout,      a, b, static_cast<float *>(d),
+                    0,        0,         workspace, workspace_bytes};
+    memcpy(&call.alpha, alpha, sizeof call.alpha);
+    memcpy(&call.beta, beta, sizeof call.beta);
+    if (call_begins("cublasLtMatmul") ||
+        enqueue_work(stream, "cublasLtMatmul", [call] { multiply(call); }))
+        return CUBLAS_STATUS_EXECUTION_FAILED;
     return CUBLAS_STATUS_SUCCESS;
 }

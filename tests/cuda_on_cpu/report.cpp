@@ -1,4 +1,5 @@
-// report.cpp - what is said of a kernel: what is wrong with it, and which barriers it reached.
+// report.cpp - what is said: what is wrong, with a kernel or else, and which barriers and waits
+// were reached.
 //
 // The program ends at the first wrong thing: fibers that wait cannot be unwound.
 
@@ -39,67 +40,87 @@ void wrong(const char *format, ...)
     _exit(EXIT_WRONG);
 }
 
-// ---- barriers -----------------------------------------------------------------------------------
+// ---- barriers and waits -------------------------------------------------------------------------
 
-enum { MOST_BARRIERS = 512, MOST_NAME = 256 };
+enum { MOST_PLACES = 512, MOST_NAME = 256 };
 
-struct Barrier {
-    const char *kernel;
+struct Place {
+    const char *kernel; // or NULL
     Site site;
 };
 
-static Barrier reached[MOST_BARRIERS];
-static int reached_count;
+// Places that were reached, each once.
+struct Places {
+    Place reached[MOST_PLACES];
+    int count;
+};
 
-static void barrier_name(char (&to)[MOST_NAME], const Barrier &barrier)
+static Places barriers, waits;
+
+static void place_name(char (&to)[MOST_NAME], const Place &place)
 {
-    snprintf(to, sizeof to, "%s %s:%d", barrier.kernel, file_name(barrier.site.file),
-             barrier.site.line);
+    snprintf(to, sizeof to, "%s%s%s:%d", place.kernel ? place.kernel : "", place.kernel ? " " : "",
+             file_name(place.site.file), place.site.line);
 }
 
-static void barriers_write()
+static void places_write(const Places &places, const char *path)
 {
-    FILE *file = fopen(settings().barriers, "a");
+    FILE *file = fopen(path, "a");
     if (!file)
-        wrong("%s cannot be written", settings().barriers);
-    for (int i = 0; i < reached_count; i++) {
+        wrong("%s cannot be written", path);
+    for (int i = 0; i < places.count; i++) {
         char name[MOST_NAME];
-        barrier_name(name, reached[i]);
+        place_name(name, places.reached[i]);
         fprintf(file, "%s\n", name);
     }
     fclose(file);
 }
 
-static bool same_barrier(const Barrier &a, const Barrier &b)
+static bool same_place(const Place &a, const Place &b)
 {
-    return a.site.line == b.site.line && strcmp(a.kernel, b.kernel) == 0 &&
+    return a.site.line == b.site.line &&
+           (a.kernel == b.kernel || strcmp(a.kernel, b.kernel) == 0) &&
            strcmp(file_name(a.site.file), file_name(b.site.file)) == 0;
 }
 
-static void barrier_remember(const Barrier &barrier)
+static void place_remember(Places *places, const Place &place, void (*write)())
 {
-    for (int i = 0; i < reached_count; i++) {
-        if (same_barrier(reached[i], barrier))
+    for (int i = 0; i < places->count; i++) {
+        if (same_place(places->reached[i], place))
             return;
     }
-    if (reached_count == 0)
-        atexit(barriers_write);
-    if (reached_count == MOST_BARRIERS)
-        wrong("more than %d barriers", MOST_BARRIERS);
-    reached[reached_count++] = barrier;
+    if (places->count == 0)
+        atexit(write);
+    if (places->count == MOST_PLACES)
+        wrong("more than %d barriers or waits", MOST_PLACES);
+    places->reached[places->count++] = place;
+}
+
+static bool place_named(const Place &place, const char *wanted, int line)
+{
+    if (!wanted || place.site.line != line)
+        return false;
+    char name[MOST_NAME];
+    place_name(name, place);
+    return strcmp(name, wanted) == 0;
 }
 
 bool barrier_left_out(Site site)
 {
     const Settings &s = settings();
-    Barrier barrier = {running_kernel, site};
+    Place place = {running_kernel, site};
     if (s.barriers)
-        barrier_remember(barrier);
-    if (!s.drop || site.line != s.drop_line)
-        return false;
-    char name[MOST_NAME];
-    barrier_name(name, barrier);
-    return strcmp(name, s.drop) == 0;
+        place_remember(&barriers, place, [] { places_write(barriers, settings().barriers); });
+    return place_named(place, s.drop, s.drop_line);
+}
+
+bool wait_left_out(Site site)
+{
+    const Settings &s = settings();
+    Place place = {NULL, site};
+    if (s.waits)
+        place_remember(&waits, place, [] { places_write(waits, settings().waits); });
+    return place_named(place, s.drop_wait, s.drop_wait_line);
 }
 
 // ---- faults -------------------------------------------------------------------------------------

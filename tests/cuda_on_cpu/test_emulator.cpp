@@ -66,6 +66,7 @@ static bool small_product_run()
 {
     float *c = static_cast<float *>(memory_make_cuda(16 * 8 * sizeof(float)));
     LAUNCH(small_product, 1, 32, 0, NULL, c);
+    queue_wait_cuda(NULL);
     for (int i = 0; i < 16; i++) {
         for (int j = 0; j < 8; j++) {
             float sum = 1.0f;
@@ -83,6 +84,7 @@ static bool counter_run()
 {
     unsigned *out = reinterpret_cast<unsigned *>(numbers_make(1));
     LAUNCH(counter, dim3(3, 2), dim3(7, 5), 0, NULL, out);
+    queue_wait_cuda(NULL);
     return *out == 6 * 5 * 21;
 }
 
@@ -166,6 +168,7 @@ static const Case CASES[] = {
      [] {
          int *out = numbers_make(1);
          LAUNCH(counter_without_atomics, 2, THREADS, 0, NULL, out);
+         queue_wait_cuda(NULL);
          return true;
      },
      RACE, NULL, NULL, NULL},

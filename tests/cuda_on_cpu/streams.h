@@ -1,0 +1,101 @@
+// streams.h - the queues of the devices' work, and who works them off.
+//
+// What is asked of a stream enters its queue. There are no threads: each call of the runtime lets
+// some heads of queues run, and a call that has to wait runs heads until what it waits for holds.
+// Which heads, and how many, is drawn by the seed: 0 as late as possible, 1 as early as possible;
+// with odd ones a stream that is drawn now and then runs ahead of all others, which uniform draws
+// hardly ever let happen; with even ones uniform.
+
+#ifndef L2A_TESTS_CUDA_ON_CPU_STREAMS_H
+#define L2A_TESTS_CUDA_ON_CPU_STREAMS_H
+
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "tests/cuda_on_cpu/inside.h"
+
+namespace cuda_on_cpu
+{
+
+// WAITS: cannot go on now; BEGUN: has got on, and is to be called again.
+enum class Step { WAITS, BEGUN, ENDED };
+
+// An operation under way, called until it has ended.
+typedef std::function<Step()> Advance;
+// Gives the operation that enters a queue.
+typedef std::function<Advance()> Maker;
+
+// A place in a stream, which the stream has passed once `reached`.
+struct Record {
+    cudaStream_t stream; // borrowed; there until the place is reached
+    bool reached;
+};
+
+struct Operation {
+    const char *name;
+    Advance advance;
+    std::shared_ptr<const Record> awaited; // or NULL
+};
+
+} // namespace cuda_on_cpu
+
+struct CUstream_st {
+    int device;
+    std::deque<cuda_on_cpu::Operation> queue;
+    bool destroyed; // once its queue is empty
+};
+
+namespace cuda_on_cpu
+{
+
+// ---- schedule.cpp -------------------------------------------------------------------------------
+
+// The stream itself, or the current device's default stream; NULL where it is of another device.
+cudaStream_t stream_of_call(cudaStream_t stream);
+
+// Appends to the stream. `name` is a literal.
+cudaError_t enqueue(cudaStream_t stream, const char *name, const Maker &maker);
+
+// Appends what is done in one go.
+template <class Work> cudaError_t enqueue_work(cudaStream_t stream, const char *name, Work work)
+{
+    return enqueue(stream, name, [work] {
+        return Advance([work] {
+            work();
+            return Step::ENDED;
+        });
+    });
+}
+
+// The stream waits until another one has passed a place.
+cudaError_t enqueue_wait(cudaStream_t stream, const std::shared_ptr<const Record> &awaited);
+
+// Some heads run.
+void streams_go_on();
+// Heads run until the condition holds; `goal`: the stream that it depends on, NULL: on all.
+void streams_wait(cudaStream_t goal, const std::function<bool()> &holds);
+// One head runs, towards the goal; whether one could.
+bool streams_step(cudaStream_t goal);
+// Until all streams of the current device are empty.
+void streams_drain();
+
+// What is to be done when no head can go on: it sleeps, and others' messages may come meanwhile.
+// NULL: nothing would change that.
+extern void (*streams_idle)();
+
+// ---- device.cpp ---------------------------------------------------------------------------------
+
+// First in each call: an error that it returns at once. Some heads may run.
+cudaError_t call_begins(const char *call);
+
+int device_current();
+
+// ---- memory.cpp ---------------------------------------------------------------------------------
+
+// Reports bytes around the blocks of all memory that were written.
+void memory_check();
+
+} // namespace cuda_on_cpu
+
+#endif
