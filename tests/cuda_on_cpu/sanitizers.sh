@@ -28,6 +28,7 @@ cmake --preset "$preset" -B "$build" >"$build.log" 2>&1 || { cat "$build.log"; e
 cmake --build "$build" >"$build.log" 2>&1 || { tail -n 40 "$build.log"; exit 1; }
 status=0
 "$build/test_emulator" || status=1
+"$build/test_streams" || status=1
 run() { # most work, test, tests of it
     echo "$2"
     work=$1
