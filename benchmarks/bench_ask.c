@@ -157,11 +157,12 @@ int main(int argc, char **argv)
                    .max_prompt_tokens = 4096,
                    .tensor_parallel = 1};
     Answerer answerer;
+    Backend backend = {.kernels = kernels_cpu(), .collective = &collective_mpi};
     PreparedSet set;
     PrepareSettings settings = {.input = argv[3]};
     if (prepare_read(&set, &settings) != 0 ||
         answerer_open(&answerer, ASKED_MODEL, &asked, "extractor") != 0 ||
-        answerer_build(&answerer, kernels_cpu(), &(Group){.size = 1}) != 0)
+        answerer_build(&answerer, &backend, &(Group){.size = 1}) != 0)
         die_failed();
     printf("%s, %lld questions of %s, %d threads, kernels %s\n", argv[1], (long long)questions,
            argv[3], omp_get_max_threads(), kernels_cpu()->name);

@@ -633,8 +633,7 @@ static void square_sum_run(const void *inputs, int turn)
 {
     const Rows *r = inputs;
     (void)turn;
-    double sum = gpu->square_sum(NULL, r->a.data, r->n);
-    CHECK(sum > 0, "a sum of squares of %g", sum);
+    gpu->square_sum(NULL, (double *)(void *)r->b.data, r->a.data, r->n);
 }
 
 static Rows rows_make(int64_t rows, int64_t width)
@@ -703,7 +702,7 @@ int main(int count, char **arguments)
                  {"attention", attentions_bench},
                  {"vocabulary", vocabulary_bench},
                  {"rows", rows_bench}};
-    gpu = kernels_cuda();
+    gpu = kernels_cuda_count() > 0 ? kernels_cuda(0) : NULL;
     if (!gpu)
         die_failed();
     random_numbers_make();

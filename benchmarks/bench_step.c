@@ -88,7 +88,7 @@ static int run(const Settings *settings)
     }
     if (status == 0 && training.job.world.all.rank == 0)
         printf("%s, %d ranks; matrix rate %.1f GFLOP/s: ours %.1f, oneDNN %.1f\n",
-               training.job.kernels->name, training.job.world.all.size,
+               training.job.backend.kernels->name, training.job.world.all.size,
                rate.ours > rate.peer ? rate.ours : rate.peer, rate.ours, rate.peer);
     metrics_free(&metrics);
     training_close(&training);

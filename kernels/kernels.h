@@ -207,9 +207,9 @@ typedef struct {
     void (*adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
                   AdamW settings);
 
-    // Host result: sum of x^2 in blocks of 2,048 (a lane sum of fma(x_j, x_j, lane) each) added in
+    // out [1] = sum of x^2 in blocks of 2,048 (a lane sum of fma(x_j, x_j, lane) each) added in
     // double in index order.
-    double (*square_sum)(Queue *queue, const float *x, int64_t n);
+    void (*square_sum)(Queue *queue, double *out, const float *x, int64_t n);
 
     // out = x rounded to bf16 and widened again (what a bf16 matrix holds), n elements.
     void (*round_bf16)(Queue *queue, float *out, const float *x, int64_t n);
@@ -231,10 +231,22 @@ const Kernels *kernels_cpu_named(const char *isa);
 // vdpbf16ps does: the bits are those of this type of machine, and still of a row's inputs alone.
 const Kernels *kernels_cpu_native(void);
 
-// The table of the current GPU, whose numerics are `fast` (design, "Numbers"): the same bits in
-// every run, within rounding of the CPU's. A Queue is a CUDA stream, NULL the default one. A fault
-// that a kernel finds (sample's) ends the program at the next queue_wait, copy_out or square_sum.
-// NULL and a recorded reason where no GPU can be used.
-const Kernels *kernels_cuda(void);
+// A GPU as the host knows it.
+typedef struct {
+    int device;                 // its number among those that this process sees
+    unsigned char identity[16]; // different for every GPU
+    char name[256];
+    size_t memory; // bytes
+} Gpu;
+
+// GPUs that this process sees; 0 and a recorded reason where it can use none.
+int kernels_cuda_count(void);
+
+// The table of GPU `device` < kernels_cuda_count(), this process's from then on. Its numerics are
+// `fast` (design, "Numbers"): the same bits in every run, within rounding of the CPU's. A Queue is a
+// CUDA stream, NULL the table's own. A fault that a kernel finds (sample's) ends the program at the
+// next queue_wait or copy_out. NULL and a recorded reason where it cannot be used.
+const Kernels *kernels_cuda(int device);
+const Gpu *kernels_cuda_gpu(void); // the GPU of that table
 
 #endif

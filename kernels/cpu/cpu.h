@@ -96,7 +96,7 @@ void CPU(sample)(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const
 // optimiser.c
 void CPU(adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
                 AdamW settings);
-double CPU(square_sum)(Queue *queue, const float *x, int64_t n);
+void CPU(square_sum)(Queue *queue, double *out, const float *x, int64_t n);
 void CPU(round_bf16)(Queue *queue, float *out, const float *x, int64_t n);
 void CPU(convert)(Queue *queue, void *out, ElementType type, Elements x, int64_t n);
 

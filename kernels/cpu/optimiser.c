@@ -87,7 +87,7 @@ static float block_square_sum(const float *x, int64_t n)
     return lanes_sum(sum);
 }
 
-double CPU(square_sum)(Queue *queue, const float *x, int64_t n)
+void CPU(square_sum)(Queue *queue, double *out, const float *x, int64_t n)
 {
     (void)queue;
     double total = 0.0;
@@ -103,7 +103,7 @@ double CPU(square_sum)(Queue *queue, const float *x, int64_t n)
         for (int64_t b = 0; b < count; b++)
             total += (double)sums[b];
     }
-    return total;
+    *out = total;
 }
 
 void CPU(round_bf16)(Queue *queue, float *out, const float *x, int64_t n)

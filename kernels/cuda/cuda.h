@@ -5,9 +5,9 @@
 // atomic on floats. Products may choose another way of adding at another number of rows; every other
 // entry computes a row from that row's inputs alone. Files are compiled without contraction.
 //
-// A Queue is a CUDA stream; NULL is the default stream. Working memory belongs to a queue, so calls
+// A Queue is a CUDA stream; NULL is the device's own. Working memory belongs to a queue, so calls
 // on one queue may come from one thread at a time. A kernel that finds an input it must not use
-// leaves a fault, and queue_wait, copy_out and square_sum die of it.
+// leaves a fault, and queue_wait and copy_out die of it.
 
 #ifndef L2A_KERNELS_CUDA_CUDA_H
 #define L2A_KERNELS_CUDA_CUDA_H
@@ -34,23 +34,35 @@ extern "C" {
 // Dies, naming the call, unless `status` says that all is well.
 void cuda_check(cudaError_t status, const char *call, const char *file, int line);
 
-static inline cudaStream_t stream_of(Queue *queue)
-{
-    return reinterpret_cast<cudaStream_t>(queue);
-}
+// ---- device.cu ----------------------------------------------------------------------------------
 
-// ---- memory.cu ----------------------------------------------------------------------------------
-
-// The device in use: cuBLASLt's handle, and the limits that launches are planned by.
+// The device in use: its own stream, cuBLASLt's handle, and the limits that launches are planned by.
 typedef struct {
+    Gpu gpu;
+    cudaStream_t stream; // does not wait for others, nor others for it
     cublasLtHandle_t products;
-    char name[256];
     int multiprocessors;
 } Device;
 
-// 0, or -1 with the reason recorded: no driver, no device, or one that these kernels do not fit.
-int device_open(void);
 const Device *device_cuda(void);
+
+static inline cudaStream_t stream_of(Queue *queue)
+{
+    return queue ? reinterpret_cast<cudaStream_t>(queue) : device_cuda()->stream;
+}
+
+// Called again and again by whoever waits for a stream, to look after what may keep it from ever
+// ending; NULL: nobody.
+void device_set_watch(void (*watch)(void));
+
+// Waits for all that the stream has been given, watching.
+void device_wait(cudaStream_t stream);
+
+// ---- table.cu -----------------------------------------------------------------------------------
+
+const Kernels *table_cuda(void);
+
+// ---- memory.cu ----------------------------------------------------------------------------------
 
 // What working memory is for: each use has a block of its own in every queue.
 enum Scratch {
@@ -167,7 +179,7 @@ void sample_cuda(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const
 
 void adamw_cuda(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
                 AdamW settings);
-double square_sum_cuda(Queue *queue, const float *x, int64_t n);
+void square_sum_cuda(Queue *queue, double *out, const float *x, int64_t n);
 void round_bf16_cuda(Queue *queue, float *out, const float *x, int64_t n);
 void convert_cuda(Queue *queue, void *out, ElementType type, Elements x, int64_t n);
 

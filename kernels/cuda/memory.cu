@@ -1,14 +1,11 @@
-// memory.cu - the device, its memory, copies, working memory of queues, and faults.
-//
-// State is static: one process uses one device, the current one of its thread at device_open.
+// memory.cu - device memory, copies, working memory of queues, and faults.
 
 #include "kernels/cuda/cuda.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { MOST_QUEUES = 16, SHARED_NEEDED = 150 * 1024 };
+enum { MOST_QUEUES = 16, MOST_LOCKED = 64 };
 
 typedef struct {
     void *memory; // owned
@@ -20,67 +17,17 @@ typedef struct {
     Block blocks[SCRATCH_COUNT];
 } QueueScratch;
 
-static Device device;
-static bool opened;
+// Host memory that was made here.
+typedef struct {
+    char *memory; // owned
+    size_t bytes;
+} Locked;
+
 static int *faults; // owned, page-locked [FAULT_COUNT]
+static Locked locked[MOST_LOCKED];
+static int locked_count;
 static QueueScratch queues[MOST_QUEUES];
 static int queue_count;
-
-void cuda_check(cudaError_t status, const char *call, const char *file, int line)
-{
-    if (status == cudaSuccess)
-        return;
-    die(status == cudaErrorMemoryAllocation ? EXIT_NO_MEMORY : EXIT_UNAVAILABLE,
-        "the GPU failed: %s (%s) in %s at %s:%d", cudaGetErrorString(status),
-        cudaGetErrorName(status), call, file, line);
-}
-
-// ---- the device ---------------------------------------------------------------------------------
-
-static int device_fits(int index)
-{
-    cudaDeviceProp properties;
-    cudaError_t status = cudaGetDeviceProperties(&properties, index);
-    if (status != cudaSuccess)
-        return fail(EXIT_UNAVAILABLE, "the GPU's properties cannot be read: %s",
-                    cudaGetErrorString(status));
-    if (properties.major < 8 || properties.sharedMemPerBlockOptin < SHARED_NEEDED)
-        return fail(EXIT_UNAVAILABLE,
-                    "the GPU '%s' has compute capability %d.%d and %zu KiB of shared memory; 8.0 "
-                    "and %d KiB are needed",
-                    properties.name, properties.major, properties.minor,
-                    properties.sharedMemPerBlockOptin / 1024, SHARED_NEEDED / 1024);
-    snprintf(device.name, sizeof device.name, "%s", properties.name);
-    device.multiprocessors = properties.multiProcessorCount;
-    return 0;
-}
-
-int device_open(void)
-{
-    if (opened)
-        return 0;
-    int count = 0, index = 0;
-    cudaError_t status = cudaGetDeviceCount(&count);
-    if (status != cudaSuccess)
-        return fail(EXIT_UNAVAILABLE, "no GPU can be used: %s", cudaGetErrorString(status));
-    if (count == 0)
-        return fail(EXIT_UNAVAILABLE, "no GPU can be used: the driver shows none");
-    CUDA(cudaGetDevice(&index));
-    if (device_fits(index))
-        return -1;
-    if (cublasLtCreate(&device.products) != CUBLAS_STATUS_SUCCESS)
-        return fail(EXIT_UNAVAILABLE, "cuBLASLt cannot be used on the GPU '%s'", device.name);
-    CUDA(cudaHostAlloc(&faults, FAULT_COUNT * sizeof *faults, cudaHostAllocMapped));
-    for (int i = 0; i < FAULT_COUNT; i++)
-        faults[i] = INT_MAX;
-    opened = true;
-    return 0;
-}
-
-const Device *device_cuda(void)
-{
-    return &device;
-}
 
 // ---- working memory -----------------------------------------------------------------------------
 
@@ -100,7 +47,7 @@ void *scratch_cuda(Queue *queue, Scratch use, size_t bytes)
     Block *block = &scratch_of(queue)->blocks[use];
     if (bytes <= block->bytes)
         return block->memory;
-    CUDA(cudaStreamSynchronize(stream_of(queue))); // kernels may still use the old block
+    device_wait(stream_of(queue)); // kernels may still use the old block
     CUDA(cudaFree(block->memory));
     block->bytes = bytes + bytes / 4; // sizes that grow slowly do not grow it every time
     CUDA(cudaMalloc(&block->memory, block->bytes));
@@ -118,12 +65,19 @@ void *upload_cuda(Queue *queue, Scratch use, const void *from, size_t bytes)
 
 int *faults_cuda(void)
 {
+    if (!faults) {
+        CUDA(cudaHostAlloc(&faults, FAULT_COUNT * sizeof *faults, cudaHostAllocMapped));
+        for (int i = 0; i < FAULT_COUNT; i++)
+            faults[i] = INT_MAX;
+    }
     return faults;
 }
 
 void faults_check(void)
 {
     int found[FAULT_COUNT];
+    if (!faults)
+        return;
     for (int i = 0; i < FAULT_COUNT; i++) {
         found[i] = *static_cast<volatile int *>(&faults[i]);
         if (found[i] != INT_MAX) // a place that a kernel may be writing to is left alone
@@ -147,10 +101,10 @@ void *memory_make_cuda(size_t bytes)
     void *memory = NULL;
     cudaError_t status = cudaMalloc(&memory, bytes ? bytes : 1);
     if (status == cudaErrorMemoryAllocation)
-        die(EXIT_NO_MEMORY, "the GPU '%s' has no %zu bytes left", device.name, bytes);
+        die(EXIT_NO_MEMORY, "the GPU '%s' has no %zu bytes left", device_cuda()->gpu.name, bytes);
     CUDA(status);
-    CUDA(cudaMemset(memory, 0, bytes));
-    CUDA(cudaStreamSynchronize(NULL)); // zero before a kernel of any queue sees it
+    CUDA(cudaMemsetAsync(memory, 0, bytes, stream_of(NULL)));
+    device_wait(stream_of(NULL)); // zero before a kernel of any queue sees it
     return memory;
 }
 
@@ -165,15 +119,32 @@ void *host_make_cuda(size_t bytes)
     cudaError_t status = cudaHostAlloc(&memory, bytes ? bytes : 1, cudaHostAllocDefault);
     if (status == cudaErrorMemoryAllocation)
         die(EXIT_NO_MEMORY, "%zu bytes of host memory cannot be locked for the GPU '%s'", bytes,
-            device.name);
+            device_cuda()->gpu.name);
     CUDA(status);
     memset(memory, 0, bytes);
+    CHECK(locked_count < MOST_LOCKED, "more than %d blocks of host memory", MOST_LOCKED);
+    locked[locked_count++] = {static_cast<char *>(memory), bytes};
     return memory;
 }
 
 void host_free_cuda(void *memory)
 {
+    int i = 0;
+    while (i < locked_count && locked[i].memory != memory)
+        i++;
+    CHECK(i < locked_count, "host memory that is not ours");
+    locked[i] = locked[--locked_count];
     CUDA(cudaFreeHost(memory));
+}
+
+static bool is_locked(const void *host)
+{
+    const char *at = static_cast<const char *>(host);
+    for (int i = 0; i < locked_count; i++) {
+        if (at >= locked[i].memory && at < locked[i].memory + locked[i].bytes)
+            return true;
+    }
+    return false;
 }
 
 static void copy_any(Queue *queue, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
@@ -187,10 +158,11 @@ void copy_in_cuda(Queue *queue, void *to, const void *host, size_t bytes)
     copy_any(queue, to, host, bytes, cudaMemcpyHostToDevice);
 }
 
-// Into pageable memory the copy has ended here, into page-locked memory it may not: then
-// queue_wait finds the fault.
+// Other memory than host_make's is waited for inside the call, where nobody would watch: so before.
 void copy_out_cuda(Queue *queue, void *host, const void *from, size_t bytes)
 {
+    if (!is_locked(host))
+        device_wait(stream_of(queue));
     copy_any(queue, host, from, bytes, cudaMemcpyDeviceToHost);
     faults_check();
 }
@@ -208,6 +180,6 @@ void fill_zero_cuda(Queue *queue, void *memory, size_t bytes)
 
 void queue_wait_cuda(Queue *queue)
 {
-    CUDA(cudaStreamSynchronize(stream_of(queue)));
+    device_wait(stream_of(queue));
     faults_check();
 }

@@ -5,9 +5,7 @@
 
 #include "kernels/cuda/cuda.h"
 
-#include <vector>
-
-enum { THREADS = 256, SUM_BLOCK = 2048, LANES = 16 };
+enum { THREADS = 256, WARP = 32, SUM_BLOCK = 2048, LANES = 16, SUMS_AT_ONCE = 1024 };
 
 static unsigned flat_blocks(int64_t n, bool vectors)
 {
@@ -91,23 +89,35 @@ __global__ static void square_sum_kernel(float *sums, const float *x, int64_t n)
         sums[block] = sum;
 }
 
-double square_sum_cuda(Queue *queue, const float *x, int64_t n)
+// The order of the sum is that of the blocks, so one thread adds them; its warp brings them near.
+__global__ static void block_sums_kernel(double *out, const float *sums, int64_t count)
 {
-    static thread_local std::vector<float> host;
-    if (n <= 0)
-        return 0.0;
-    size_t count = static_cast<size_t>(pieces_of(n, SUM_BLOCK));
-    float *sums =
-        static_cast<float *>(scratch_cuda(queue, SCRATCH_PARTIAL, count * sizeof(float)));
-    int64_t blocks = pieces_of(static_cast<int64_t>(count) * LANES, THREADS);
-    LAUNCH(square_sum_kernel, static_cast<unsigned>(blocks), THREADS, 0, queue, sums, x, n);
-    host.resize(count);
-    copy_out_cuda(queue, host.data(), sums, count * sizeof(float));
-    queue_wait_cuda(queue);
+    SHARED(float, near, [SUMS_AT_ONCE]);
     double total = 0.0;
-    for (size_t i = 0; i < count; i++)
-        total += static_cast<double>(host[i]);
-    return total;
+    for (int64_t first = 0; first < count; first += SUMS_AT_ONCE) {
+        for (int64_t i = threadIdx.x; i < SUMS_AT_ONCE; i += WARP)
+            near[i] = first + i < count ? sums[first + i] : 0.0f;
+        __syncwarp();
+        if (threadIdx.x == 0) {
+#pragma unroll 16
+            for (int i = 0; i < SUMS_AT_ONCE; i++)
+                total += static_cast<double>(near[i]);
+        }
+        __syncwarp();
+    }
+    if (threadIdx.x == 0)
+        *out = total;
+}
+
+void square_sum_cuda(Queue *queue, double *out, const float *x, int64_t n)
+{
+    int64_t count = pieces_of(most(n, 0), SUM_BLOCK);
+    float *sums = static_cast<float *>(
+        scratch_cuda(queue, SCRATCH_PARTIAL, static_cast<size_t>(most(count, 1)) * sizeof *sums));
+    if (count > 0)
+        LAUNCH(square_sum_kernel, static_cast<unsigned>(pieces_of(count * LANES, THREADS)), THREADS,
+               0, queue, sums, x, n);
+    LAUNCH(block_sums_kernel, 1, WARP, 0, queue, out, sums, count);
 }
 
 // ---- conversions -----------------------------------------------------------------------------------

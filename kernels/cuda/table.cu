@@ -54,7 +54,7 @@ static const Kernels kernels_table = {
     .convert = convert_cuda,
 };
 
-extern "C" const Kernels *kernels_cuda(void)
+const Kernels *table_cuda(void)
 {
-    return device_open() == 0 ? &kernels_table : NULL;
+    return &kernels_table;
 }

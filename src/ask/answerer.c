@@ -60,10 +60,10 @@ int answerer_ranks(const Answerer *answerer)
     return answerer->kind == ASKED_MODEL ? answerer->speaker.settings.ranks : 1;
 }
 
-int answerer_build(Answerer *answerer, const Kernels *kernels, const Group *team)
+int answerer_build(Answerer *answerer, const Backend *backend, const Group *team)
 {
     if (answerer->kind == ASKED_MODEL)
-        return speaker_build(&answerer->speaker, kernels, team);
+        return speaker_build(&answerer->speaker, backend, team);
     if (answerer->kind == ASKED_SERVED) {
         ServedSettings settings = served_settings(answerer->asked);
         answerer->served = served_open(&settings);

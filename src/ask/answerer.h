@@ -26,7 +26,7 @@ int answerer_ranks(const Answerer *answerer);
 
 // Weights and engine on the answerer_ranks ranks of `team`, which are then asked alike; or the
 // connection. `answerer` must not move afterwards.
-int answerer_build(Answerer *answerer, const Kernels *kernels, const Group *team);
+int answerer_build(Answerer *answerer, const Backend *backend, const Group *team);
 void answerer_close(Answerer *answerer); // also one that was never opened
 
 // Bytes that answerer_build takes.

@@ -47,26 +47,55 @@ static int64_t slots_of(const SpeakerSettings *settings)
     return slots_aligned(slots > least ? slots : least);
 }
 
+// Units on their way from a file to packed weights.
+typedef struct {
+    const Kernels *kernels;
+    Weights *weights;
+    const Parameters *parameters;
+    float *flat; // device, of the largest; NULL where the host's is the device's
+} Loading;
+
 static void take_unit(void *context, int64_t unit, const float *flat)
 {
-    weights_load_unit(context, unit, elements_f32(flat));
+    Loading *loading = context;
+    if (loading->flat) {
+        size_t bytes = (size_t)loading->parameters->units[unit].shard.padded * sizeof *flat;
+        loading->kernels->copy_in(NULL, loading->flat, flat, bytes);
+        flat = loading->flat;
+    }
+    weights_load_unit(loading->weights, unit, elements_f32(flat));
 }
 
-int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team)
+static int load_weights(Speaker *speaker, const Kernels *kernels)
 {
+    Loading loading = {
+        .kernels = kernels, .weights = speaker->weights, .parameters = &speaker->parameters};
+    if (!kernels->host_is_device)
+        loading.flat = kernels->memory_make((size_t)speaker->parameters.largest * sizeof(float));
+    int status =
+        parameters_stream(&speaker->parameters, speaker->settings.path, take_unit, &loading);
+    kernels->queue_wait(NULL);
+    if (loading.flat)
+        kernels->memory_free(loading.flat);
+    return status;
+}
+
+int speaker_build(Speaker *speaker, const Backend *backend, const Group *team)
+{
+    const Kernels *kernels = backend->kernels;
     const SpeakerSettings *settings = &speaker->settings;
     CHECK(team->size == settings->ranks, "an engine of %d on %d ranks", settings->ranks,
           team->size);
     parameters_make(&speaker->parameters, &speaker->shape, 0, 1);
     model_make(&speaker->whole, &speaker->parameters, NULL, kernels, settings->type,
                positions_of(settings));
-    speaker->slice = tensor_slice_of(&speaker->shape, team, &collective_mpi);
+    speaker->slice = tensor_slice_of(&speaker->shape, team, backend->collective);
     speaker->model = model_cut(&speaker->whole, &speaker->slice);
     speaker->weights =
         weights_make_slice(&speaker->parameters, &speaker->slice, kernels, settings->type);
     engine_make(&speaker->engine, &speaker->model, speaker->weights, SPEAKER_ROWS,
                 slots_of(settings));
-    return parameters_stream(&speaker->parameters, settings->path, take_unit, speaker->weights);
+    return load_weights(speaker, kernels);
 }
 
 size_t speaker_bytes(const Speaker *speaker, const Kernels *kernels)

@@ -9,6 +9,7 @@
 #define L2A_ASK_SPEAKER_H
 
 #include "engine/engine.h"
+#include "parallel/backend.h"
 #include "text/chat.h"
 
 typedef struct {
@@ -51,7 +52,7 @@ int speaker_open_text(Speaker *speaker, const SpeakerSettings *settings);
 
 // The weights and the engine, on the ranks of `team`, as many as the settings say. `speaker` must
 // not move afterwards: the engine points into it.
-int speaker_build(Speaker *speaker, const Kernels *kernels, const Group *team);
+int speaker_build(Speaker *speaker, const Backend *backend, const Group *team);
 void speaker_close(Speaker *speaker); // also one that was never opened
 
 // Bytes that speaker_build takes, from an opened text side.

@@ -63,6 +63,10 @@ void engine_free(Engine *engine)
     kernels->memory_free(engine->targets);
     if (engine->raw)
         kernels->memory_free(engine->raw);
+    if (engine->seen)
+        kernels->memory_free(engine->seen);
+    if (engine->seen_offsets)
+        kernels->memory_free(engine->seen_offsets);
     release(engine->caches);
     release(engine->uniform_host);
     *engine = (Engine){0};
@@ -119,6 +123,20 @@ static double uniform_of(const Generation *generation, const Live *live)
                                .position = (uint32_t)live->branch->count});
 }
 
+static void reserve_seen(Engine *engine, size_t bytes)
+{
+    const Kernels *kernels = engine->model->kernels;
+    if (!engine->seen_offsets)
+        engine->seen_offsets =
+            kernels->memory_make((SCORED_CHUNK + 1) * sizeof *engine->seen_offsets);
+    if (bytes <= engine->seen_capacity)
+        return;
+    if (engine->seen)
+        kernels->memory_free(engine->seen);
+    engine->seen_capacity = 2 * bytes;
+    engine->seen = kernels->memory_make(engine->seen_capacity);
+}
+
 // The log-probabilities we keep are those of the model, not of the penalised logits: z is copied
 // before the penalty, and what was drawn is looked up there.
 static void penalise(Run *run, Tensor z, Live **live)
@@ -136,7 +154,11 @@ static void penalise(Run *run, Tensor z, Live **live)
         bytes_append(&run->seen, live[r]->seen.list, length);
         offsets[r + 1] = offsets[r] + live[r]->seen.count;
     }
-    kernels->penalise(NULL, z, (const int32_t *)(void *)run->seen.data, offsets,
+    reserve_seen(engine, run->seen.length);
+    kernels->copy_in(NULL, engine->seen, run->seen.data, run->seen.length);
+    kernels->copy_in(NULL, engine->seen_offsets, offsets,
+                     (size_t)(z.rows + 1) * sizeof *engine->seen_offsets);
+    kernels->penalise(NULL, z, engine->seen, engine->seen_offsets,
                       (float)run->generation->repetition_penalty);
 }
 

@@ -41,6 +41,9 @@ typedef struct {
     void *cache_memory; // owned, device
     int64_t slots;
     float *raw;                     // owned, device: logits before the penalty; NULL until needed
+    int32_t *seen;                  // owned, device: tokens to be penalised; NULL until needed
+    int64_t *seen_offsets;          // device [SCORED_CHUNK + 1]
+    size_t seen_capacity;           // bytes of `seen`
     double *uniform_host, *uniform; // [SCORED_CHUNK]; device
     int32_t *sampled;               // device [SCORED_CHUNK]
     float *logprobs;                // device [SCORED_CHUNK]

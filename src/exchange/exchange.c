@@ -105,30 +105,68 @@ void exchange_weights(const Collective *collective, Publication *publication,
     }
 }
 
-uint64_t exchange_checksum(const Collective *collective, Publication *publication,
+// Whole units in fp32 for the host, one after another. Collective over the publication's world.
+typedef struct {
+    const Backend *backend; // borrowed, all of them
+    Publication *publication;
+    const Parameters *parameters;
+    const float *master;
+    float *room; // owned; where host memory is not the device's
+} Reading;
+
+static Reading reading_of(const Backend *backend, Publication *publication,
+                          const Parameters *parameters, const float *master)
+{
+    Reading reading = {backend, publication, parameters, master, NULL};
+    if (!backend->kernels->host_is_device)
+        reading.room = backend->kernels->host_make((size_t)parameters->largest * sizeof *master);
+    return reading;
+}
+
+static const float *read_unit(Reading *reading, int64_t u)
+{
+    const Kernels *kernels = reading->backend->kernels;
+    const Unit *unit = &reading->parameters->units[u];
+    const float *values = whole_unit(reading->backend->collective, reading->publication, unit,
+                                     elements_f32(reading->master), TYPE_F32)
+                              .data;
+    if (!reading->room)
+        return values;
+    kernels->copy_out(NULL, reading->room, values, (size_t)unit->shard.global * sizeof *values);
+    kernels->queue_wait(NULL);
+    return reading->room;
+}
+
+static void reading_end(Reading *reading)
+{
+    if (reading->room)
+        reading->backend->kernels->host_free(reading->room);
+}
+
+uint64_t exchange_checksum(const Backend *backend, Publication *publication,
                            const Parameters *parameters, const float *master)
 {
+    Reading reading = reading_of(backend, publication, parameters, master);
     XXH3_state_t *state = XXH3_createState();
     CHECK(state, "no memory for a checksum");
     XXH3_64bits_reset(state);
-    for (int64_t u = 0; u < parameters->unit_count; u++) {
-        const Unit *unit = &parameters->units[u];
-        Elements values = whole_unit(collective, publication, unit, elements_f32(master), TYPE_F32);
-        XXH3_64bits_update(state, values.data, (size_t)unit->shard.global * sizeof *master);
-    }
+    for (int64_t u = 0; u < parameters->unit_count; u++)
+        XXH3_64bits_update(state, read_unit(&reading, u),
+                           (size_t)parameters->units[u].shard.global * sizeof *master);
     uint64_t sum = XXH3_64bits_digest(state);
     XXH3_freeState(state);
+    reading_end(&reading);
     return sum;
 }
 
-uint64_t exchange_tensor_checksum(const Collective *collective, Publication *publication,
+uint64_t exchange_tensor_checksum(const Backend *backend, Publication *publication,
                                   const Parameters *parameters, const float *master)
 {
     uint64_t sum = 0;
+    Reading reading = reading_of(backend, publication, parameters, master);
     for (int64_t u = 0; u < parameters->unit_count; u++) {
         const Unit *unit = &parameters->units[u];
-        const float *values =
-            whole_unit(collective, publication, unit, elements_f32(master), TYPE_F32).data;
+        const float *values = read_unit(&reading, u);
         for (int64_t i = unit->first_tensor; i < unit->first_tensor + unit->tensor_count; i++) {
             const TensorPlace *tensor = &parameters->tensors[i];
             TensorChecksum *checksum = tensor_checksum_begin(tensor->name);
@@ -136,5 +174,6 @@ uint64_t exchange_tensor_checksum(const Collective *collective, Publication *pub
             sum += tensor_checksum_end(checksum);
         }
     }
+    reading_end(&reading);
     return sum;
 }

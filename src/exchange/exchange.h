@@ -7,7 +7,7 @@
 
 #include "model/tree.h"
 #include "model/weights.h"
-#include "parallel/collective.h"
+#include "parallel/backend.h"
 
 // A step's trees. Each has a place in the order of the step.
 typedef struct {
@@ -36,12 +36,12 @@ void exchange_weights(const Collective *collective, Publication *publication,
 
 // XXH3 of the masters, unit by unit in fp32: equal numbers mean equal bits, whatever the number of
 // learner ranks. The same on every rank. Collective over the publication's world.
-uint64_t exchange_checksum(const Collective *collective, Publication *publication,
+uint64_t exchange_checksum(const Backend *backend, Publication *publication,
                            const Parameters *parameters, const float *master);
 
 // The number of files/tensor_checksum.h, which tools find too. The same on every rank. Collective
 // over the publication's world.
-uint64_t exchange_tensor_checksum(const Collective *collective, Publication *publication,
+uint64_t exchange_tensor_checksum(const Backend *backend, Publication *publication,
                                   const Parameters *parameters, const float *master);
 
 #endif

@@ -45,6 +45,7 @@ typedef enum {
 } Aggregation;
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { NOT_FINITE_STOP, NOT_FINITE_SKIP, NOT_FINITE_ROLL_BACK } NotFinite;
+typedef enum { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } BackendKind;
 typedef enum { PRODUCTS_EXACT, PRODUCTS_NATIVE } Products;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_ELEMENTWISE, RECOMPUTE_LAYER } Recompute;
 typedef enum { REJECTED_GIVEN, REJECTED_SAMPLED } Rejected;
@@ -100,6 +101,7 @@ typedef struct {
         int64_t max_prompt_tokens;
     } data;
     struct {
+        BackendKind backend;
         Placement placement;
         int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks

@@ -124,6 +124,7 @@ static const double RANKS = 1e6;
 static const double EXACT = 9007199254740992; // 2^53, the last integer before doubles have gaps
 
 #define WORDS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
+WORDS(backends, "auto", "cpu", "cuda");
 WORDS(placements, "shared", "split");
 WORDS(computes, "f32", "bf16");
 WORDS(products, "exact", "native");
@@ -195,6 +196,9 @@ const SettingRow settings_table[] = {
     INTEGER(data, max_prompt_tokens, "2048", 1, MANY,
             "Longest context in tokens; a longer one is skipped and counted."),
 
+    CHOICE(parallel, backend, "auto", backends,
+           "On what ranks compute: the CPU, a GPU for each rank (cuda), or auto: GPUs where every "
+           "rank has some in sight."),
     CHOICE(parallel, placement, "shared", placements,
            "Whether every rank has all roles in turn, or each rank has one role."),
     INTEGER(parallel, learner_ranks, "0", 0, RANKS, "Learner ranks of placement = split."),

@@ -45,7 +45,8 @@ void gradient_make(Gradient *gradient, const Parameters *parameters, const Kerne
                            .ranks = ranks,
                            .moving = -1};
     gradient->shards = kernels->memory_make((size_t)parameters->local * sizeof(float));
-    gradient->squares = allocate((size_t)parameters->unit_count, sizeof *gradient->squares);
+    gradient->squares =
+        kernels->memory_make((size_t)parameters->unit_count * sizeof *gradient->squares);
     if (ranks->across.size > 1)
         gradient->spare = kernels->memory_make(
             (size_t)spare_elements(parameters, ranks->across.size) * sizeof(float));
@@ -78,7 +79,7 @@ void gradient_free(Gradient *gradient)
         kernels->memory_free(gradient->scratch);
     if (gradient->spare)
         kernels->memory_free(gradient->spare);
-    release(gradient->squares);
+    kernels->memory_free(gradient->squares);
     *gradient = (Gradient){0};
 }
 
@@ -98,8 +99,8 @@ static void complete_unit(Gradient *gradient, int64_t u)
 {
     const Unit *unit = &gradient->parameters->units[u];
     if (gradient->last && gradient->ranks->across.size == 1)
-        gradient->squares[u] = gradient->kernels->square_sum(
-            NULL, gradient->shards + unit->local_offset, unit->shard.local);
+        gradient->kernels->square_sum(NULL, &gradient->squares[u],
+                                      gradient->shards + unit->local_offset, unit->shard.local);
 }
 
 static void end_moving(Gradient *gradient)
@@ -175,7 +176,7 @@ static void sum_over_groups(Gradient *gradient)
         kernels->copy(NULL, sum, shard, bytes);
         gradient->collective->sum(across, kernels, sum, unit->shard.local, sum + room);
         kernels->copy(NULL, shard, sum, bytes);
-        gradient->squares[u] = kernels->square_sum(NULL, shard, unit->shard.local);
+        kernels->square_sum(NULL, &gradient->squares[u], shard, unit->shard.local);
     }
 }
 
@@ -185,8 +186,12 @@ double gradient_finish(Gradient *gradient)
     end_moving(gradient);
     if (gradient->ranks->across.size > 1)
         sum_over_groups(gradient);
-    for (int64_t u = 0; u < gradient->parameters->unit_count; u++)
-        sum += gradient->squares[u];
+    int64_t units = gradient->parameters->unit_count;
+    double *squares = allocate((size_t)units, sizeof *squares);
+    gradient->kernels->copy_out(NULL, squares, gradient->squares, (size_t)units * sizeof *squares);
+    for (int64_t u = 0; u < units; u++)
+        sum += squares[u];
+    release(squares);
     group_sum(&gradient->ranks->inside, &sum, 1);
     return sqrt(sum);
 }

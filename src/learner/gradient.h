@@ -24,7 +24,7 @@ typedef struct {
     bool open[GRADIENT_WINDOWS];
     float *scratch;  // owned, device
     float *spare;    // owned, device; of the sums over groups
-    double *squares; // owned: sum of squares of each unit's shard
+    double *squares; // owned, device: sum of squares of each unit's shard
     bool last;       // the micro-batch under way is the last of the update
     int64_t moving;  // unit that is being reduce-scattered; -1: none
     Transfer transfer;

@@ -94,6 +94,8 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     learner->ranks = layout.ranks
                          ? *layout.ranks
                          : (Team){.inside = *group, .across = {.comm = MPI_COMM_SELF, .size = 1}};
+    collective->join(&learner->ranks.inside);
+    collective->join(&learner->ranks.across);
     int64_t rows = layout.micro_batch_tokens, slots = plan_slots(rows);
     optimizer_make(&learner->optimizer, learner->trained, model->kernels);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,

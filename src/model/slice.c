@@ -6,6 +6,7 @@ TensorSlice tensor_slice_of(const ModelShape *shape, const Group *group,
                             const Collective *collective)
 {
     TensorSlice slice = {.group = *group, .collective = collective, .shape = *shape};
+    collective->join(group);
     slice.shape.heads /= group->size;
     slice.shape.kv_heads /= group->size;
     slice.shape.feed_forward /= group->size;

@@ -14,6 +14,7 @@
 // that calls `progress` now and then hides it. Every rank begins and ends them in one order.
 typedef struct {
     MPI_Request request;
+    struct Operation *operation; // of NCCL
 } Transfer;
 
 // How what learner ranks hold comes, unit by unit, to every rank of the job.
@@ -25,6 +26,11 @@ typedef struct Publication Publication;
 
 typedef struct {
     const char *name;
+
+    // Before the first collective of a group, which must not move from then on: makes what it needs
+    // besides MPI's communicator, and group_free frees that. A second time does nothing. Collective
+    // over group.
+    void (*join)(const Group *group);
 
     // full [local * size] = every rank's shard [local], in rank order, once all_gather_end returns.
     // The shard may lie in its place in full already. Collective over group.
@@ -64,5 +70,9 @@ typedef struct {
 } Collective;
 
 extern const Collective collective_mpi;
+
+// Over NCCL, on a stream of its own beside the kernels' (kernels_cuda was called); the host does
+// not wait for it. NULL and a recorded reason where there is no NCCL.
+const Collective *collective_nccl(void);
 
 #endif

@@ -16,6 +16,11 @@ MPI_Datatype mpi_type(ElementType type)
     return type == TYPE_BF16 ? MPI_UINT16_T : MPI_FLOAT;
 }
 
+static void join_mpi(const Group *group)
+{
+    (void)group;
+}
+
 static void all_gather_begin_mpi(const Group *group, void *full, Elements shard, int64_t local,
                                  Transfer *transfer)
 {
@@ -80,6 +85,7 @@ static void sum_mpi(const Group *group, const Kernels *kernels, float *values, i
 
 const Collective collective_mpi = {
     .name = "mpi",
+    .join = join_mpi,
     .all_gather_begin = all_gather_begin_mpi,
     .all_gather_end = all_gather_end_mpi,
     .reduce_scatter_begin = reduce_scatter_begin_mpi,

@@ -12,6 +12,7 @@
 #include "files/atomic.h"
 #include "input/jsonl.h"
 #include "reward/interval.h"
+#include "tasks/backend_choice.h"
 #include "tasks/calibration.h"
 #include "tasks/tasks.h"
 
@@ -26,6 +27,7 @@ typedef struct {
 typedef struct {
     Group world;
     const Settings *settings;
+    Backend backend; // of models of our own
     CandidateList candidates;
     Calibration *calibration;
     int64_t count;       // examples
@@ -202,10 +204,12 @@ static void close_contest(Contest *contest)
 int task_calibrate(const Settings *settings)
 {
     Contest contest = {.world = group_world(), .settings = settings};
-    int status = candidates_open(&contest.candidates, &contest.world, settings);
+    int status = backend_choose(&contest.backend, settings, &contest.world);
     if (status == 0)
-        status =
-            calibration_open(&contest.calibration, &contest.world, settings, &contest.candidates);
+        status = candidates_open(&contest.candidates, &contest.world, settings, &contest.backend);
+    if (status == 0)
+        status = calibration_open(&contest.calibration, &contest.world, settings, &contest.backend,
+                                  &contest.candidates);
     if (status == 0) {
         start_contest(&contest);
         status = run_rounds(&contest);

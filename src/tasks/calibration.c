@@ -26,6 +26,7 @@ typedef struct {
 struct Calibration {
     const Group *group;              // borrowed
     const Settings *settings;        // borrowed
+    const Backend *backend;          // borrowed
     const CandidateList *candidates; // borrowed
     Example *examples;               // owned
     int64_t count;
@@ -139,15 +140,16 @@ static int build_asked(Calibration *calibration)
                                ? "[judge] tensor_parallel"
                                : "[extractor] tensor_parallel");
     if (status == 0)
-        status = answerer_build(answerer, kernels_cpu(), &calibration->team.inside);
+        status = answerer_build(answerer, calibration->backend, &calibration->team.inside);
     return group_agree(calibration->group, status);
 }
 
 int calibration_open(Calibration **calibration, const Group *group, const Settings *settings,
-                     const CandidateList *candidates)
+                     const Backend *backend, const CandidateList *candidates)
 {
     Calibration *opened = allocate(1, sizeof *opened);
-    *opened = (Calibration){.group = group, .settings = settings, .candidates = candidates};
+    *opened = (Calibration){
+        .group = group, .settings = settings, .backend = backend, .candidates = candidates};
     job_set_threads(group, settings); // collective: before anything that one rank may fail in
     bool policy = settings->calibrate.target == TARGET_POLICY;
     int status = policy ? policy_calibration_open(&opened->policy, settings, candidates)

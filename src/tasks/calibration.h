@@ -22,7 +22,7 @@ typedef struct Calibration Calibration;
 
 // Opens examples and whoever is asked. Collective over group.
 int calibration_open(Calibration **calibration, const Group *group, const Settings *settings,
-                     const CandidateList *candidates);
+                     const Backend *backend, const CandidateList *candidates);
 void calibration_close(Calibration *calibration); // NULL is fine
 
 int64_t calibration_count(const Calibration *calibration); // examples

@@ -115,7 +115,8 @@ static bool is_known(const CandidateList *list, const char *prompt)
 }
 
 // On one engine: proposals are few. Its first rank keeps them.
-static int propose(CandidateList *list, const Team *team, const Settings *settings)
+static int propose(CandidateList *list, const Team *team, const Settings *settings,
+                   const Backend *backend)
 {
     Answerer answerer;
     Proposals proposals = {.settings = settings, .tells = team_leads(team)};
@@ -124,7 +125,7 @@ static int propose(CandidateList *list, const Team *team, const Settings *settin
         answerer_open(&answerer, settings->calibrate.proposer, &settings->proposer, "proposer");
     proposals.texts = allocate((size_t)count, sizeof *proposals.texts);
     if (status == 0)
-        status = answerer_build(&answerer, kernels_cpu(), &team->inside);
+        status = answerer_build(&answerer, backend, &team->inside);
     status = group_agree(&team->inside, status);
     if (status == 0)
         ask_all(&answerer, list, &proposals);
@@ -167,14 +168,15 @@ static void share(CandidateList *list, const Group *group)
     bytes_free(&all);
 }
 
-static int add_proposals(CandidateList *list, const Group *group, const Settings *settings)
+static int add_proposals(CandidateList *list, const Group *group, const Settings *settings,
+                         const Backend *backend)
 {
     Team team;
     bool own = settings->calibrate.proposer == ASKED_MODEL;
     int ranks = own ? (int)settings->proposer.tensor_parallel : 1;
     int status = team_make(&team, group, ranks, "[proposer] tensor_parallel");
     if (status == 0 && team.across.rank == 0)
-        status = propose(list, &team, settings);
+        status = propose(list, &team, settings, backend);
     team_free(&team);
     status = group_agree(group, status);
     if (status == 0)
@@ -182,14 +184,15 @@ static int add_proposals(CandidateList *list, const Group *group, const Settings
     return status;
 }
 
-int candidates_open(CandidateList *list, const Group *group, const Settings *settings)
+int candidates_open(CandidateList *list, const Group *group, const Settings *settings,
+                    const Backend *backend)
 {
     *list = (CandidateList){0};
     int status = group_agree(group, group->rank == 0 ? read_directory(list, settings) : 0);
     if (status == 0)
         share(list, group);
     if (status == 0 && settings->calibrate.proposals > 0)
-        status = add_proposals(list, group, settings);
+        status = add_proposals(list, group, settings, backend);
     if (status != 0)
         candidates_close(list);
     return status;

@@ -4,7 +4,7 @@
 #define L2A_TASKS_CANDIDATES_H
 
 #include "input/settings.h"
-#include "parallel/group.h"
+#include "parallel/backend.h"
 
 typedef struct {
     char *path;   // owned
@@ -19,7 +19,8 @@ typedef struct {
 
 // Those of the directory, in the order of their names, then `proposals` that the proposer writes
 // after them; these are kept as OUTPUT.proposal-NNN.txt. A judge's prompts are checked. Collective.
-int candidates_open(CandidateList *list, const Group *group, const Settings *settings);
+int candidates_open(CandidateList *list, const Group *group, const Settings *settings,
+                    const Backend *backend);
 void candidates_close(CandidateList *list);
 
 #endif

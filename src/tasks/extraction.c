@@ -16,6 +16,7 @@
 #include "input/jsonl.h"
 #include "input/utf8.h"
 #include "parallel/team.h"
+#include "tasks/backend_choice.h"
 
 enum { KEY_BYTES = 17 };
 static const double PROGRESS_SECONDS = 10;
@@ -24,6 +25,7 @@ typedef struct {
     const Group *group;
     const Settings *settings;
     PreparedSet *set;
+    Backend backend; // of a model of our own
     Answerer answerer;
     Team team; // ranks that answer together: the first keeps and tells what was answered
     Ask *ask;
@@ -368,6 +370,18 @@ PrepareSettings extraction_files(const Settings *settings)
     };
 }
 
+static int build_answerer(Extraction *extraction)
+{
+    int status = 0;
+    if (extraction->answerer.kind == ASKED_MODEL)
+        status = backend_choose(&extraction->backend, extraction->settings, extraction->group);
+    if (status != 0)
+        return -1;
+    return group_agree(
+        extraction->group,
+        answerer_build(&extraction->answerer, &extraction->backend, &extraction->team.inside));
+}
+
 int extraction_run(const Group *group, const Settings *settings, PreparedSet *set, Bytes *text)
 {
     Extraction extraction = {.group = group, .settings = settings, .set = set};
@@ -381,8 +395,7 @@ int extraction_run(const Group *group, const Settings *settings, PreparedSet *se
         make_keys(&extraction);
         status = read_journals(&extraction);
         if (status == 0 && missing(set) > 0)
-            status = group_agree(group, answerer_build(&extraction.answerer, kernels_cpu(),
-                                                       &extraction.team.inside));
+            status = build_answerer(&extraction);
         if (status == 0 && missing(set) > 0)
             status = group_agree(group, open_journal(&extraction));
         if (status == 0 && missing(set) > 0) {

@@ -166,7 +166,7 @@ int grading_ranks(const Grading *grading, int ranks)
     return both;
 }
 
-static int build_own(Grading *grading, const Kernels *kernels)
+static int build_own(Grading *grading, const Backend *backend)
 {
     const Group *group = &grading->world->group[ROLE_GRADER];
     int ranks = answerer_ranks(&grading->answerer);
@@ -175,10 +175,10 @@ static int build_own(Grading *grading, const Kernels *kernels)
     if (group->size > 0 && !grading->apart)
         grading->circle =
             group_split(group, group->rank / grading_ranks(grading, grading->rollout->inside.size));
-    return grading->asks ? answerer_build(&grading->answerer, kernels, &grading->judges.inside) : 0;
+    return grading->asks ? answerer_build(&grading->answerer, backend, &grading->judges.inside) : 0;
 }
 
-int grading_build(Grading *grading, const World *world, const Team *rollout, const Kernels *kernels)
+int grading_build(Grading *grading, const World *world, const Team *rollout, const Backend *backend)
 {
     int status = 0;
     grading->world = world;
@@ -189,9 +189,9 @@ int grading_build(Grading *grading, const World *world, const Team *rollout, con
                     : grading->kind == ASKED_SERVED ? team_leads(rollout)
                                                     : false;
     if (grading->kind == ASKED_MODEL)
-        status = build_own(grading, kernels);
+        status = build_own(grading, backend);
     else if (grading->asks)
-        status = answerer_build(&grading->answerer, kernels, &rollout->inside);
+        status = answerer_build(&grading->answerer, backend, &rollout->inside);
     return group_agree(&world->all, status);
 }
 

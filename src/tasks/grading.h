@@ -44,7 +44,7 @@ void grading_close(Grading *grading); // NULL is fine
 // Weights and engine, or connections, on the ranks that ask. `rollout` is the engine that this rank
 // samples with. Collective over world->all; `world` and `rollout` are borrowed.
 int grading_build(Grading *grading, const World *world, const Team *rollout,
-                  const Kernels *kernels);
+                  const Backend *backend);
 
 // The least number of ranks that holds whole engines of the judge and of a policy of `ranks` ranks.
 int grading_ranks(const Grading *grading, int ranks);

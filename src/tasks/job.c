@@ -16,16 +16,6 @@ ElementType job_element_type(const Settings *settings)
     return settings->model.compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
 }
 
-const Kernels *job_kernels(const Settings *settings)
-{
-    if (settings->model.products == PRODUCTS_EXACT)
-        return kernels_cpu();
-    const Kernels *kernels = kernels_cpu_native();
-    if (!kernels)
-        fail_context("[model] products = native");
-    return kernels;
-}
-
 // Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the
 // path is a Hugging Face directory.
 static int locate_model(const char *path, char **directory, char **checkpoint)
@@ -233,10 +223,7 @@ static int make_shards(Job *job)
 
 int job_open(Job *job, const Settings *settings, JobOptions options)
 {
-    *job = (Job){.settings = settings,
-                 .collective = &collective_mpi,
-                 .served = options.served,
-                 .trains = options.trains};
+    *job = (Job){.settings = settings, .served = options.served, .trains = options.trains};
     WorldPlan plan = {.split = options.split,
                       .rollout = (int)settings->parallel.rollout_ranks,
                       .grader = (int)settings->parallel.grader_ranks,
@@ -244,9 +231,8 @@ int job_open(Job *job, const Settings *settings, JobOptions options)
     if (world_make(&job->world, plan) != 0)
         return -1;
     job_set_threads(&job->world.all, settings);
-    job->kernels = job_kernels(settings);
     const Group *all = &job->world.all;
-    if (group_agree(all, job->kernels ? 0 : -1) != 0)
+    if (backend_choose(&job->backend, settings, all) != 0)
         return -1;
     int status = team_make(&job->team, &job->world.group[ROLE_ROLLOUT], engine_ranks(job),
                            "[rollout] tensor_parallel");
@@ -276,7 +262,7 @@ int job_build(Job *job, JobSizes sizes)
 {
     const Group *all = &job->world.all;
     if (job->served) {
-        if (group_agree(all, answerer_build(&job->policy, job->kernels, &job->team.inside)) != 0)
+        if (group_agree(all, answerer_build(&job->policy, &job->backend, &job->team.inside)) != 0)
             return -1;
     } else {
         if (group_agree(all, check_positions(job, sizes)) != 0)
@@ -284,7 +270,7 @@ int job_build(Job *job, JobSizes sizes)
         if (job_build_model(job, sizes) != 0)
             return -1;
     }
-    return grading_build(job->grading, &job->world, &job->team, job->kernels);
+    return grading_build(job->grading, &job->world, &job->team, &job->backend);
 }
 
 void job_close(Job *job)
@@ -293,7 +279,7 @@ void job_close(Job *job)
     engine_free(&job->engine);
     job_free_weights(job);
     if (job->publication) {
-        job->collective->publication_free(job->publication);
+        job->backend.collective->publication_free(job->publication);
         model_free(&job->model);
     }
     parameters_free(&job->parameters);

@@ -9,6 +9,7 @@
 #include "learner/learner.h"
 #include "learner/scorer.h"
 #include "parallel/team.h"
+#include "tasks/backend_choice.h"
 #include "tasks/grading.h"
 #include "tasks/peft_adapter.h"
 #include "tasks/react.h"
@@ -18,8 +19,7 @@
 typedef struct {
     const Settings *settings; // borrowed
     World world;
-    const Kernels *kernels;
-    const Collective *collective;
+    Backend backend;
     char *directory;      // owned: where config.json and the tokenizer are
     char *checkpoint;     // owned: where the weights are, NULL: in `directory`
     bool trains;          // what [model] names is to be trained, with an adapter or without
@@ -118,8 +118,5 @@ void job_close(Job *job);
 void job_set_threads(const Group *all, const Settings *settings);
 
 ElementType job_element_type(const Settings *settings);
-
-// NULL where this machine has not what [model] products asks for.
-const Kernels *job_kernels(const Settings *settings);
 
 #endif

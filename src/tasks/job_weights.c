@@ -1,4 +1,5 @@
 #include "base/fail.h"
+#include "kernels/host_view.h"
 #include "tasks/job.h"
 #include "tasks/state.h"
 
@@ -40,7 +41,12 @@ static int load_adapter(Job *job, float *values)
 
 int job_load_weights(Job *job, float *values)
 {
-    return has_adapter(job) ? load_adapter(job, values) : load_model(job, values);
+    const Kernels *kernels = job->backend.kernels;
+    size_t bytes = (size_t)job->trained->local * sizeof *values;
+    float *view = host_view_open(kernels, values, bytes);
+    int status = has_adapter(job) ? load_adapter(job, view) : load_model(job, view);
+    host_view_close(kernels, view, values, bytes);
+    return status;
 }
 
 // The same number on every rank.
@@ -61,26 +67,29 @@ static void keep_base(Job *job, const float *values)
 {
     int64_t count = job->parameters.local;
     ElementType type = job->model.type;
-    job->base_shards = job->kernels->memory_make((size_t)count * type_bytes(type));
-    job->kernels->convert(NULL, job->base_shards, type, elements_f32(values), count);
+    job->base_shards = job->backend.kernels->memory_make((size_t)count * type_bytes(type));
+    job->backend.kernels->convert(NULL, job->base_shards, type, elements_f32(values), count);
 }
 
 // Publishes the frozen weights once: packed where there is room for them, else each learner rank
 // keeps its shards.
 static int load_base(Job *job)
 {
-    float *values = job->kernels->memory_make((size_t)job->parameters.local * sizeof *values);
+    const Kernels *kernels = job->backend.kernels;
+    size_t bytes = (size_t)job->parameters.local * sizeof(float);
+    float *values = kernels->memory_make(bytes), *view = host_view_open(kernels, values, bytes);
     bool learner = job->world.has[ROLE_LEARNER];
-    int status = group_agree(&job->world.all, learner ? load_model(job, values) : 0);
+    int status = group_agree(&job->world.all, learner ? load_model(job, view) : 0);
+    host_view_close(kernels, view, values, bytes);
     if (status == 0) {
-        exchange_weights(job->collective, job->publication, &job->parameters, elements_f32(values),
-                         job->model.type, job->base);
-        status = know_base(job, exchange_tensor_checksum(job->collective, job->publication,
+        exchange_weights(job->backend.collective, job->publication, &job->parameters,
+                         elements_f32(values), job->model.type, job->base);
+        status = know_base(job, exchange_tensor_checksum(&job->backend, job->publication,
                                                          &job->parameters, values));
     }
     if (learner && !job_whole_base(job))
         keep_base(job, values);
-    job->kernels->memory_free(values);
+    kernels->memory_free(values);
     return status;
 }
 
@@ -96,12 +105,13 @@ static void make_parameters(Job *job)
         job->trained = &job->adapter;
         largest = job->adapter.largest > largest ? job->adapter.largest : largest;
     }
-    job->publication = job->collective->publication_make(world, job->kernels, shards, largest, 0);
+    job->publication =
+        job->backend.collective->publication_make(world, job->backend.kernels, shards, largest, 0);
 }
 
 static Weights *make_slice(const Job *job, const Parameters *parameters, ElementType type)
 {
-    return weights_make_slice(parameters, &job->slice, job->kernels, type);
+    return weights_make_slice(parameters, &job->slice, job->backend.kernels, type);
 }
 
 // Of ranks that roll out: what their engine reads, and what is published to it.
@@ -120,14 +130,14 @@ int job_build_model(Job *job, JobSizes sizes)
     const World *world = &job->world;
     bool rollout = world->has[ROLE_ROLLOUT];
     make_parameters(job);
-    model_make(&job->model, &job->parameters, has_adapter(job) ? &job->adapter : NULL, job->kernels,
-               job_element_type(job->settings), sizes.positions);
+    model_make(&job->model, &job->parameters, has_adapter(job) ? &job->adapter : NULL,
+               job->backend.kernels, job_element_type(job->settings), sizes.positions);
     if (rollout) {
-        job->slice = tensor_slice_of(&job->shape, &job->team.inside, job->collective);
+        job->slice = tensor_slice_of(&job->shape, &job->team.inside, job->backend.collective);
         job->part = model_cut(&job->model, &job->slice);
         make_weights(job);
     } else if (has_adapter(job) && learner_packs_base(world->count[ROLE_LEARNER])) {
-        job->base = weights_make(&job->parameters, job->kernels, job->model.type, true);
+        job->base = weights_make(&job->parameters, job->backend.kernels, job->model.type, true);
     }
     if (has_adapter(job) && load_base(job) != 0)
         return -1;
@@ -167,22 +177,22 @@ void job_describe_adapter(const Job *job, Bytes *out)
 
 void job_publish(Job *job, Elements shards)
 {
-    exchange_weights(job->collective, job->publication, job->trained, shards,
+    exchange_weights(job->backend.collective, job->publication, job->trained, shards,
                      model_trained_type(&job->model), job->published);
 }
 
 int job_load_engine(Job *job, uint64_t *checksum)
 {
     const Parameters *trained = job->trained;
-    float *values = job->kernels->memory_make((size_t)trained->local * sizeof *values);
+    float *values = job->backend.kernels->memory_make((size_t)trained->local * sizeof *values);
     int status = job->world.has[ROLE_LEARNER] ? job_load_weights(job, values) : 0;
     status = group_agree(&job->world.all, status);
     if (status == 0)
         job_publish(job, elements_f32(values));
     if (status == 0 && checksum)
         *checksum = job->stored.checksum ^
-                    exchange_checksum(job->collective, job->publication, trained, values);
-    job->kernels->memory_free(values);
+                    exchange_checksum(&job->backend, job->publication, trained, values);
+    job->backend.kernels->memory_free(values);
     return status;
 }
 
@@ -194,5 +204,5 @@ void job_free_weights(Job *job)
         weights_free(job->published);
     }
     if (job->base_shards)
-        job->kernels->memory_free(job->base_shards);
+        job->backend.kernels->memory_free(job->base_shards);
 }

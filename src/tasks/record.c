@@ -73,12 +73,12 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
     record_say(record, "learn2ask %s (%s), compiled by %s", version_text, version_git,
                version_compiler);
     record_say(record,
-               "ranks      %d: %d rollout, %d grader, %d learner, placement %s; %d threads a "
-               "rank, kernels %s",
+               "ranks      %d: %d rollout, %d grader, %d learner, placement %s; %d threads a rank",
                world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_GRADER],
                world->count[ROLE_LEARNER],
                job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
-               omp_get_max_threads(), job->kernels->name);
+               omp_get_max_threads());
+    record_say(record, "backend    %s", job->backend.text);
     if (job->settings->rollout.tensor_parallel > 1)
         record_say(record, "engines    %d of %lld ranks",
                    job_engines(job, world->count[ROLE_ROLLOUT]),

@@ -53,7 +53,8 @@ int training_enter_main(Training *training)
     Reference reference = learner->reference ? REFERENCE_NONE : reference_of(training);
     int status = 0;
     if (training->stages[STAGE_WARMUP].steps > 0)
-        optimizer_restart(&learner->optimizer, training->job.trained, training->job.kernels);
+        optimizer_restart(&learner->optimizer, training->job.trained,
+                          training->job.backend.kernels);
     if (reference == REFERENCE_BASE)
         learner_refer_to_base(learner);
     if (reference == REFERENCE_COPY)
@@ -73,7 +74,7 @@ static int restore_reference(Training *training)
     if (reference != REFERENCE_COPY)
         return 0;
     const Parameters *trained = training->job.trained;
-    const Kernels *kernels = training->job.kernels;
+    const Kernels *kernels = training->job.backend.kernels;
     float *shards = kernels->memory_make((size_t)trained->local * sizeof *shards);
     char *path = training_path(training, "reference.h5");
     int status = keeps_reference(training)
@@ -161,7 +162,7 @@ static int open_learner(Training *training)
     if (!job->world.has[ROLE_LEARNER])
         return 0;
     const Group *group = &job->world.group[ROLE_LEARNER];
-    learner_make(&training->learner, &job->model, group, job->collective,
+    learner_make(&training->learner, &job->model, group, job->backend.collective,
                  (LearnerLayout){
                      .micro_batch_tokens = training->settings->parallel.micro_batch_tokens,
                      // An engine's weights are the learner's where they never lag.
@@ -179,7 +180,7 @@ static int open_learner(Training *training)
     training->owner.optimizer = &training->learner.optimizer;
     if (training->pipeline.interval > 1) {
         training->owner.published_type = model_trained_type(&job->model);
-        training->owner.published = job->kernels->memory_make(
+        training->owner.published = job->backend.kernels->memory_make(
             (size_t)job->trained->local * type_bytes(training->owner.published_type));
     }
     Bytes settings = {0};
@@ -296,7 +297,7 @@ void training_close(Training *training)
     run_directory_close(training->run);
     learner_free(&training->learner);
     if (training->owner.published)
-        training->job.kernels->memory_free(training->owner.published);
+        training->job.backend.kernels->memory_free(training->owner.published);
     pipeline_free(&training->pipeline);
     state_owner_free(&training->owner);
     if (training->evaluates)

@@ -37,8 +37,8 @@ void training_publish(Training *training)
     StateOwner *owner = &training->owner;
     Elements masters = elements_f32(training->learner.optimizer.master);
     if (owner->published)
-        training->job.kernels->convert(NULL, owner->published, owner->published_type, masters,
-                                       training->job.trained->local);
+        training->job.backend.kernels->convert(NULL, owner->published, owner->published_type,
+                                               masters, training->job.trained->local);
     job_publish(&training->job, masters);
 }
 
@@ -189,7 +189,8 @@ static int reload_weights(Training *training, int64_t *step)
     checkpoint_close(checkpoint);
     if (status == 0 && training->stage == STAGE_MAIN &&
         *step <= training->stages[STAGE_WARMUP].steps)
-        optimizer_restart(&learner->optimizer, training->job.trained, training->job.kernels);
+        optimizer_restart(&learner->optimizer, training->job.trained,
+                          training->job.backend.kernels);
     if (learner->owns_weights)
         weights_invalidate(learner->weights);
     return status;
@@ -293,7 +294,7 @@ void training_table(Training *training)
 {
     static const char *const names[] = {"start", "warm-up", "final"};
     Job *job = &training->job;
-    uint64_t weights = exchange_checksum(job->collective, job->publication, job->trained,
+    uint64_t weights = exchange_checksum(&job->backend, job->publication, job->trained,
                                          training->learner.optimizer.master);
     double peak = group_maximum(&job->world.all, (double)memory_peak());
     if (!training->record.directory)

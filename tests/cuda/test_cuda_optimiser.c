@@ -17,16 +17,13 @@ static Results optimise(const Kernels *kernels, const void *inputs)
     Arena arena = {.kernels = kernels};
     float *w = arena_put(&arena, in->w, bytes), *m = arena_put(&arena, in->m, bytes);
     float *v = arena_put(&arena, in->v, bytes), *g = arena_put(&arena, in->gradient, bytes);
-    float *rounded = arena_make(&arena, bytes), *sum = allocate(1, sizeof *sum);
+    float *rounded = arena_make(&arena, bytes);
+    double *device_square = arena_make(&arena, sizeof *device_square);
     AdamW settings = {.learning_rate = 1e-3f, .beta1 = 0.9f, .beta2 = 0.95f, .epsilon = 1e-8f,
                       .weight_decay = 0.1f, .gradient_scale = 0.37f, .correction1 = 0.19f,
                       .correction2 = 0.0975f};
     int64_t o = in->offset;
-    double square = kernels->square_sum(NULL, g + o, in->n);
-    memcpy(sum, &square, sizeof *sum); // half of its bits, and the value rounded
-    float halves[3];
-    memcpy(halves, &square, sizeof square);
-    halves[2] = (float)square;
+    kernels->square_sum(NULL, device_square, g + o, in->n);
     kernels->adamw(NULL, w + o, m + o, v + o, g + o, in->n, settings);
     kernels->round_bf16(NULL, rounded + o, w + o, in->n);
     uint16_t *narrow = arena_make(&arena, bytes);
@@ -34,9 +31,11 @@ static Results optimise(const Kernels *kernels, const void *inputs)
     kernels->scale(NULL, w + o, 1.0f / 3, in->n);
     kernels->convert(NULL, narrow + o, TYPE_BF16, elements_f32(w + o), in->n);
     kernels->convert(NULL, wide + o, TYPE_F32, (Elements){narrow + o, TYPE_BF16}, in->n);
-    float *squares = allocate(3, sizeof *squares);
-    memcpy(squares, halves, sizeof halves);
-    release(sum);
+    double *square = arena_get(&arena, device_square, sizeof *square);
+    float *squares = allocate(3, sizeof *squares); // the halves of its bits, and the value rounded
+    memcpy(squares, square, sizeof *square);
+    squares[2] = (float)*square;
+    release(square);
     int64_t n = in->n + o;
     Results r = {.t = {flat(arena_get(&arena, w, bytes), n), flat(arena_get(&arena, m, bytes), n),
                   flat(arena_get(&arena, v, bytes), n), flat(arena_get(&arena, rounded, bytes), n),

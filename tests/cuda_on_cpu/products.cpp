@@ -7,6 +7,7 @@
 
 #include <vector>
 
+#include "kernels/cuda/libraries.h"
 #include "tests/cuda_on_cpu/streams.h"
 
 struct cublasLtMatmulDescOpaque {
@@ -270,4 +271,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
         enqueue_work(stream, "cublasLtMatmul", [call] { multiply(call); }))
         return CUBLAS_STATUS_EXECUTION_FAILED;
     return CUBLAS_STATUS_SUCCESS;
+}
+
+int cublaslt_load(void)
+{
+    return 0; // it is here
 }

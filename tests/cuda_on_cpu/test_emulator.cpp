@@ -10,7 +10,7 @@
 
 static int *numbers_make(size_t count)
 {
-    if (device_open() != 0)
+    if (!kernels_cuda(0))
         abort();
     return static_cast<int *>(memory_make_cuda(count * sizeof(int)));
 }

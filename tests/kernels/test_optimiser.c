@@ -154,8 +154,10 @@ static void sums_of_squares_run_in_blocks_in_order(void **state)
         for (int k = 0; k < ISA_COUNT * 2; k++) {
             const Kernels *kernels = kernels_cpu_named(ISA_NAMES[k / 2]);
             omp_set_num_threads(1 + k % 2);
+            double sum = -1;
             if (kernels)
-                assert_true(kernels->square_sum(NULL, x, sizes[i]) == wanted);
+                kernels->square_sum(NULL, &sum, x, sizes[i]);
+            assert_true(!kernels || sum == wanted);
         }
         release(x);
     }

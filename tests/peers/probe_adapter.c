@@ -23,6 +23,7 @@ static const double NOISE = 0.1;
 static StoredAdapter adapter_of(Loaded *loaded, const char *directory, char **words)
 {
     World world;
+    Backend backend = {.kernels = kernels_cpu(), .collective = &collective_mpi};
     StoredAdapter stored = {.shape = {.rank = atoll(words[0]), .alpha = atof(words[1])},
                             .base = duplicate(directory)};
     probe_must(adapter_parse_targets(words[2], stored.shape.targets));
@@ -30,7 +31,7 @@ static StoredAdapter adapter_of(Loaded *loaded, const char *directory, char **wo
     Publication *publication =
         collective_mpi.publication_make(&world, kernels_cpu(), 1, loaded->parameters.largest, 0);
     stored.checksum =
-        exchange_tensor_checksum(&collective_mpi, publication, &loaded->parameters, loaded->values);
+        exchange_tensor_checksum(&backend, publication, &loaded->parameters, loaded->values);
     collective_mpi.publication_free(publication);
     world_free(&world);
     return stored;

@@ -1,0 +1,11 @@
+// collective_nccl_absent.c - what stands in for NCCL in a program that was built without it.
+
+#include "base/fail.h"
+#include "parallel/collective.h"
+
+const Collective *collective_nccl(void)
+{
+    fail(EXIT_UNAVAILABLE, "this program was built without NCCL, which several ranks with GPUs "
+                           "need: build it where nvcc and nccl.h are found");
+    return NULL;
+}
