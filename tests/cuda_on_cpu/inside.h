@@ -13,6 +13,12 @@ enum { WARP = 32, MOST_THREADS = 1024, EXIT_WRONG = 70 };
 
 // ---- settings.cpp -------------------------------------------------------------------------------
 
+// A call that is to fail: the `number`-th, from 1, of a rank; 0: none.
+struct Failure {
+    int rank, number;
+    char call[64];
+};
+
 struct Settings {
     uint64_t seed;
     int pattern;      // a byte of memory that nobody has written
@@ -24,9 +30,14 @@ struct Settings {
     const char *waits; // a path or NULL
     int devices;
     size_t memory_bytes; // of a device
+    Failure nccl_fails;
+    bool nccl_hangs, nccl_alone;
 };
 
 const Settings &settings();
+
+// This process's rank, once MPI has begun; 0 without it.
+extern int process_rank;
 
 // A number below `count`, from the seed, for what a launch does.
 unsigned draw(unsigned count);

@@ -78,6 +78,11 @@ void memory_check()
         guarded_check(&block->memory);
 }
 
+bool memory_is_reachable(const void *from, size_t bytes)
+{
+    return bytes == 0 || lies_in(device_blocks, from, bytes) || lies_in(host_blocks, from, bytes);
+}
+
 // ---- copies -------------------------------------------------------------------------------------
 
 static cudaError_t copy_plain(void *to, const void *from, size_t bytes, cudaStream_t stream)

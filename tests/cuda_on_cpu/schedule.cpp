@@ -9,6 +9,7 @@ namespace cuda_on_cpu
 {
 
 enum {
+    LATE = 40,          // questions in a row after which even seed 0 lets streams go on
     FAVOUR = 16,        // one of so many turns another stream is made the favourite
     MOST_DOUBLINGS = 5, // up to 2^4 - 1 heads run at a call
 };
@@ -129,6 +130,14 @@ void streams_go_on()
         if (!(runs_ahead() && !streams.empty() ? head_goes_on(favourite_of_turn()) : any_goes_on()))
             return;
     }
+}
+
+void streams_asked(bool answered)
+{
+    static int asked;
+    asked = answered ? 0 : asked + 1;
+    if (settings().seed > 0 || asked > LATE)
+        streams_step(NULL);
 }
 
 static void nothing_goes_on()

@@ -47,6 +47,28 @@ static int line_of(const char *name, const char *wanted)
     return line ? atoi(line + 1) : 0;
 }
 
+// "RANK:N", or "RANK:CALL:N" where a call is `named`.
+static Failure failure_of(const char *name, bool named)
+{
+    Failure failure = {};
+    const char *text = getenv(name);
+    int end = 0;
+    if (!text)
+        return failure;
+    if (named)
+        sscanf(text, "%d:%63[^:]:%d%n", &failure.rank, failure.call, &failure.number, &end);
+    else
+        sscanf(text, "%d:%d%n", &failure.rank, &failure.number, &end);
+    if (end == 0 || text[end] || failure.rank < 0 || failure.number < 1)
+        unusable(name, named ? "'RANK:CALL:N'" : "'RANK:N'");
+    return failure;
+}
+
+static bool is_set(const char *name)
+{
+    return number_of(name, 0, 1, 0) == 1;
+}
+
 static Settings settings_read()
 {
     Settings s = {};
@@ -60,8 +82,13 @@ static Settings settings_read()
     s.waits = getenv("CUDA_ON_CPU_WAITS");
     s.devices = static_cast<int>(number_of("CUDA_ON_CPU_DEVICES", 1, MOST_DEVICES, 1));
     s.memory_bytes = number_of("CUDA_ON_CPU_MEMORY_MIB", 1, MOST_MEMORY_MIB, MEMORY_MIB) << 20;
+    s.nccl_fails = failure_of("CUDA_ON_CPU_NCCL_FAIL", false);
+    s.nccl_hangs = is_set("CUDA_ON_CPU_NCCL_HANG");
+    s.nccl_alone = is_set("CUDA_ON_CPU_NCCL_ALONE");
     return s;
 }
+
+int process_rank;
 
 const Settings &settings()
 {
@@ -100,7 +127,7 @@ unsigned draw(unsigned count)
 
 unsigned draw_turn(unsigned count)
 {
-    static uint64_t turn_state = state_first();
+    static uint64_t turn_state = state_first() + static_cast<uint64_t>(process_rank) * 0xd1342543u;
     return draw_from(&turn_state, count);
 }
 

@@ -75,6 +75,9 @@ cudaError_t enqueue_wait(cudaStream_t stream, const std::shared_ptr<const Record
 void streams_go_on();
 // Heads run until the condition holds; `goal`: the stream that it depends on, NULL: on all.
 void streams_wait(cudaStream_t goal, const std::function<bool()> &holds);
+// After a question of the host, and whether the answer was what it waits for: who asks again and
+// again waits as well, so that heads run.
+void streams_asked(bool answered);
 // One head runs, towards the goal; whether one could.
 bool streams_step(cudaStream_t goal);
 // Until all streams of the current device are empty.
@@ -95,6 +98,8 @@ int device_current();
 
 // Reports bytes around the blocks of all memory that were written.
 void memory_check();
+// Whether a device can use the bytes.
+bool memory_is_reachable(const void *from, size_t bytes);
 
 } // namespace cuda_on_cpu
 
