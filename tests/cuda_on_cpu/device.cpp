@@ -29,6 +29,7 @@ struct Allowance {
 static Allowance allowances[MOST_ALLOWANCES];
 static int allowance_count;
 static int current;
+static bool failed;
 
 size_t shared_allowed(const void *kernel)
 {
@@ -73,10 +74,22 @@ int device_current()
     return current;
 }
 
-cudaError_t call_begins(const char *)
+bool device_has_failed()
 {
+    return failed;
+}
+
+// After a failure every call fails alike, as with a real device.
+cudaError_t call_begins(const char *call)
+{
+    static int calls;
+    const Failure &failure = settings().fails;
     if (devices().empty())
         return cudaErrorNoDevice;
+    if (failure.rank == process_rank && strcmp(call, failure.call) == 0)
+        failed = failed || ++calls == failure.number;
+    if (failed)
+        return cudaErrorUnknown;
     streams_go_on();
     return cudaSuccess;
 }

@@ -19,6 +19,11 @@
 //   CUDA_ON_CPU_WAITS=path     appends each such call that was reached, so named, at the end
 //   CUDA_ON_CPU_DEVICES=n      devices there are (1), of which CUDA_VISIBLE_DEVICES shows some
 //   CUDA_ON_CPU_MEMORY_MIB=n   memory of a device (8192), for this process alone
+//   CUDA_ON_CPU_STRICT=1       device memory cannot be touched but by operations of streams: the
+//   host,
+//                              or MPI, that does is reported
+//   CUDA_ON_CPU_FAIL=RANK:CALL:N  the N-th call of that function by a rank of MPI (0: without MPI)
+//                              fails with cudaErrorUnknown, and every call after it
 //   CUDA_ON_CPU_NCCL_FAIL=RANK:N  the N-th call of NCCL that a rank of MPI begins fails, as if lost
 //   CUDA_ON_CPU_NCCL_HANG=1    calls that do not fit each other hang instead of being reported
 //   CUDA_ON_CPU_NCCL_ALONE=1   one communicator's operation at a time, as on a GPU that is full

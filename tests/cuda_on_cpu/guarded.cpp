@@ -17,11 +17,22 @@ enum { PAGE = 4096, MARK = 0xa5, MARKED_FRONT = 256 };
 
 static Guarded *all; // by `next`
 
-void guarded_make(Guarded *g, const char *name, size_t most_bytes)
+static void remember(Guarded *g, const char *name)
 {
     g->name = name;
-    // One page more than the bytes need: the marks in front are never outside.
-    g->mapped = (most_bytes + PAGE - 1) / PAGE * PAGE + 3 * PAGE;
+    g->next = all;
+    all = g;
+}
+
+// One page more than the bytes need: the marks in front are never outside.
+static size_t bytes_mapped(size_t most_bytes)
+{
+    return (most_bytes + PAGE - 1) / PAGE * PAGE + 3 * PAGE;
+}
+
+void guarded_make(Guarded *g, const char *name, size_t most_bytes)
+{
+    g->mapped = bytes_mapped(most_bytes);
     void *pages = mmap(NULL, g->mapped, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (pages == MAP_FAILED)
@@ -29,8 +40,15 @@ void guarded_make(Guarded *g, const char *name, size_t most_bytes)
     g->pages = static_cast<char *>(pages);
     mprotect(g->pages, PAGE, PROT_NONE);
     mprotect(g->pages + g->mapped - PAGE, PAGE, PROT_NONE);
-    g->next = all;
-    all = g;
+    remember(g, name);
+}
+
+void guarded_make_in_arena(Guarded *g, const char *name, size_t most_bytes)
+{
+    g->mapped = bytes_mapped(most_bytes);
+    g->pages = arena_take(g->mapped);
+    g->in_arena = true;
+    remember(g, name);
 }
 
 void guarded_free(Guarded *g)
@@ -41,14 +59,24 @@ void guarded_free(Guarded *g)
         place = &(*place)->next;
     *place = g->next;
     __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
-    munmap(g->pages, g->mapped);
+    if (g->in_arena)
+        arena_give(g->pages);
+    else
+        munmap(g->pages, g->mapped);
     *g = {};
+}
+
+// Marks reach to the guard, or take its place.
+static char *marks_end(const Guarded *g)
+{
+    return g->pages + g->mapped - (g->in_arena ? 0 : PAGE);
 }
 
 void guarded_place(Guarded *g, size_t bytes, size_t alignment)
 {
     char *guard = g->pages + g->mapped - PAGE;
-    if (WITH_THREAD_SANITIZER) // which forgets who used the pages before
+    ArenaOpened opened;
+    if (WITH_THREAD_SANITIZER && !g->in_arena) // which forgets who used the pages before
         mmap(g->pages + PAGE, g->mapped - 2 * PAGE, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
@@ -56,7 +84,7 @@ void guarded_place(Guarded *g, size_t bytes, size_t alignment)
     g->bytes = bytes;
     char *end = g->memory + bytes;
     memset(g->memory - MARKED_FRONT, MARK, MARKED_FRONT);
-    memset(end, MARK, static_cast<size_t>(guard - end));
+    memset(end, MARK, static_cast<size_t>(marks_end(g) - end));
     memset(g->memory, settings().pattern, bytes);
     __msan_poison(g->memory, bytes);
     __asan_poison_memory_region(g->memory - MARKED_FRONT, MARKED_FRONT);
@@ -76,9 +104,10 @@ void guarded_check(const Guarded *g)
 {
     if (WITH_ADDRESS_SANITIZER || !g->memory)
         return;
+    ArenaOpened opened;
     if (!marked(g->memory - MARKED_FRONT, g->memory))
         wrong("%s of %zu bytes: memory in front of it was written", g->name, g->bytes);
-    if (!marked(g->memory + g->bytes, g->pages + g->mapped - PAGE))
+    if (!marked(g->memory + g->bytes, marks_end(g)))
         wrong("%s of %zu bytes: memory behind it was written", g->name, g->bytes);
 }
 

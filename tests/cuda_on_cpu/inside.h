@@ -30,7 +30,8 @@ struct Settings {
     const char *waits; // a path or NULL
     int devices;
     size_t memory_bytes; // of a device
-    Failure nccl_fails;
+    bool strict;
+    Failure fails, nccl_fails;
     bool nccl_hangs, nccl_alone;
 };
 
@@ -91,12 +92,15 @@ struct Guarded {
     const char *name;
     char *pages; // with the guards
     size_t mapped;
-    char *memory; // what is used now
+    bool in_arena; // whose guards are marks
+    char *memory;  // what is used now
     size_t bytes;
     Guarded *next;
 };
 
 void guarded_make(Guarded *guarded, const char *name, size_t most_bytes);
+// The same in the arena.
+void guarded_make_in_arena(Guarded *guarded, const char *name, size_t most_bytes);
 void guarded_free(Guarded *guarded);
 // Places `bytes` against the guard behind, aligned, filled with the settings' pattern.
 void guarded_place(Guarded *guarded, size_t bytes, size_t alignment);
@@ -104,6 +108,28 @@ void guarded_place(Guarded *guarded, size_t bytes, size_t alignment);
 void guarded_check(const Guarded *guarded);
 // Names the place that an address lies at, "" if it is none of ours.
 const char *guarded_describe(const void *address);
+
+// ---- arena.cpp ----------------------------------------------------------------------------------
+
+// Between the two, which may be nested, memory in the arena can be touched.
+void arena_open();
+void arena_close();
+bool arena_is_closed_at(const void *address);
+// A range of whole pages.
+char *arena_take(size_t bytes);
+void arena_give(char *first);
+
+// Opens the arena as long as it lives.
+struct ArenaOpened {
+    ArenaOpened()
+    {
+        arena_open();
+    }
+    ~ArenaOpened()
+    {
+        arena_close();
+    }
+};
 
 // ---- shared.cpp ---------------------------------------------------------------------------------
 

@@ -36,7 +36,10 @@ static bool lies_in(const Blocks &blocks, const void *from, size_t bytes)
 static void *block_make(Blocks *blocks, const char *name, size_t bytes)
 {
     Block *block = new Block{{}, device_current()};
-    guarded_make(&block->memory, name, bytes);
+    if (settings().strict && blocks == &device_blocks)
+        guarded_make_in_arena(&block->memory, name, bytes);
+    else
+        guarded_make(&block->memory, name, bytes);
     guarded_place(&block->memory, bytes, ALIGNMENT);
     blocks->push_back(block);
     return block->memory.memory;
@@ -72,6 +75,7 @@ static size_t bytes_in_use()
 
 void memory_check()
 {
+    ArenaOpened opened; // once for all
     for (const Block *block : device_blocks)
         guarded_check(&block->memory);
     for (const Block *block : host_blocks)

@@ -3,6 +3,7 @@
 //
 // The program ends at the first wrong thing: fibers that wait cannot be unwound.
 
+#include <execinfo.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -125,10 +126,19 @@ bool wait_left_out(Site site)
 
 // ---- faults -------------------------------------------------------------------------------------
 
+enum { MOST_FRAMES = 24 };
+
 // AddressSanitizer has a better handler of its own.
 static void fault_report(int signal_number, siginfo_t *info, void *)
 {
     const char *place = guarded_describe(info->si_addr);
+    if (arena_is_closed_at(info->si_addr)) {
+        void *frames[MOST_FRAMES];
+        backtrace_symbols_fd(frames, backtrace(frames, MOST_FRAMES), STDERR_FILENO);
+        wrong(
+            "the host touches device memory while no operation runs: %s at %p (above: from where)",
+            place, info->si_addr);
+    }
     wrong("%s at %p, %s", strsignal(signal_number), info->si_addr,
           *place ? place : "which is neither shared nor device memory");
 }

@@ -67,7 +67,7 @@ static void stream_free_if_done(cudaStream_t stream)
 // Whether the head of the queue got on.
 static bool head_goes_on(cudaStream_t stream)
 {
-    if (stream->queue.empty())
+    if (stream->queue.empty() || device_has_failed())
         return false;
     Step step = stream->queue.front().advance();
     if (step == Step::ENDED) {
@@ -114,6 +114,7 @@ static bool goal_goes_on(cudaStream_t stream)
 
 bool streams_step(cudaStream_t goal)
 {
+    ArenaOpened opened;
     return (settings().seed == 0 && goal && goal_goes_on(goal)) || any_goes_on();
 }
 
@@ -121,6 +122,7 @@ void streams_go_on()
 {
     if (settings().seed == 0)
         return;
+    ArenaOpened opened;
     if (settings().seed == 1) {
         while (any_goes_on()) {
         }
@@ -154,6 +156,7 @@ static void nothing_goes_on()
 
 void streams_wait(cudaStream_t goal, const std::function<bool()> &holds)
 {
+    ArenaOpened opened;
     while (!holds()) {
         if (!streams_step(goal))
             nothing_goes_on();

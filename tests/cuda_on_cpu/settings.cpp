@@ -82,6 +82,8 @@ static Settings settings_read()
     s.waits = getenv("CUDA_ON_CPU_WAITS");
     s.devices = static_cast<int>(number_of("CUDA_ON_CPU_DEVICES", 1, MOST_DEVICES, 1));
     s.memory_bytes = number_of("CUDA_ON_CPU_MEMORY_MIB", 1, MOST_MEMORY_MIB, MEMORY_MIB) << 20;
+    s.strict = is_set("CUDA_ON_CPU_STRICT");
+    s.fails = failure_of("CUDA_ON_CPU_FAIL", true);
     s.nccl_fails = failure_of("CUDA_ON_CPU_NCCL_FAIL", false);
     s.nccl_hangs = is_set("CUDA_ON_CPU_NCCL_HANG");
     s.nccl_alone = is_set("CUDA_ON_CPU_NCCL_ALONE");

@@ -92,6 +92,9 @@ extern void (*streams_idle)();
 // First in each call: an error that it returns at once. Some heads may run.
 cudaError_t call_begins(const char *call);
 
+// Then nothing runs any more.
+bool device_has_failed();
+
 int device_current();
 
 // ---- memory.cpp ---------------------------------------------------------------------------------

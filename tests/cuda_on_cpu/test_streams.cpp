@@ -245,6 +245,51 @@ static bool beyond_locked_memory()
     return true;
 }
 
+static bool host_reads_device_memory()
+{
+    int *device = device_make(1);
+    return device[2] == 1;
+}
+
+static bool beyond_device_memory()
+{
+    int *device = device_make(1);
+    LAUNCH(fill, 1, COUNT, 0, NULL, device + 1, 5);
+    CUDA(cudaStreamSynchronize(NULL));
+    return true;
+}
+
+// Blocks come and go.
+static bool memory_is_used_again()
+{
+    enum { BLOCKS = 8 };
+    cudaStream_t stream = stream_make();
+    int *blocks[BLOCKS];
+    for (int i = 0; i < BLOCKS; i++)
+        blocks[i] = device_make(i);
+    for (int i = 0; i < BLOCKS; i += 2)
+        CUDA(cudaFree(blocks[i]));
+    for (int i = 0; i < BLOCKS; i += 2)
+        blocks[i] = device_make(10 + i);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (!device_is(blocks[i], i % 2 == 0 ? 10 + i : i, stream))
+            return false;
+    }
+    return true;
+}
+
+// The third launch fails, and then everything.
+static bool a_failure_stays()
+{
+    cudaStream_t stream;
+    int *x = device_make(1); // the first launch
+    LAUNCH(fill, 1, COUNT, 0, NULL, x, 2);
+    cudaError_t third = cuda_on_cpu::launch("fill", fill, 1, COUNT, 0, NULL, x, 3);
+    return third == cudaErrorUnknown && cudaStreamSynchronize(NULL) == cudaErrorUnknown &&
+           cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaErrorUnknown &&
+           cudaFree(x) == cudaErrorUnknown;
+}
+
 // ---- memory and devices -------------------------------------------------------------------------
 
 static bool memory_has_an_end()
@@ -329,6 +374,39 @@ static const Case CASES[] = {
      "page-locked memory of 256 bytes: byte 256 of it",
      "AddressSanitizer",
      {}},
+
+    {"a host that reads device memory",
+     host_reads_device_memory,
+     STOPPED,
+     "the host touches device memory while no operation runs: device memory of 256 bytes: byte 8",
+     "AddressSanitizer",
+     {"CUDA_ON_CPU_STRICT=1"}},
+    {"device memory beyond its end",
+     beyond_device_memory,
+     STOPPED,
+     "device memory of 256 bytes: memory behind it was written",
+     "AddressSanitizer",
+     {"CUDA_ON_CPU_STRICT=1"}},
+    {"device memory that only operations touch",
+     written_before_read,
+     RIGHT,
+     NULL,
+     NULL,
+     {"CUDA_ON_CPU_STRICT=1"}},
+    {"memory that is used again", memory_is_used_again, RIGHT, NULL, NULL, {}},
+    {"memory that is used again, in the arena",
+     memory_is_used_again,
+     RIGHT,
+     NULL,
+     NULL,
+     {"CUDA_ON_CPU_STRICT=1", "CUDA_ON_CPU_MEMORY_MIB=1"}},
+    {"a failure", a_failure_stays, RIGHT, NULL, NULL, {"CUDA_ON_CPU_FAIL=0:cudaLaunchKernel:3"}},
+    {"a failure of another rank",
+     written_before_read,
+     RIGHT,
+     NULL,
+     NULL,
+     {"CUDA_ON_CPU_FAIL=1:cudaLaunchKernel:3"}},
 
     {"a device's memory", memory_has_an_end, RIGHT, NULL, NULL, {"CUDA_ON_CPU_MEMORY_MIB=1"}},
     {"visible devices",
