@@ -113,8 +113,16 @@ const char *cudaGetErrorName(cudaError_t status)
         NAME(cudaErrorNoDevice);
         NAME(cudaErrorInvalidDevice);
         NAME(cudaErrorInvalidResourceHandle);
+        NAME(cudaErrorIllegalState);
         NAME(cudaErrorNotReady);
         NAME(cudaErrorNotSupported);
+        NAME(cudaErrorStreamCaptureUnsupported);
+        NAME(cudaErrorStreamCaptureInvalidated);
+        NAME(cudaErrorStreamCaptureMerge);
+        NAME(cudaErrorStreamCaptureUnmatched);
+        NAME(cudaErrorStreamCaptureUnjoined);
+        NAME(cudaErrorStreamCaptureIsolation);
+        NAME(cudaErrorCapturedEvent);
         NAME(cudaErrorUnknown);
     }
 #undef NAME
@@ -181,6 +189,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int index)
 cudaError_t cudaDeviceSynchronize()
 {
     if (cudaError_t status = call_begins("cudaDeviceSynchronize"))
+        return status;
+    if (cudaError_t status = capture_refuses())
         return status;
     streams_drain();
     return cudaSuccess;

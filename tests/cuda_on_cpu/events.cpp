@@ -9,7 +9,17 @@ using namespace cuda_on_cpu;
 
 struct CUevent_st {
     std::shared_ptr<const Record> last; // NULL: never recorded
+    std::shared_ptr<Capture> capture;   // that the last record is part of, behind these nodes
+    std::vector<size_t> nodes;
 };
+
+// Of a call that waits for an event, or asks for it.
+static cudaError_t captured(cudaEvent_t event)
+{
+    if (event->capture)
+        return capture_invalidate(event->capture.get(), cudaErrorCapturedEvent);
+    return capture_refuses();
+}
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags)
 {
@@ -38,6 +48,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     cudaStream_t recorded = stream_of_call(stream);
     if (!event || !recorded)
         return cudaErrorInvalidResourceHandle;
+    event->capture = recorded->capture;
+    event->nodes = recorded->last_nodes;
+    if (recorded->capture)
+        return recorded->capture->invalid ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
     std::shared_ptr<Record> record = std::make_shared<Record>(Record{recorded, false});
     event->last = record;
     return enqueue_work(stream, "an event's record", [record] { record->reached = true; });
@@ -48,13 +62,18 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 {
     if (cudaError_t status = call_begins("cudaStreamWaitEvent"))
         return status;
-    if (!event || !stream_of_call(stream))
+    cudaStream_t waits = stream_of_call(stream);
+    if (!event || !waits)
         return cudaErrorInvalidResourceHandle;
     if (flags != 0)
         return cudaErrorInvalidValue;
-    if (wait_left_out({file, line}) || !event->last)
+    if (wait_left_out({file, line}))
         return cudaSuccess;
-    return enqueue_wait(stream, event->last);
+    if (event->capture)
+        return capture_join(waits, event->capture, event->nodes);
+    if (waits->capture)
+        return capture_invalidate(waits->capture.get(), cudaErrorStreamCaptureIsolation);
+    return event->last ? enqueue_wait(waits, event->last) : cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event)
@@ -63,6 +82,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
         return status;
     if (!event)
         return cudaErrorInvalidResourceHandle;
+    if (cudaError_t status = captured(event))
+        return status;
     if (!event->last || event->last->reached)
         return cudaSuccess;
     streams_step(event->last->stream); // as in cudaStreamQuery
@@ -75,6 +96,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         return status;
     if (!event)
         return cudaErrorInvalidResourceHandle;
+    if (cudaError_t status = captured(event))
+        return status;
     std::shared_ptr<const Record> last = event->last;
     if (last && !last->reached)
         streams_wait(last->stream, [last] { return last->reached; });

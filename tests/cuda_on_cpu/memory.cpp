@@ -130,6 +130,8 @@ cudaError_t cudaMalloc(void **memory, size_t bytes)
 {
     if (cudaError_t status = call_begins("cudaMalloc"))
         return status;
+    if (cudaError_t status = capture_refuses())
+        return status;
     if (bytes > settings().memory_bytes - bytes_in_use())
         return cudaErrorMemoryAllocation;
     *memory = block_make(&device_blocks, "device memory", bytes);
@@ -140,12 +142,16 @@ cudaError_t cudaFree(void *memory)
 {
     if (cudaError_t status = call_begins("cudaFree"))
         return status;
+    if (cudaError_t status = capture_refuses())
+        return status;
     return block_free(&device_blocks, memory);
 }
 
 cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
 {
     if (cudaError_t status = call_begins("cudaHostAlloc"))
+        return status;
+    if (cudaError_t status = capture_refuses())
         return status;
     if (flags & ~(cudaHostAllocPortable | cudaHostAllocMapped))
         return cudaErrorInvalidValue;
@@ -156,6 +162,8 @@ cudaError_t cudaHostAlloc(void **memory, size_t bytes, unsigned flags)
 cudaError_t cudaFreeHost(void *memory)
 {
     if (cudaError_t status = call_begins("cudaFreeHost"))
+        return status;
+    if (cudaError_t status = capture_refuses())
         return status;
     return block_free(&host_blocks, memory);
 }
@@ -194,6 +202,10 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
         return cudaErrorInvalidValue;
     const void *host = kind == cudaMemcpyHostToDevice ? from : to;
     bool pageable = kind != cudaMemcpyDeviceToDevice && !lies_in(host_blocks, host, bytes);
+    if (pageable) {
+        if (cudaError_t status = capture_refuses(stream))
+            return status;
+    }
     if (kind != cudaMemcpyDeviceToHost)
         return (pageable ? copy_staged : copy_plain)(to, from, bytes, stream);
     cudaError_t status = copy_out(to, from, bytes, stream);

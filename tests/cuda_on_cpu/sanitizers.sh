@@ -29,6 +29,7 @@ cmake --build "$build" >"$build.log" 2>&1 || { tail -n 40 "$build.log"; exit 1; 
 status=0
 "$build/test_emulator" || status=1
 "$build/test_streams" || status=1
+"$build/test_graphs" || status=1
 run() { # most work, test, tests of it
     echo "$2"
     work=$1

@@ -29,7 +29,8 @@ static bool runs_ahead()
 
 static cudaStream_t stream_make(int device)
 {
-    cudaStream_t stream = new CUstream_st{device, {}, false};
+    cudaStream_t stream = new CUstream_st();
+    stream->device = device;
     streams.push_back(stream);
     return stream;
 }
@@ -184,7 +185,9 @@ static cudaError_t append(cudaStream_t stream, const Operation &operation)
 cudaError_t enqueue(cudaStream_t stream, const char *name, const Maker &maker)
 {
     cudaStream_t to = stream_of_call(stream);
-    return to ? append(to, {name, maker(), NULL}) : cudaErrorInvalidResourceHandle;
+    if (!to)
+        return cudaErrorInvalidResourceHandle;
+    return to->capture ? capture_append(to, name, maker) : append(to, {name, maker(), NULL});
 }
 
 cudaError_t enqueue_wait(cudaStream_t stream, const std::shared_ptr<const Record> &awaited)
@@ -215,6 +218,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
         return status;
     if (!stream || !stream_of_call(stream))
         return cudaErrorInvalidResourceHandle;
+    if (cudaError_t status = capture_refuses(stream))
+        return status;
     stream->destroyed = true;
     stream_free_if_done(stream);
     return cudaSuccess;
@@ -228,6 +233,8 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
     cudaStream_t asked = stream_of_call(stream);
     if (!asked)
         return cudaErrorInvalidResourceHandle;
+    if (cudaError_t status = capture_refuses(asked))
+        return status;
     if (asked->queue.empty())
         return cudaSuccess;
     streams_step(asked);
@@ -241,6 +248,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
     cudaStream_t waited = stream_of_call(stream);
     if (!waited)
         return cudaErrorInvalidResourceHandle;
+    if (cudaError_t status = capture_refuses(waited))
+        return status;
     streams_wait(waited, [waited] { return waited->queue.empty(); });
     memory_check();
     return cudaSuccess;

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <vector>
 
 #include "tests/cuda_on_cpu/inside.h"
 
@@ -21,9 +22,11 @@ namespace cuda_on_cpu
 // WAITS: cannot go on now; BEGUN: has got on, and is to be called again.
 enum class Step { WAITS, BEGUN, ENDED };
 
+struct Capture;
+
 // An operation under way, called until it has ended.
 typedef std::function<Step()> Advance;
-// Gives the operation that enters a queue.
+// Gives the operation that enters a queue: at the call, or at each launch of a graph that holds it.
 typedef std::function<Advance()> Maker;
 
 // A place in a stream, which the stream has passed once `reached`.
@@ -43,11 +46,41 @@ struct Operation {
 struct CUstream_st {
     int device;
     std::deque<cuda_on_cpu::Operation> queue;
-    bool destroyed; // once its queue is empty
+    bool destroyed;                                // once its queue is empty
+    std::shared_ptr<cuda_on_cpu::Capture> capture; // that takes what is asked of it, or NULL
+    std::vector<size_t> last_nodes;                // of the capture, which what comes next follows
 };
 
 namespace cuda_on_cpu
 {
+
+// ---- capture.cpp --------------------------------------------------------------------------------
+
+// An operation of a graph, and those that come before it.
+struct Node {
+    const char *name;
+    Maker maker;
+    std::vector<size_t> after;
+};
+
+struct Capture {
+    cudaStream_t origin;               // where it began; NULL once it has ended
+    std::vector<cudaStream_t> streams; // that it takes from
+    bool invalid;
+    std::vector<Node> nodes;
+};
+
+// Of a call that a stream which is captured does not bear: invalidates the capture.
+cudaError_t capture_refuses(cudaStream_t stream);
+// The same of a call that no capture bears.
+cudaError_t capture_refuses();
+// Takes an operation of a stream that is captured.
+cudaError_t capture_append(cudaStream_t stream, const char *name, const Maker &maker);
+// A stream comes behind a place in a capture that the nodes make up, and is captured with it.
+cudaError_t capture_join(cudaStream_t stream, const std::shared_ptr<Capture> &capture,
+                         const std::vector<size_t> &nodes);
+// With this error.
+cudaError_t capture_invalidate(Capture *capture, cudaError_t status);
 
 // ---- schedule.cpp -------------------------------------------------------------------------------
 

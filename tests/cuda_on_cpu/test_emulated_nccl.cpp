@@ -188,6 +188,29 @@ static void streams_meet()
     MPI_Comm_free(&half);
 }
 
+// A graph of operations, launched again and again.
+static void graphs_hold_operations()
+{
+    Array<float> x = array_make<float>(COUNT), y = array_make<float>(COUNT);
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    NCCL(ncclAllReduce(x.device, y.device, COUNT, ncclFloat, ncclMax, world, stream));
+    NCCL(ncclAllReduce(y.device, x.device, COUNT, ncclFloat, ncclSum, world, stream));
+    CUDA(cudaStreamEndCapture(stream, &graph));
+    CUDA(cudaGraphInstantiate(&exec, graph, 0));
+    for (int round = 0; round < 3; round++) {
+        array_fill(x, stream, [=](int i) { return number_of(rank, i) + round; });
+        CUDA(cudaGraphLaunch(exec, stream));
+        HOLDS(
+            array_is(x, stream, [=](int i) { return ranks * (number_of(ranks - 1, i) + round); }));
+    }
+    CUDA(cudaGraphExecDestroy(exec));
+    CUDA(cudaGraphDestroy(graph));
+    array_free(x);
+    array_free(y);
+}
+
 // ---- the host elsewhere -------------------------------------------------------------------------
 
 // The last rank asks its stream for a gather and goes into a call of MPI; the others come there
@@ -504,6 +527,7 @@ static const struct {
     CASE(groups_exchange),
     CASE(one_rank_sends_another),
     CASE(streams_meet),
+    CASE(graphs_hold_operations),
     CASE(streams_go_on_within_mpi),
     CASE(calls_need_not_block),
     CASE(communicators_begin_and_end),
