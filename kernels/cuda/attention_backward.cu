@@ -28,7 +28,18 @@ __device__ static int64_t entry_place(const Backward &call, int head, int64_t en
 
 enum { ENTRY_WARPS = 4 };
 
-// A warp makes one entry.
+__device__ static float widened(float x)
+{
+    return x;
+}
+
+__device__ static float widened(__nv_bfloat16 x)
+{
+    return __bfloat162float(x);
+}
+
+// A warp makes one entry. D is that of the rounded gradients: what rounding adds to all of a row's
+// dP alike then goes out of dP - D.
 template <class Tiles> __global__ static void attention_entries_kernel(Backward call)
 {
     using Element = typename Tiles::Element;
@@ -47,10 +58,10 @@ template <class Tiles> __global__ static void attention_entries_kernel(Backward 
 #pragma unroll
     for (int d = lane; d < Tiles::WIDTH; d += 32) {
         bool there = d < call.cache.head_width;
-        float gradient = there ? y[d] : 0.0f;
-        dot = fmaf(gradient, there ? out[d] : 0.0f, dot);
+        Element gradient = Tiles::element(there ? y[d] : 0.0f);
+        dot = fmaf(widened(gradient), there ? out[d] : 0.0f, dot);
         to_q[d] = Tiles::element(there ? q[d] * call.scale : 0.0f);
-        to_y[d] = Tiles::element(gradient);
+        to_y[d] = gradient;
     }
     dot = warp_sum(dot);
     const float *pair = row_of(call.statistics, row) + 2 * query_head;
@@ -258,8 +269,8 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_dkv_kernel(Backward ca
         int64_t from = entry_place(call, head, first) * Tiles::WIDTH;
         int count = visit.rows * call.group - walk.entry;
         Element *to = tiles + stage * 2 * TILE;
-        tile_load<Tiles, Tiles::COLUMNS>(
-            to, static_cast<const Element *>(call.queries) + from, count);
+        tile_load<Tiles, Tiles::COLUMNS>(to, static_cast<const Element *>(call.queries) + from,
+                                         count);
         tile_load<Tiles, Tiles::COLUMNS>(
             to + TILE, static_cast<const Element *>(call.gradients) + from, count);
         copies_commit();
@@ -315,15 +326,15 @@ template <class QueryTiles, class SlotTiles>
 static void backward_launch(Queue *queue, Backward call, const BackwardPlan *plan)
 {
     using Element = typename QueryTiles::Element;
-    constexpr size_t QUERY_BYTES = (2 * TILE_ROWS * QueryTiles::STRIDE +
-                                    4 * QueryTiles::COLUMNS * QueryTiles::STRIDE +
-                                    QueryTiles::STAGING) *
-                                   sizeof(Element);
-    constexpr size_t SLOT_BYTES = 2 * SlotTiles::COLUMNS * sizeof(float4) +
-                                  (2 * TILE_ROWS * SlotTiles::STRIDE +
-                                   4 * SlotTiles::COLUMNS * SlotTiles::STRIDE +
-                                   SlotTiles::STAGING) *
-                                      sizeof(Element);
+    constexpr size_t QUERY_BYTES =
+        (2 * TILE_ROWS * QueryTiles::STRIDE + 4 * QueryTiles::COLUMNS * QueryTiles::STRIDE +
+         QueryTiles::STAGING) *
+        sizeof(Element);
+    constexpr size_t SLOT_BYTES =
+        2 * SlotTiles::COLUMNS * sizeof(float4) +
+        (2 * TILE_ROWS * SlotTiles::STRIDE + 4 * SlotTiles::COLUMNS * SlotTiles::STRIDE +
+         SlotTiles::STAGING) *
+            sizeof(Element);
     static bool prepared;
     if (!prepared) {
         shared_allow(attention_dq_kernel<QueryTiles>, QUERY_BYTES);
@@ -335,8 +346,8 @@ static void backward_launch(Queue *queue, Backward call, const BackwardPlan *pla
     size_t bytes = entries * QueryTiles::WIDTH * sizeof(Element);
     call.queries = scratch_cuda(queue, SCRATCH_QUERIES, bytes);
     call.gradients = scratch_cuda(queue, SCRATCH_GRADIENTS, bytes);
-    call.numbers = static_cast<float4 *>(
-        scratch_cuda(queue, SCRATCH_STATISTICS, entries * sizeof(float4)));
+    call.numbers =
+        static_cast<float4 *>(scratch_cuda(queue, SCRATCH_STATISTICS, entries * sizeof(float4)));
     int64_t blocks = pieces_of(call.q.rows * call.group, ENTRY_WARPS);
     LAUNCH(attention_entries_kernel<QueryTiles>, dim3(static_cast<unsigned>(blocks), heads),
            ENTRY_WARPS * 32, 0, queue, call);
@@ -381,8 +392,8 @@ void attention_backward_cuda(Queue *queue, Tensor dq, Tensor dk, Tensor dv, Tens
         upload_cuda(queue, SCRATCH_ITEMS, plan.items.data(), plan.items.size() * sizeof(Item)));
     call.tiles = static_cast<const SlotTile *>(
         upload_cuda(queue, SCRATCH_ROWS, plan.tiles.data(), plan.tiles.size() * sizeof(SlotTile)));
-    call.visits = static_cast<const Visit *>(upload_cuda(
-        queue, SCRATCH_VISITS, plan.visits.data(), plan.visits.size() * sizeof(Visit)));
+    call.visits = static_cast<const Visit *>(
+        upload_cuda(queue, SCRATCH_VISITS, plan.visits.data(), plan.visits.size() * sizeof(Visit)));
     bool narrow = cached_width(cache.head_width) == 64;
     if (cache.type == TYPE_BF16 && narrow)
         backward_launch<TensorCoreTiles<64, 64>, TensorCoreTiles<64, 64>>(queue, call, &plan);
