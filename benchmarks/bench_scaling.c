@@ -116,11 +116,16 @@ static void wait_for(Transfer *transfer)
         ;
 }
 
-static void gather_begin_timed(const Group *group, void *full, Elements shard, int64_t local,
-                               Transfer *transfer)
+static void join_timed(const Group *group)
+{
+    (void)group;
+}
+
+static void gather_begin_timed(const Group *group, const Kernels *kernels, void *full,
+                               Elements shard, int64_t local, Transfer *transfer)
 {
     if (full != shard.data)
-        memcpy(full, shard.data, (size_t)local * type_bytes(shard.type));
+        kernels->copy(NULL, full, shard.data, (size_t)local * type_bytes(shard.type));
     occupy(group, (double)(local * group->size) * channel.scaling.weight_bytes, transfer);
 }
 
@@ -148,6 +153,7 @@ static void progress_timed(Transfer *transfer)
 }
 
 static const Collective collective_timed = {.name = "timed",
+                                            .join = join_timed,
                                             .all_gather_begin = gather_begin_timed,
                                             .all_gather_end = wait_for,
                                             .reduce_scatter_begin = reduce_begin_timed,

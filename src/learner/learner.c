@@ -13,8 +13,8 @@ static void gather_begin(void *context, int64_t u, void *flat)
         gathering->kernels->convert(NULL, place, TYPE_BF16, shard, unit->shard.local);
         shard = (Elements){.data = place, .type = TYPE_BF16};
     }
-    gathering->collective->all_gather_begin(gathering->group, flat, shard, unit->shard.local,
-                                            &gathering->transfer);
+    gathering->collective->all_gather_begin(gathering->group, gathering->kernels, flat, shard,
+                                            unit->shard.local, &gathering->transfer);
 }
 
 static void gather_end(void *context)

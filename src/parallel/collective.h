@@ -34,8 +34,8 @@ typedef struct {
 
     // full [local * size] = every rank's shard [local], in rank order, once all_gather_end returns.
     // The shard may lie in its place in full already. Collective over group.
-    void (*all_gather_begin)(const Group *group, void *full, Elements shard, int64_t local,
-                             Transfer *transfer);
+    void (*all_gather_begin)(const Group *group, const Kernels *kernels, void *full,
+                             Elements shard, int64_t local, Transfer *transfer);
     void (*all_gather_end)(Transfer *transfer);
 
     // shard [local] += sum over ranks, in rank order, of their full[rank * local ...], when

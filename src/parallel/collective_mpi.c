@@ -1,7 +1,6 @@
 #include "parallel/collective_mpi.h"
 
 #include <limits.h>
-#include <string.h>
 
 #include "base/fail.h"
 
@@ -21,8 +20,8 @@ static void join_mpi(const Group *group)
     (void)group;
 }
 
-static void all_gather_begin_mpi(const Group *group, void *full, Elements shard, int64_t local,
-                                 Transfer *transfer)
+static void all_gather_begin_mpi(const Group *group, const Kernels *kernels, void *full,
+                                 Elements shard, int64_t local, Transfer *transfer)
 {
     int count = mpi_count(local);
     MPI_Datatype type = mpi_type(shard.type);
@@ -33,7 +32,7 @@ static void all_gather_begin_mpi(const Group *group, void *full, Elements shard,
         MPI_Iallgather(in_place ? MPI_IN_PLACE : shard.data, count, type, full, count, type,
                        group->comm, &transfer->request);
     else if (!in_place)
-        memcpy(full, shard.data, (size_t)local * type_bytes(shard.type));
+        kernels->copy(NULL, full, shard.data, (size_t)local * type_bytes(shard.type));
 }
 
 static void all_gather_end_mpi(Transfer *transfer)

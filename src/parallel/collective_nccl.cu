@@ -10,14 +10,14 @@ static bool is_alone(const Group *group)
     return group->size == 1;
 }
 
-static void all_gather_begin_nccl(const Group *group, void *full, Elements shard, int64_t local,
-                                  Transfer *transfer)
+static void all_gather_begin_nccl(const Group *group, const Kernels *kernels, void *full,
+                                  Elements shard, int64_t local, Transfer *transfer)
 {
     size_t elements = static_cast<size_t>(local);
     transfer->operation = NULL;
     if (is_alone(group)) {
         if (shard.data != full)
-            copy_cuda(NULL, full, shard.data, elements * type_bytes(shard.type));
+            kernels->copy(NULL, full, shard.data, elements * type_bytes(shard.type));
         return;
     }
     Operation *operation = operation_begin(group, "all-gather", local);
@@ -101,7 +101,7 @@ static void sum_nccl(const Group *group, const Kernels *kernels, float *values, 
     kernels->copy(NULL, mine, scratch, static_cast<size_t>(share) * sizeof *mine);
     for (int rank = 1; rank < group->size; rank++)
         kernels->add(NULL, mine, scratch + rank * share, share);
-    all_gather_begin_nccl(group, values, elements_f32(mine), share, &transfer);
+    all_gather_begin_nccl(group, kernels, values, elements_f32(mine), share, &transfer);
     all_gather_end_nccl(&transfer);
 }
 

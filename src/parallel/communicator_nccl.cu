@@ -1,5 +1,6 @@
 #include "parallel/communicator_nccl.h"
 
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -171,7 +171,8 @@ static void shards_are_gathered_in_rank_order(void **state)
     for (int64_t i = 0; i < LOCAL; i++)
         shard[i] = element(world.rank, i);
     Transfer transfer;
-    collective_mpi.all_gather_begin(&world, full, elements_f32(shard), LOCAL, &transfer);
+    collective_mpi.all_gather_begin(&world, kernels_cpu(), full, elements_f32(shard), LOCAL,
+                                    &transfer);
     collective_mpi.progress(&transfer);
     collective_mpi.all_gather_end(&transfer);
     for (int rank = 0; rank < world.size; rank++)
@@ -189,7 +190,8 @@ static void a_shard_in_its_place_is_gathered_there(void **state)
     for (int64_t i = 0; i < LOCAL; i++)
         mine[i] = (uint16_t)(1000 * world.rank + i);
     Transfer transfer;
-    collective_mpi.all_gather_begin(&world, full, (Elements){mine, TYPE_BF16}, LOCAL, &transfer);
+    collective_mpi.all_gather_begin(&world, kernels_cpu(), full, (Elements){mine, TYPE_BF16}, LOCAL,
+                                    &transfer);
     collective_mpi.all_gather_end(&transfer);
     for (int rank = 0; rank < world.size; rank++)
         for (int64_t i = 0; i < LOCAL; i++)
