@@ -33,10 +33,10 @@ static World alone(void)
 
 // What a run leaves on every rank of its world; tensors lie as a single rank holds them.
 typedef struct {
-    TreeList trees; // of the first step
-    double policy, divergence, norm, gap;
-    float *gradient; // owned: of the first step
-    float *weights;  // owned: after all steps
+    TreeList trees;      // of the first step
+    StepNumbers numbers; // of the first step; the gap is the largest
+    float *gradient;     // owned: of the first step
+    float *weights;      // owned: after all steps
 } Outcome;
 
 static void outcome_free(Outcome *outcome)
@@ -46,50 +46,24 @@ static void outcome_free(Outcome *outcome)
     release(outcome->weights);
 }
 
-static void learn(Run *run, TreeList *trees, Outcome *outcome)
-{
-    double values[4] = {0};
-    const World *world = run->world;
-    if (world->has[ROLE_LEARNER]) {
-        Metrics metrics = {0};
-        StepSettings settings = tiny_step_settings();
-        settings.optimizer.learning_rate = 1e-3;
-        settings.optimizer.weight_decay = 0.1;
-        assert_int_equal(learner_step(&run->learner, &settings,
-                                      &(StepBatch){.trees = trees->trees, .count = trees->count},
-                                      &metrics),
-                         0);
-        values[0] = metrics_get(&metrics, "actor/pg_loss");
-        values[1] = metrics_get(&metrics, "actor/kl_loss");
-        values[2] = metrics_get(&metrics, "actor/grad_norm");
-        values[3] = metrics_get(&metrics, "mismatch/logprob_gap_max");
-        metrics_free(&metrics);
-    }
-    group_broadcast(&world->all, values, sizeof values, world->first[ROLE_LEARNER]);
-    outcome->gap = values[3] > outcome->gap ? values[3] : outcome->gap;
-    outcome->policy = values[0];
-    outcome->divergence = values[1];
-    outcome->norm = values[2];
-}
-
 // Steps of training; losses and norm in the outcome are of the first.
 static Outcome train(const World *world, Kind kind, int64_t trees)
 {
     Run run;
-    Outcome outcome = {0}, later = {0};
+    Outcome outcome = {0};
     run_open(&run, world, kind);
     run_publish(&run);
     run_roll_out(&run, trees, 0, &outcome.trees);
-    learn(&run, &outcome.trees, &outcome);
+    outcome.numbers = run_learn(&run, &outcome.trees);
     outcome.gradient = run_gather(&run, run.learner.gradient.shards);
     for (uint32_t step = 1; step < STEPS; step++) {
         TreeList list = {0};
         run_publish(&run);
         run_roll_out(&run, trees, step, &list);
-        learn(&run, &list, &later);
+        double gap = run_learn(&run, &list).gap;
+        outcome.numbers.gap = gap > outcome.numbers.gap ? gap : outcome.numbers.gap;
         tree_list_free(&list);
     }
-    outcome.gap = later.gap > outcome.gap ? later.gap : outcome.gap;
     outcome.weights = run_gather(&run, run.learner.optimizer.master);
     run_close(&run);
     return outcome;
@@ -126,9 +100,9 @@ static void assert_equal_but_for_rounding(const Parameters *whole, const Outcome
                                           const Outcome *b)
 {
     assert_same_responses(&a->trees, &b->trees);
-    assert_near(a->policy, b->policy);
-    assert_near(a->divergence, b->divergence);
-    assert_near(a->norm, b->norm);
+    assert_near(a->numbers.policy, b->numbers.policy);
+    assert_near(a->numbers.divergence, b->numbers.divergence);
+    assert_near(a->numbers.norm, b->numbers.norm);
     double distance = gradient_distance(whole, a->gradient, b->gradient);
     if (!(distance <= 1e-5))
         fail_msg("gradients differ by %g", distance);
@@ -138,7 +112,7 @@ static void assert_equal_bits(const Parameters *whole, const Outcome *a, const O
 {
     size_t bytes = (size_t)whole->local * sizeof(float);
     assert_same_responses(&a->trees, &b->trees);
-    assert_true(a->policy == b->policy && a->divergence == b->divergence && a->norm == b->norm);
+    assert_memory_equal(&a->numbers, &b->numbers, sizeof a->numbers);
     assert_memory_equal(a->gradient, b->gradient, bytes);
     assert_memory_equal(a->weights, b->weights, bytes);
 }
@@ -150,7 +124,7 @@ static void compare_with_one_rank(Kind kind, int64_t trees)
     run_whole(&whole, kind);
     Outcome one = train(&single, kind, trees);
     Outcome all = train(&everybody, kind, trees);
-    assert_true(one.gap == 0 && all.gap == 0);
+    assert_true(one.numbers.gap == 0 && all.numbers.gap == 0);
     assert_equal_but_for_rounding(&whole, &all, &one);
     outcome_free(&one);
     outcome_free(&all);
@@ -161,15 +135,17 @@ static void any_number_of_shared_ranks_computes_the_same_step(void **state)
 {
     (void)state;
     for (int family = 0; family < TINY_COUNT; family++)
-        compare_with_one_rank((Kind){(TinyFamily)family, TYPE_F32, false}, 5);
-    compare_with_one_rank((Kind){TINY_SMOLLM, TYPE_F32, false}, 1); // some ranks have no work
+        compare_with_one_rank(
+            (Kind){.family = (TinyFamily)family, .type = TYPE_F32, .adapted = false}, 5);
+    compare_with_one_rank((Kind){.family = TINY_SMOLLM, .type = TYPE_F32, .adapted = false},
+                          1); // some ranks have no work
 }
 
 static void any_number_of_shared_ranks_computes_the_same_step_of_an_adapter(void **state)
 {
     (void)state;
-    compare_with_one_rank((Kind){TINY_QWEN3, TYPE_F32, true}, 5);
-    compare_with_one_rank((Kind){TINY_LLAMA, TYPE_F32, true}, 1);
+    compare_with_one_rank((Kind){.family = TINY_QWEN3, .type = TYPE_F32, .adapted = true}, 5);
+    compare_with_one_rank((Kind){.family = TINY_LLAMA, .type = TYPE_F32, .adapted = true}, 1);
 }
 
 static void a_step_of_one_layout_has_the_same_bits_every_time(void **state)
@@ -177,7 +153,7 @@ static void a_step_of_one_layout_has_the_same_bits_every_time(void **state)
     (void)state;
     for (int adapted = 0; adapted < 2; adapted++) {
         Parameters whole;
-        Kind kind = {TINY_QWEN3, TYPE_BF16, adapted};
+        Kind kind = {.family = TINY_QWEN3, .type = TYPE_BF16, .adapted = adapted};
         run_whole(&whole, kind);
         Outcome once = train(&everybody, kind, 4);
         Outcome again = train(&everybody, kind, 4);
@@ -201,11 +177,11 @@ static void split_roles_give_the_bits_of_as_many_shared_learners(void **state)
     assert_int_equal(world_make(&split, plan), 0);
     for (int i = 0; i < 2 * TINY_COUNT; i++) {
         Parameters whole;
-        Kind kind = {(TinyFamily)(i / 2), TYPE_BF16, i % 2};
+        Kind kind = {.family = (TinyFamily)(i / 2), .type = TYPE_BF16, .adapted = i % 2};
         run_whole(&whole, kind);
         Outcome a = train(&split, kind, 4);
         Outcome b = train(&shared, kind, 4);
-        assert_true(a.gap == 0 && b.gap == 0);
+        assert_true(a.numbers.gap == 0 && b.numbers.gap == 0);
         assert_equal_bits(&whole, &a, &b);
         outcome_free(&a);
         outcome_free(&b);
@@ -224,7 +200,7 @@ static void rollout_ranks_may_outnumber_the_trees_and_the_learners(void **state)
     World split, single = alone();
     WorldPlan plan = {.split = true, .rollout = size - 1, .learner = 1};
     Parameters whole;
-    Kind kind = {TINY_SMOLLM, TYPE_F32, false};
+    Kind kind = {.family = TINY_SMOLLM, .type = TYPE_F32, .adapted = false};
     run_whole(&whole, kind);
     assert_int_equal(world_make(&split, plan), 0);
     Outcome a = train(&split, kind, 2);
@@ -240,7 +216,7 @@ static void the_largest_gap_is_told_to_all_ranks(void **state)
 {
     (void)state;
     Run run;
-    run_open(&run, &everybody, (Kind){TINY_LLAMA, TYPE_F32, false});
+    run_open(&run, &everybody, (Kind){.family = TINY_LLAMA, .type = TYPE_F32, .adapted = false});
     run_publish(&run);
     for (int64_t moved = 0; moved < 4; moved++) { // on whichever rank learns from this tree
         TreeList list = {0};
@@ -268,7 +244,7 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
     parameters_make(&whole, &shape, 0, 1);
     float *expected = allocate((size_t)whole.local, sizeof *expected);
     tiny_randomise(&whole, 5, expected);
-    run_open(&run, &everybody, (Kind){TINY_LLAMA, TYPE_F32, false});
+    run_open(&run, &everybody, (Kind){.family = TINY_LLAMA, .type = TYPE_F32, .adapted = false});
     float *found = run_gather(&run, run.learner.optimizer.master);
     assert_memory_equal(found, expected, (size_t)whole.local * sizeof *found);
     release(found);
@@ -280,7 +256,7 @@ static void published_weights_are_the_masters_of_all_learners(void **state)
 static void the_checksum_of_tensors_knows_no_ranks(void **state)
 {
     (void)state;
-    Kind kind = {TINY_QWEN2, TYPE_F32, false};
+    Kind kind = {.family = TINY_QWEN2, .type = TYPE_F32, .adapted = false};
     World single = alone();
     const World *worlds[] = {&single, &everybody};
     Backend backend = {.kernels = kernels_cpu(), .collective = &collective_mpi};

@@ -380,13 +380,23 @@ void tiny_learner_make(Learner *learner, const Model *model, const Group *group,
 {
     learner_make(learner, model, group, &collective_mpi,
                  (LearnerLayout){.micro_batch_tokens = micro_batch_tokens, .resident = resident});
-    tiny_randomise(model->parameters, seed, learner->optimizer.master);
-    size_t bytes = (size_t)model->parameters->local * sizeof(float);
-    float *reference = allocate(bytes, 1);
-    memcpy(reference, learner->optimizer.master, bytes);
-    tiny_perturb(model->parameters, seed + 1, 0.02, reference);
+    tiny_learner_fill(learner, seed);
+}
+
+void tiny_learner_fill(Learner *learner, uint64_t seed)
+{
+    const Kernels *kernels = learner->model->kernels;
+    const Parameters *parameters = learner->model->parameters;
+    size_t bytes = (size_t)parameters->local * sizeof(float);
+    float *values = allocate(bytes, 1), *reference = kernels->memory_make(bytes);
+    tiny_randomise(parameters, seed, values);
+    kernels->copy_in(NULL, learner->optimizer.master, values, bytes);
+    tiny_perturb(parameters, seed + 1, 0.02, values);
+    kernels->copy_in(NULL, reference, values, bytes);
     learner_set_reference(learner, reference);
-    release(reference);
+    kernels->queue_wait(NULL);
+    kernels->memory_free(reference);
+    release(values);
 }
 
 void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapter, bool resident)

@@ -98,6 +98,9 @@ StepSettings tiny_step_settings(void);
 void tiny_learner_make(Learner *learner, const Model *model, const Group *group, uint64_t seed,
                        int64_t micro_batch_tokens, Weights *resident);
 
+// The same of a learner on any device that learner_make has just made.
+void tiny_learner_fill(Learner *learner, uint64_t seed);
+
 // A learner of the adapter, alone, with micro-batches of TINY_ADAPTER_ROWS. `resident`: it reads
 // the packed weights of an engine; else it gathers base and pairs.
 void tiny_adapter_learner_make(Learner *learner, Tiny *tiny, TinyAdapter *adapter, bool resident);
