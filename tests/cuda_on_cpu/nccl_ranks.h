@@ -11,7 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int rank, ranks;
+enum { COUNT = 300 }; // elements of an array, of a rank's part of one
+
+extern int rank, ranks;
+extern cudaStream_t stream;
+extern ncclComm_t world;
+
+// The cases of nccl_operations.cpp.
+void operations_give_what_they_should();
+void groups_exchange();
+void one_rank_sends_another();
+void streams_meet();
+void graphs_hold_operations();
+void streams_go_on_within_mpi();
 
 // Ends all ranks where something does not hold.
 static inline void holds(bool does, const char *what, int line)
@@ -29,9 +41,9 @@ static inline void holds(bool does, const char *what, int line)
 
 static inline cudaStream_t stream_make()
 {
-    cudaStream_t stream;
-    CUDA(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
-    return stream;
+    cudaStream_t made;
+    CUDA(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking));
+    return made;
 }
 
 static inline cudaEvent_t event_make()
@@ -77,23 +89,22 @@ template <class Type> Array<Type> array_make(size_t count)
 }
 
 template <class Type, class Value>
-void array_fill(Array<Type> array, cudaStream_t stream, Value value_of)
+void array_fill(Array<Type> array, cudaStream_t on, Value value_of)
 {
     Type *host = static_cast<Type *>(malloc(array.count * sizeof(Type)));
     for (size_t i = 0; i < array.count; i++)
         host[i] = static_cast<Type>(value_of(static_cast<int>(i)));
     CUDA(cudaMemcpyAsync(array.device, host, array.count * sizeof(Type), cudaMemcpyHostToDevice,
-                         stream));
+                         on));
     free(host);
 }
 
 // Whether the array is so once the stream is empty.
-template <class Type, class Value>
-bool array_is(Array<Type> array, cudaStream_t stream, Value value_of)
+template <class Type, class Value> bool array_is(Array<Type> array, cudaStream_t on, Value value_of)
 {
     Type *host = static_cast<Type *>(malloc(array.count * sizeof(Type)));
     CUDA(cudaMemcpyAsync(host, array.device, array.count * sizeof(Type), cudaMemcpyDeviceToHost,
-                         stream));
+                         on));
     bool same = true;
     for (size_t i = 0; i < array.count; i++)
         same = same && host[i] == static_cast<Type>(value_of(static_cast<int>(i)));
@@ -104,6 +115,27 @@ bool array_is(Array<Type> array, cudaStream_t stream, Value value_of)
 template <class Type> void array_free(Array<Type> array)
 {
     CUDA(cudaFree(array.device));
+}
+
+// ---- numbers ------------------------------------------------------------------------------------
+
+// A number of a rank that bf16 holds.
+static inline int number_of(int of_rank, int i)
+{
+    return of_rank * 8 + i % 8;
+}
+
+static inline int number_of_own(int i)
+{
+    return number_of(rank, i % COUNT);
+}
+
+static inline int sum_of(int i)
+{
+    int sum = 0;
+    for (int r = 0; r < ranks; r++)
+        sum += number_of(r, i);
+    return sum;
 }
 
 #endif
