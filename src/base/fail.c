@@ -34,6 +34,12 @@ int fail_context(const char *format, ...)
     return -1;
 }
 
+int fail_as(ExitCode code)
+{
+    message_code = code;
+    return -1;
+}
+
 const char *fail_message(void)
 {
     return message;
@@ -42,6 +48,28 @@ const char *fail_message(void)
 ExitCode fail_code(void)
 {
     return message_code;
+}
+
+void failure_keep(Failure *failure)
+{
+    failure_forget(failure);
+    failure->code = message_code;
+    failure->message = strdup(message);
+    if (!failure->message)
+        die(EXIT_NO_MEMORY, "out of memory while keeping the failure: %s", message);
+}
+
+int failure_repeat(Failure *failure)
+{
+    fail(failure->code, "%s", failure->message);
+    failure_forget(failure);
+    return -1;
+}
+
+void failure_forget(Failure *failure)
+{
+    free(failure->message);
+    *failure = (Failure){0};
 }
 
 static _Noreturn void end_with(ExitCode code)

@@ -30,8 +30,21 @@ int fail(ExitCode code, const char *format, ...) __attribute__((format(printf, 2
 // Puts "<formatted>: " in front of the recorded message; returns -1.
 int fail_context(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+// Gives the recorded failure another code: what it means to the caller; returns -1.
+int fail_as(ExitCode code);
+
 const char *fail_message(void);
 ExitCode fail_code(void);
+
+// A recorded failure kept while others may be recorded, or taken to another thread.
+typedef struct {
+    ExitCode code;
+    char *message; // owned; NULL: none
+} Failure;
+
+void failure_keep(Failure *failure);   // the one recorded last, in the place of what was kept
+int failure_repeat(Failure *failure);  // records and forgets it; returns -1
+void failure_forget(Failure *failure); // none is fine
 
 // Prints "error: <message>" on standard error and ends the program (every rank of it) with `code`.
 _Noreturn void die(ExitCode code, const char *format, ...) __attribute__((format(printf, 2, 3)));

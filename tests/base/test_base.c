@@ -3,9 +3,12 @@
 #include "tests/testing.h"
 
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/background.h"
 #include "base/fail.h"
 #include "base/mathematics.h"
 #include "base/memory.h"
@@ -18,6 +21,60 @@ static void failures_keep_the_first_reason_and_gain_context(void **state)
     assert_int_equal(fail_context("file.txt"), -1);
     assert_string_equal(fail_message(), "file.txt: line 7");
     assert_int_equal(fail_code(), EXIT_BAD_DATA);
+}
+
+static void a_kept_failure_survives_others(void **state)
+{
+    (void)state;
+    Failure failure = {0};
+    fail(EXIT_CANNOT_WRITE, "the disk is full");
+    failure_keep(&failure);
+    fail(EXIT_BUG, "something else");
+    assert_int_equal(failure_repeat(&failure), -1);
+    assert_string_equal(fail_message(), "the disk is full");
+    assert_int_equal(fail_code(), EXIT_CANNOT_WRITE);
+    assert_null(failure.message);
+    fail_as(EXIT_NO_PROGRESS);
+    assert_string_equal(fail_message(), "the disk is full");
+    assert_int_equal(fail_code(), EXIT_NO_PROGRESS);
+}
+
+// Waits until it is let go, then fails if it is to.
+typedef struct {
+    atomic_bool go;
+    bool fails;
+    pthread_t thread;
+    bool gets_signals;
+} Work;
+
+static int do_work(void *context)
+{
+    Work *work = context;
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    work->gets_signals = !sigismember(&blocked, SIGTERM);
+    work->thread = pthread_self();
+    while (!atomic_load(&work->go))
+        usleep(100);
+    return work->fails ? fail(EXIT_NO_INPUT, "no luck") : 0;
+}
+
+static void background_work_goes_on_beside_and_tells_its_failure(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        Work work = {.fails = fails};
+        Background background;
+        background_begin(&background, do_work, &work);
+        assert_false(background_done(&background));
+        atomic_store(&work.go, true);
+        fail(EXIT_BUG, "of this thread");
+        assert_int_equal(background_end(&background), fails ? -1 : 0);
+        assert_string_equal(fail_message(), fails ? "no luck" : "of this thread");
+        assert_int_equal(fail_code(), fails ? EXIT_NO_INPUT : EXIT_BUG);
+        assert_false(pthread_equal(work.thread, pthread_self()));
+        assert_false(work.gets_signals);
+    }
 }
 
 static void allocation_of_absurd_sizes_fails_with_a_message(void **state)
@@ -111,6 +168,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(failures_keep_the_first_reason_and_gain_context),
+        cmocka_unit_test(a_kept_failure_survives_others),
+        cmocka_unit_test(background_work_goes_on_beside_and_tells_its_failure),
         cmocka_unit_test(allocation_of_absurd_sizes_fails_with_a_message),
         cmocka_unit_test(bytes_grow_and_stay_terminated),
         cmocka_unit_test(philox_gives_its_authors_numbers),
