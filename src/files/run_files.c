@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,25 @@ int run_files_point(const char *directory, const char *name, int64_t step)
     int status = atomic_write_file(path.data, text.data, text.length);
     bytes_free(&path);
     bytes_free(&text);
+    return status;
+}
+
+int run_files_flush(const char *directory)
+{
+    static const char *const journals[] = {"metrics.jsonl", "samples.jsonl"};
+    int status = 0;
+    for (size_t i = 0; i < sizeof journals / sizeof *journals && status == 0; i++) {
+        Bytes path = {0};
+        bytes_print(&path, "%s/%s", directory, journals[i]);
+        int descriptor = open(path.data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (descriptor >= 0) {
+            status = raw_sync(descriptor, path.data);
+            close(descriptor);
+        } else if (errno != ENOENT) {
+            status = raw_fail_write("open", path.data);
+        }
+        bytes_free(&path);
+    }
     return status;
 }
 

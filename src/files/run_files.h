@@ -1,4 +1,4 @@
-// run_files.h - the names of a run's files: step-NNNNNN.h5, LATEST, BEST.
+// run_files.h - the names of a run's files: step-NNNNNN.h5, LATEST, BEST, and its journals.
 //
 // LATEST and BEST hold the file name of a checkpoint and a newline, and are replaced by rename.
 
@@ -21,6 +21,9 @@ int64_t run_files_pointer(const char *directory, const char *name);
 
 // Points `name` to a step. EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE.
 int run_files_point(const char *directory, const char *name, int64_t step);
+
+// Flushes the run's journals, those that are there, to disk. EXIT_CANNOT_WRITE.
+int run_files_flush(const char *directory);
 
 // Removes temporaries (files/atomic.h) of checkpoints, pointers and metrics.h5 that a killed job
 // left. Only for the holder of the run's lock. EXIT_NO_INPUT.
