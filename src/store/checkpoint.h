@@ -1,8 +1,8 @@
 // checkpoint.h - put a run on disk and take it back, whatever the number of ranks.
 //
-// A run is a list of named tensors, of each of which a rank holds some flat ranges; this module
-// knows no owner. A tensor is stored once with its global shape, so any number of ranks can
-// read it. A file appears under its name only after it was flushed, read back and compared.
+// A run is a list of named tensors, of each of which a rank holds some flat ranges in host memory;
+// this module knows no owner. A tensor is stored once with its global shape, so any number of ranks
+// can read it. A file appears under its name only after it was flushed, read back and compared.
 
 #ifndef L2A_STORE_CHECKPOINT_H
 #define L2A_STORE_CHECKPOINT_H
@@ -22,15 +22,47 @@ typedef struct {
     int rank;
     int64_t shape[STORED_RANK_MAXIMUM];
     int64_t first, count;
-    void *data; // borrowed; only read by checkpoint_write
+    void *data; // borrowed, host memory; a save only reads it
 } CheckpointItem;
 
-// Writes `path`. Rank 0 lists every tensor, with count 0 where it holds nothing of it, and gives
-// the attributes; other ranks list what they hold. Elements that no rank holds, or an item that
-// differs from rank 0's, are EXIT_BUG. On failure nothing is left and any older file is unchanged.
-// EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE. Collective over group.
-int checkpoint_write(const Group *group, const char *path, const CheckpointItem *items,
-                     int64_t count, const CheckpointAttribute *attributes, int64_t attribute_count);
+// What goes into a file. Rank 0 lists every tensor, with count 0 where it holds nothing of it, and
+// gives the attributes; other ranks list what they hold.
+typedef struct {
+    const CheckpointItem *items;
+    int64_t count;
+    const CheckpointAttribute *attributes;
+    int64_t attribute_count;
+} CheckpointContent;
+
+// A file that is written while its ranks do other things: threads write it, flush it and read it
+// back, and the callers agree on what came of that whenever they look.
+typedef struct CheckpointSave CheckpointSave;
+
+// Called on rank 0 in a thread of the save; a failure is the save's. Each may be NULL.
+typedef struct {
+    int (*before)(void *context); // the whole file is there, without its name
+    int (*after)(void *context);  // it has its name
+    void *context;                // borrowed
+} CheckpointHooks;
+
+// Begins to write `path`. The content is borrowed for this call only, but for the items' data,
+// which stay as they are until the save is over. Elements that no rank holds, or an item that
+// differs from rank 0's, are EXIT_BUG; EXIT_CANNOT_CREATE; then NULL on every rank. Collective over
+// group.
+CheckpointSave *checkpoint_save_begin(const Group *group, const char *path,
+                                      CheckpointContent content, CheckpointHooks hooks);
+
+// Carries the save on as far as it goes without waiting for a disk. Whether it is over; the same
+// on every rank. Collective over group.
+bool checkpoint_save_progress(CheckpointSave *save);
+
+// Waits until the save is over, and frees it. On failure nothing is left and any older file is
+// unchanged (unless it was hooks.after that failed). EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE.
+// Collective over group.
+int checkpoint_save_end(CheckpointSave *save);
+
+// Begins and ends a save. Collective over group.
+int checkpoint_write(const Group *group, const char *path, CheckpointContent content);
 
 // Bytes that a checkpoint of these tensors takes on disk, within a few KiB a tensor.
 int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count);

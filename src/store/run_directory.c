@@ -11,9 +11,13 @@
 #include "store/run_lock.h"
 
 struct RunDirectory {
-    const Group *group; // borrowed
-    char *path;         // owned
-    int lock;           // rank 0's, else -1
+    const Group *group;   // borrowed
+    char *path;           // owned
+    int lock;             // rank 0's, else -1
+    CheckpointSave *save; // NULL: none under way
+    int64_t step;         // of it
+    bool is_best;
+    KeepPolicy policy;
 };
 
 static int open_and_lock(RunDirectory *run)
@@ -38,6 +42,7 @@ void run_directory_close(RunDirectory *run)
 {
     if (!run)
         return;
+    CHECK(!run->save, "a checkpoint is still being written");
     if (run->lock >= 0)
         run_lock_release(run->lock);
     release(run->path);
@@ -101,14 +106,14 @@ static bool is_kept(int64_t step, int64_t place, int64_t best, KeepPolicy policy
     return policy.keep_best && step == best;
 }
 
-static int prune(const RunDirectory *run, int64_t newest, KeepPolicy policy)
+static int prune(const RunDirectory *run)
 {
     int64_t *steps, place = 0;
     int64_t count = run_files_list(run->path, &steps);
     int64_t best = run_files_pointer(run->path, "BEST");
     for (int64_t i = 0; i < count; i++) {
         // One that claims to be newer is from a run that was given up, or damaged: for the user.
-        if (steps[i] > newest || is_kept(steps[i], place++, best, policy))
+        if (steps[i] > run->step || is_kept(steps[i], place++, best, run->policy))
             continue;
         char *path = run_files_path(run->path, steps[i]);
         if (unlink(path) != 0)
@@ -119,24 +124,49 @@ static int prune(const RunDirectory *run, int64_t newest, KeepPolicy policy)
     return count < 0 ? -1 : 0;
 }
 
-static int publish(const RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy)
+// In the save's thread, before the checkpoint is there: it holds the lengths of the journals.
+static int flush_journals(void *context)
 {
-    char *path = run_files_path(run->path, step);
-    bool there = access(path, R_OK) == 0;
-    int reason = errno;
-    int status = 0;
-    if (!there)
-        status = fail(EXIT_CANNOT_WRITE, "%s has vanished: %s", path, strerror(reason));
-    release(path);
-    if (status == 0)
-        status = run_files_point(run->path, "LATEST", step);
-    if (status == 0 && is_best)
-        status = run_files_point(run->path, "BEST", step);
-    return status ? -1 : prune(run, step, policy);
+    const RunDirectory *run = context;
+    return run_files_flush(run->path);
 }
 
-int run_directory_publish(RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy)
+// The same, once it is there.
+static int publish(void *context)
 {
-    int status = run->group->rank == 0 ? publish(run, step, is_best, policy) : 0;
-    return group_agree(run->group, status);
+    const RunDirectory *run = context;
+    int status = run_files_point(run->path, "LATEST", run->step);
+    if (status == 0 && run->is_best)
+        status = run_files_point(run->path, "BEST", run->step);
+    return status ? -1 : prune(run);
+}
+
+int run_directory_save(RunDirectory *run, const RunSave *save)
+{
+    CHECK(!run->save, "a checkpoint is still being written");
+    run->step = save->step;
+    run->is_best = save->is_best;
+    run->policy = save->policy;
+    char *path = run_files_path(run->path, save->step);
+    run->save = checkpoint_save_begin(run->group, path, save->content,
+                                      (CheckpointHooks){flush_journals, publish, run});
+    release(path);
+    return run->save ? 0 : -1;
+}
+
+bool run_directory_saves(const RunDirectory *run)
+{
+    return run->save != NULL;
+}
+
+bool run_directory_save_progress(RunDirectory *run)
+{
+    return checkpoint_save_progress(run->save);
+}
+
+int run_directory_save_end(RunDirectory *run)
+{
+    int status = checkpoint_save_end(run->save);
+    run->save = NULL;
+    return status;
 }

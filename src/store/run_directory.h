@@ -21,7 +21,7 @@ typedef struct {
 // Makes the directory and locks it for this job; a second job is refused with EXIT_CANNOT_CREATE
 // and the holder's host, process and job. NULL on every rank on failure. Collective over group.
 RunDirectory *run_directory_open(const Group *group, const char *path);
-void run_directory_close(RunDirectory *run); // gives the lock back; NULL is fine
+void run_directory_close(RunDirectory *run); // gives the lock back, saves nothing; NULL is fine
 
 // "PATH/step-000120.h5". To be released.
 char *run_directory_checkpoint_path(const RunDirectory *run, int64_t step);
@@ -31,9 +31,25 @@ char *run_directory_checkpoint_path(const RunDirectory *run, int64_t step);
 // or -1 when there are some but none is good. Collective.
 int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *step);
 
-// Called after checkpoint_write, which read the file back: points LATEST (and BEST, if `is_best`)
-// to it and then removes older ones that the policy does not keep; this one is never removed, and
-// one of a later step is left alone. Collective.
-int run_directory_publish(RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy);
+// A checkpoint to be kept in the run.
+typedef struct {
+    int64_t step;
+    bool is_best;
+    KeepPolicy policy;
+    CheckpointContent content; // as checkpoint_save_begin takes it
+} RunSave;
+
+// Begins to write a checkpoint beside the run, as checkpoint_save_begin does. Once it is there,
+// read back and found right, LATEST (and BEST, if `is_best`) points to it, and only then older ones
+// that the policy does not keep are removed; this one never is, and one of a later step is left
+// alone. One save at a time. Collective.
+int run_directory_save(RunDirectory *run, const RunSave *save);
+
+// Whether a save was begun and not ended.
+bool run_directory_saves(const RunDirectory *run);
+
+// As checkpoint_save_progress and checkpoint_save_end, of the save that was begun. Collective.
+bool run_directory_save_progress(RunDirectory *run);
+int run_directory_save_end(RunDirectory *run);
 
 #endif

@@ -1,5 +1,7 @@
 #include "tasks/sizes.h"
 
+#include "tasks/state.h"
+
 enum {
     SLOTS_LIMIT = 32768,  // cached positions an engine, where the settings leave it open
     MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
@@ -93,10 +95,11 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
     add(parts, "learner: activations", memory.activations);
     add(parts, "gathered units and reference", memory.windows);
     add(parts, "base of the adapter", memory.base);
-    if (lags)
-        add(parts, "published weights",
-            (size_t)trained->local * type_bytes(model_trained_type(model)));
-    return memory.state + memory.activations + memory.windows;
+    size_t published = lags ? type_bytes(model_trained_type(model)) : 0;
+    size_t snapshot = state_snapshot_bytes(trained, published);
+    add(parts, "published weights", (size_t)trained->local * published);
+    add(parts, "copy for checkpoints", snapshot);
+    return memory.state + memory.activations + memory.windows + snapshot;
 }
 
 MemoryParts sizes_memory(const MemoryQuestion *question)

@@ -11,7 +11,7 @@
 // how many share the work.
 JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines);
 
-enum { MEMORY_PARTS = 12 };
+enum { MEMORY_PARTS = 16 };
 
 typedef struct {
     const char *names[MEMORY_PARTS];

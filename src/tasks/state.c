@@ -1,98 +1,11 @@
 #include "tasks/state.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
-#include "files/atomic.h"
-#include "files/directory.h"
+#include "files/extents.h"
 #include "model/tree.h"
-
-static const char *const side_files[] = {
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "vocab.json",
-    "merges.txt",
-};
-
-enum {
-    SIDE_FILES = sizeof side_files / sizeof *side_files,
-    SIDE_FILE_LIMIT = 256 << 20, // bytes; a tokenizer.json has 3 to 35 MB
-};
-
-static int read_side_file(const char *directory, const char *name, Bytes *bytes)
-{
-    Bytes path = {0};
-    bytes_print(&path, "%s/%s", directory, name);
-    FILE *file = fopen(path.data, "rb");
-    bytes_free(&path);
-    if (!file)
-        return errno == ENOENT ? 0
-                               : fail(EXIT_NO_INPUT, "%s/%s: %s", directory, name, strerror(errno));
-    char part[65536];
-    size_t read;
-    while ((read = fread(part, 1, sizeof part, file)) > 0 && bytes->length < SIDE_FILE_LIMIT)
-        bytes_append(bytes, part, read);
-    fclose(file);
-    return 0;
-}
-
-int state_owner_make(StateOwner *owner, const char *directory)
-{
-    *owner = (StateOwner){.writes = true, .files = allocate(SIDE_FILES, sizeof(SideFile))};
-    for (size_t i = 0; i < SIDE_FILES; i++) {
-        SideFile file = {.name = side_files[i]};
-        if (read_side_file(directory, file.name, &file.bytes) != 0)
-            return -1;
-        if (file.bytes.length > 0)
-            owner->files[owner->file_count++] = file;
-    }
-    return 0;
-}
-
-void state_owner_free(StateOwner *owner)
-{
-    for (int64_t i = 0; i < owner->file_count; i++)
-        bytes_free(&owner->files[i].bytes);
-    state_owner_drop_sampled(owner);
-    release(owner->files);
-    release(owner->settings);
-    *owner = (StateOwner){0};
-}
-
-void state_owner_drop_sampled(StateOwner *owner)
-{
-    for (int64_t i = 0; i < owner->sampled_count; i++)
-        bytes_free(&owner->sampled[i]);
-    release(owner->sampled);
-    owner->sampled = NULL;
-    owner->sampled_count = 0;
-}
-
-static int write_files(const StateOwner *owner, const char *directory)
-{
-    if (directory_make(directory) != 0)
-        return -1;
-    int status = 0;
-    for (int64_t i = 0; i < owner->file_count && status == 0; i++) {
-        Bytes path = {0};
-        bytes_print(&path, "%s/%s", directory, owner->files[i].name);
-        status =
-            atomic_write_file(path.data, owner->files[i].bytes.data, owner->files[i].bytes.length);
-        bytes_free(&path);
-    }
-    return status;
-}
-
-int state_copy_files(const StateOwner *owner, const char *directory)
-{
-    return group_agree(owner->group, owner->group->rank == 0 ? write_files(owner, directory) : 0);
-}
 
 // A growing list of items with names of their own.
 typedef struct {
@@ -162,19 +75,68 @@ static void add_sampled(Items *items, const StateOwner *owner)
     }
 }
 
-static void add_published(Items *items, const StateOwner *owner)
+// A flat array [parameters->local] of a rank's state, and its place in the snapshot.
+typedef struct {
+    const char *folder; // in a checkpoint
+    void *device, *host;
+    ElementType type;
+} StateArray;
+
+enum { STATE_ARRAYS = 4 };
+
+// Whole pages can be written past the page cache.
+static void *first_page(const StateOwner *owner)
 {
-    if (owner->holds_published)
-        add_parameters(items, owner->parameters, "/published",
-                       (Elements){owner->published, owner->published_type});
+    uintptr_t page = ((uintptr_t)owner->snapshot + EXTENT_ALIGNMENT - 1) / EXTENT_ALIGNMENT;
+    return (void *)(page * EXTENT_ALIGNMENT);
 }
 
-static void add_everything(Items *items, const StateOwner *owner)
+static void add_array(const StateOwner *owner, StateArray *arrays, int *count, StateArray array)
 {
-    add_parameters(items, owner->parameters, folder_of(owner->parameters),
-                   elements_f32(owner->optimizer->master));
-    add_parameters(items, owner->parameters, "/optimizer/m", elements_f32(owner->optimizer->m));
-    add_parameters(items, owner->parameters, "/optimizer/v", elements_f32(owner->optimizer->v));
+    char *page = first_page(owner);
+    for (int i = 0; i < *count; i++)
+        page += (size_t)owner->parameters->local * type_bytes(arrays[i].type);
+    array.host = page;
+    arrays[(*count)++] = array;
+}
+
+static int list_arrays(const StateOwner *owner, StateArray arrays[STATE_ARRAYS])
+{
+    const Optimizer *optimizer = owner->optimizer;
+    int count = 0;
+    add_array(owner, arrays, &count,
+              (StateArray){folder_of(owner->parameters), optimizer->master, .type = TYPE_F32});
+    add_array(owner, arrays, &count, (StateArray){"/optimizer/m", optimizer->m, .type = TYPE_F32});
+    add_array(owner, arrays, &count, (StateArray){"/optimizer/v", optimizer->v, .type = TYPE_F32});
+    if (owner->holds_published)
+        add_array(owner, arrays, &count,
+                  (StateArray){"/published", owner->published, .type = owner->published_type});
+    return count;
+}
+
+static void add_arrays(Items *items, const StateOwner *owner)
+{
+    StateArray arrays[STATE_ARRAYS];
+    int count = list_arrays(owner, arrays);
+    for (int i = 0; i < count; i++)
+        add_parameters(items, owner->parameters, arrays[i].folder,
+                       (Elements){arrays[i].host, arrays[i].type});
+}
+
+// From device memory to the snapshot, or back.
+static void copy_arrays(const StateOwner *owner, bool back)
+{
+    StateArray arrays[STATE_ARRAYS];
+    const Kernels *kernels = owner->kernels;
+    int count = list_arrays(owner, arrays);
+    for (int i = 0; i < count; i++) {
+        size_t bytes = (size_t)owner->parameters->local * type_bytes(arrays[i].type);
+        if (back)
+            kernels->copy_in(NULL, arrays[i].device, arrays[i].host, bytes);
+        else
+            kernels->copy_out(NULL, arrays[i].host, arrays[i].device, bytes);
+    }
+    kernels->queue_wait(NULL);
 }
 
 // What several groups hold is written by the first.
@@ -227,17 +189,18 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         stored_adapter_list(owner->adapter, attributes + RUN_ATTRIBUTES, &targets, &checksum);
         attribute_count += STORED_ADAPTER_ATTRIBUTES;
     }
-    add_everything(&items, owner);
-    add_published(&items, owner);
+    CHECK(!run_directory_saves(run), "the snapshot is still being written");
+    if (owner->writes)
+        copy_arrays(owner, false);
+    add_arrays(&items, owner);
     add_sampled(&items, owner);
     add_files(&items, owner);
-    char *path = run_directory_checkpoint_path(run, state->step);
     leave_to_others(&items, owner);
-    int status =
-        checkpoint_write(owner->group, path, items.list, items.count, attributes, attribute_count);
-    if (status == 0)
-        status = run_directory_publish(run, state->step, is_best, policy);
-    release(path);
+    int status = run_directory_save(
+        run, &(RunSave){.step = state->step,
+                        .is_best = is_best,
+                        .policy = policy,
+                        .content = {items.list, items.count, attributes, attribute_count}});
     free_items(&items);
     bytes_free(&targets);
     bytes_free(&checksum);
@@ -247,10 +210,16 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
 int state_save_weights(const StateOwner *owner, const char *path, Elements values)
 {
     Items items = {0};
-    add_parameters(&items, owner->parameters, folder_of(owner->parameters), values);
+    const Kernels *kernels = owner->kernels;
+    size_t bytes = (size_t)owner->parameters->local * type_bytes(values.type);
+    Elements host = {first_page(owner), values.type};
+    kernels->copy_out(NULL, first_page(owner), values.data, bytes);
+    kernels->queue_wait(NULL);
+    add_parameters(&items, owner->parameters, folder_of(owner->parameters), host);
     add_files(&items, owner);
     leave_to_others(&items, owner);
-    int status = checkpoint_write(owner->group, path, items.list, items.count, NULL, 0);
+    int status = checkpoint_write(owner->group, path,
+                                  (CheckpointContent){.items = items.list, .count = items.count});
     free_items(&items);
     return status;
 }
@@ -303,10 +272,11 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
     if (checkpoint_integer(checkpoint, "published", &published) != 0)
         return -1;
     owner->holds_published = published && owner->published;
-    add_everything(&items, owner);
-    add_published(&items, owner);
+    add_arrays(&items, owner);
     int status = checkpoint_read(checkpoint, items.list, items.count);
     free_items(&items);
+    if (status == 0)
+        copy_arrays(owner, true);
     if (status != 0 || checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
         checkpoint_integer(checkpoint, "updates", &state->updates) != 0 ||
         checkpoint_integer(checkpoint, "journal_bytes", &state->journal_bytes) != 0 ||
@@ -363,14 +333,4 @@ int state_load_weights(const Group *group, const char *path, const Parameters *p
     free_items(&items);
     checkpoint_close(checkpoint);
     return status;
-}
-
-int64_t state_bytes(const StateOwner *owner)
-{
-    Items items = {0};
-    add_everything(&items, owner);
-    add_files(&items, owner);
-    int64_t bytes = checkpoint_bytes(items.list, items.count);
-    free_items(&items);
-    return bytes;
 }

@@ -1,5 +1,8 @@
 // state.h - a training run as a list of tensors and attributes, to the store and back.
 //
+// A save first copies the rank's arrays to host memory, the snapshot; what follows goes on beside
+// the run (store/run_directory.h).
+//
 // Weights under /weights or, of an adapter, /adapter; the moments under /optimizer/m and
 // /optimizer/v, all with Hugging Face names and global shapes; the model's side files under /files;
 // the rest as attributes.
@@ -26,7 +29,8 @@ typedef struct {
 } SideFile;
 
 typedef struct {
-    const Group *group;           // borrowed: the learner ranks
+    const Group *group; // borrowed: the learner ranks
+    const Kernels *kernels;
     const Parameters *parameters; // borrowed: what is trained
     const StoredAdapter *adapter; // borrowed; rank 0: there is none
     Optimizer *optimizer;         // borrowed
@@ -37,31 +41,40 @@ typedef struct {
     // rollout ranks hold, where they are not those of the optimiser.
     Bytes *sampled; // owned
     int64_t sampled_count;
-    void *published; // borrowed [parameters->local]; NULL: always those of the optimiser
+    void *published; // borrowed, device [parameters->local]; NULL: always those of the optimiser
     ElementType published_type;
     bool holds_published;
-    bool writes; // this rank's shards; another group of ranks may hold the same
+    bool writes;    // this rank's shards; another group of ranks may hold the same
+    void *snapshot; // owned, host: the state as it was at the last save
 } StateOwner;
 
 // Reads the side files of a model directory (those that are there).
 int state_owner_make(StateOwner *owner, const char *directory);
 void state_owner_free(StateOwner *owner);
 
+// Makes the snapshot, once the other fields are set; its bytes, with `published_element` of an
+// element of published weights (0: none are kept).
+void state_owner_make_snapshot(StateOwner *owner);
+size_t state_snapshot_bytes(const Parameters *parameters, size_t published_element);
+
 void state_owner_drop_sampled(StateOwner *owner);
 
 // Copies the side files to `directory` (made if missing); rank 0 writes. Collective.
 int state_copy_files(const StateOwner *owner, const char *directory);
 
-// Writes a checkpoint and points the run to it. Collective over the group.
+// Copies the state and begins to write its checkpoint, as run_directory_save does: the steps that
+// were sampled ahead stay as they are until that ends, all else may change. No save may be under
+// way. Collective over the group.
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy);
 
-// Weights only [parameters->local], to `path`: the frozen reference.
+// Weights only [parameters->local], device memory, to `path`: the frozen reference. Uses the
+// snapshot: no save may be under way. Collective.
 int state_save_weights(const StateOwner *owner, const char *path, Elements values);
 
 // Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
 // some (holds_published says so). One of another adapter, or of another base, is EXIT_BAD_DATA.
-// Collective.
+// Uses the snapshot: no save may be under way. Collective.
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 
 // How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.
@@ -69,11 +82,8 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 int state_sampled_count(const Checkpoint *checkpoint, int64_t *count);
 int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes);
 
-// The weights of a checkpoint file into values [parameters->local]. Collective.
+// The weights of a checkpoint file into values [parameters->local], host memory. Collective.
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,
                        float *values);
-
-// Bytes of a checkpoint on disk.
-int64_t state_bytes(const StateOwner *owner);
 
 #endif

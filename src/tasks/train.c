@@ -31,6 +31,7 @@ static int learn(Training *training, int64_t step, TreeList *sampled, Metrics *m
 {
     StagePlan *plan = &training->stages[training->stage];
     TreeList given = {0}, *trees = sampled;
+    training_follow_checkpoint(training, false);
     double since = clock_now();
     if (sampled)
         record_rewards(&training->dataset, sampled, metrics);
@@ -128,6 +129,7 @@ int train_step(Training *training, Metrics *metrics)
     if (rolls_back || training_publishes(training))
         training_publish(training);
     metrics_set(metrics, "timing_s/publish", clock_now() - published);
+    training_follow_checkpoint(training, false);
     metrics_set(metrics, "perf/time_per_step", clock_now() - since);
     metrics_set(metrics, "perf/peak_rank_mib", (double)memory_peak() / 0x1p20);
     return status;
@@ -182,7 +184,9 @@ int task_train(const Settings *settings)
                    (long long)training.state.since_best, (long long)training.state.best_step);
     if (status != 0)
         training_keep_steps(&training);
-    int code = status == 0 ? training_exit_status(&training, !stopped) : (int)fail_code();
+    else
+        status = training_secure(&training);
+    int code = status != 0 ? (int)fail_code() : stopped ? EXIT_AGAIN : EXIT_DONE;
     if (code == EXIT_DONE)
         training_table(&training);
     metrics_free(&metrics);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "files/atomic.h"
+#include "kernels/host_view.h"
 
 Stage training_stage(const Training *training, int64_t step)
 {
@@ -34,6 +35,7 @@ static bool keeps_reference(const Training *training)
 
 static int freeze_reference(Training *training)
 {
+    training_follow_checkpoint(training, true); // the snapshot is needed
     learner_freeze_reference(&training->learner);
     if (!keeps_reference(training))
         return 0;
@@ -62,6 +64,18 @@ int training_enter_main(Training *training)
     return group_agree(&training->job.world.all, status);
 }
 
+// The copy that is kept with the run, into fresh device memory. Collective over the learners.
+static int load_reference(const Training *training, float *shards, size_t bytes)
+{
+    const Kernels *kernels = training->job.backend.kernels;
+    float *view = host_view_open(kernels, shards, bytes);
+    char *path = training_path(training, "reference.h5");
+    int status = state_load_weights(&training->learner.group, path, training->job.trained, view);
+    host_view_close(kernels, view, shards, bytes);
+    release(path);
+    return status;
+}
+
 // After a restart inside the main stage: the reference as it was.
 static int restore_reference(Training *training)
 {
@@ -75,15 +89,13 @@ static int restore_reference(Training *training)
         return 0;
     const Parameters *trained = training->job.trained;
     const Kernels *kernels = training->job.backend.kernels;
-    float *shards = kernels->memory_make((size_t)trained->local * sizeof *shards);
-    char *path = training_path(training, "reference.h5");
-    int status = keeps_reference(training)
-                     ? state_load_weights(&learner->group, path, trained, shards)
-                     : job_load_weights(&training->job, shards);
+    size_t bytes = (size_t)trained->local * sizeof(float);
+    float *shards = kernels->memory_make(bytes);
+    int status = keeps_reference(training) ? load_reference(training, shards, bytes)
+                                           : job_load_weights(&training->job, shards);
     if (status == 0)
         learner_set_reference(learner, shards);
     kernels->memory_free(shards);
-    release(path);
     return status;
 }
 
@@ -174,6 +186,7 @@ static int open_learner(Training *training)
                      .base_shards = job->base_shards});
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
+    training->owner.kernels = job->backend.kernels;
     training->owner.writes = job->shards.across.rank == 0;
     training->owner.parameters = job->trained;
     training->owner.adapter = &job->stored;
@@ -183,6 +196,7 @@ static int open_learner(Training *training)
         training->owner.published = job->backend.kernels->memory_make(
             (size_t)job->trained->local * type_bytes(training->owner.published_type));
     }
+    state_owner_make_snapshot(&training->owner);
     Bytes settings = {0};
     settings_print(training->settings, &settings);
     training->owner.settings = settings.data;
@@ -294,6 +308,7 @@ void training_close(Training *training)
 {
     record_close(&training->record);
     metrics_free(&training->totals);
+    failure_forget(&training->save_failure);
     run_directory_close(training->run);
     learner_free(&training->learner);
     if (training->owner.published)

@@ -1,10 +1,12 @@
 // training.h - all that a training run holds, and the parts of its step loop.
 //
-// training.c opens, resumes and closes; training_loop.c has what the loop of train.c calls.
+// training.c opens, resumes and closes; training_loop.c and, of checkpoints, training_save.c have
+// what the loop of train.c calls.
 
 #ifndef L2A_TASKS_TRAINING_H
 #define L2A_TASKS_TRAINING_H
 
+#include "base/fail.h"
 #include "tasks/evaluation.h"
 #include "tasks/pipeline.h"
 #include "tasks/record.h"
@@ -30,7 +32,11 @@ typedef struct {
     Metrics totals; // of this start of the program: seconds by phase, rows of trees
     double started;
     int64_t first_step; // of this start of the program
-    int64_t saved;      // step of the newest checkpoint; on learner ranks
+    // Of checkpoints, on learner ranks:
+    int64_t saved, saving;         // steps of the newest and of the one under way
+    bool saving_best;              // the latter is the best so far
+    double save_begun, save_stall; // when it was begun; seconds that the run waited for it
+    Failure save_failure;          // the last one
 } Training;
 
 // Opens everything and resumes where the run stopped. Collective.
@@ -73,18 +79,23 @@ void training_dump(const Training *training, const TreeList *trees);
 // Called when the main stage begins: moments to zero, the policy frozen as the reference.
 int training_enter_main(Training *training);
 
-// Writes a checkpoint of the state; collective. A failure is reported as a warning: the run goes
-// on and tries again at the next interval.
+// Begins to write a checkpoint of the state beside the run, once the one before is done.
+// Collective.
 void training_checkpoint(Training *training, bool is_best);
 
-// After a judge that does not reply ended the run: the steps that were done go into a checkpoint.
-// The recorded failure stays. Collective.
-void training_keep_steps(Training *training);
+// Looks how the checkpoint under way goes, waits for its end if `wait`, and says what came of it. A
+// failure is a warning: the run goes on and tries again at the next interval. Collective over the
+// learners; does nothing on other ranks, or where there is none.
+void training_follow_checkpoint(Training *training, bool wait);
 
-// The exit status of a run that ended in good order, `finished` or asked to stop. Steps that no
-// checkpoint holds must be done again: EXIT_AGAIN, and EXIT_NO_PROGRESS where this start of the
-// program saved none at all. Collective.
-int training_exit_status(const Training *training, bool finished);
+// Waits until the steps that are done are in a checkpoint, and tries a few times where that fails:
+// then EXIT_CANNOT_CREATE or EXIT_CANNOT_WRITE, or EXIT_NO_PROGRESS where this start of the program
+// saved none at all. Collective.
+int training_secure(Training *training);
+
+// After a failure: ends the checkpoint under way, and where a judge that does not reply was the
+// reason, the steps that were done go into one. The recorded failure stays. Collective.
+void training_keep_steps(Training *training);
 
 // Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
 // result under RUN/evaluation-NAME.json, in the place of an earlier one. Fails as rollout_run does.

@@ -54,79 +54,6 @@ bool training_publishes(const Training *training)
     return updates <= 0 || pipeline_publishes(&training->pipeline, updates);
 }
 
-// The steps that were sampled ahead, as bytes for the checkpoint.
-static void hold_pipeline(Training *training)
-{
-    StateOwner *owner = &training->owner;
-    const Pipeline *pipeline = &training->pipeline;
-    state_owner_drop_sampled(owner);
-    owner->sampled = allocate((size_t)pipeline->count, sizeof *owner->sampled);
-    owner->sampled_count = pipeline->count;
-    for (int64_t i = 0; i < pipeline->count; i++)
-        pipeline_write(pipeline, i, &owner->sampled[i]);
-}
-
-void training_checkpoint(Training *training, bool is_best)
-{
-    if (!training->job.world.has[ROLE_LEARNER])
-        return;
-    const Settings *settings = training->settings;
-    if (training->record.directory) {
-        training->state.journal_bytes = training->record.metrics->bytes;
-        training->state.samples_bytes = training->record.samples->bytes;
-    }
-    KeepPolicy policy = {.keep_last = settings->checkpoint.keep_last,
-                         .keep_every = settings->checkpoint.keep_every,
-                         .keep_best = settings->checkpoint.keep_best[0] != 0};
-    double since = clock_now();
-    training->owner.holds_published = training->owner.published && !training_publishes(training);
-    hold_pipeline(training);
-    int status = state_save(&training->owner, training->run, &training->state, is_best, policy);
-    state_owner_drop_sampled(&training->owner);
-    if (status != 0) {
-        if (training->learner.group.rank == 0)
-            warn("no checkpoint at step %lld: %s; the run goes on", (long long)training->state.step,
-                 fail_message());
-        return;
-    }
-    training->saved = training->state.step;
-    record_say(&training->record, "checkpoint step %lld, %.1f s", (long long)training->state.step,
-               clock_now() - since);
-    record_series(&training->record);
-}
-
-void training_keep_steps(Training *training)
-{
-    int code = (int)fail_code();
-    if (code != EXIT_UNAVAILABLE || training->state.step <= training->first_step)
-        return;
-    char *message = duplicate(fail_message());
-    if (training->job.world.has[ROLE_LEARNER] && training->saved < training->state.step)
-        training_checkpoint(training, false);
-    fail((ExitCode)code, "%s", message);
-    release(message);
-}
-
-int training_exit_status(const Training *training, bool finished)
-{
-    const Group *all = &training->job.world.all;
-    bool learns = training->job.world.has[ROLE_LEARNER];
-    bool unsaved = learns && training->saved < training->state.step;
-    bool gained = learns && training->saved > training->first_step;
-    if (group_maximum(all, unsaved) == 0)
-        return finished ? EXIT_DONE : EXIT_AGAIN;
-    if (group_maximum(all, gained) > 0) {
-        if (world_speaks(&training->job.world))
-            warn("steps %lld to %lld are in no checkpoint; starting the same command again does "
-                 "them again",
-                 (long long)training->saved + 1, (long long)training->state.step);
-        return EXIT_AGAIN;
-    }
-    fail(EXIT_NO_PROGRESS, "this start could write no checkpoint (see the warnings above), so "
-                           "starting again would do the same steps again");
-    return EXIT_NO_PROGRESS;
-}
-
 int training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)
 {
     *better = false;
@@ -180,6 +107,7 @@ static int reload_weights(Training *training, int64_t *step)
     Learner *learner = &training->learner;
     Checkpoint *checkpoint;
     RunState past;
+    training_follow_checkpoint(training, true);
     if (run_directory_resume(training->run, &checkpoint, step) != 0)
         return -1;
     if (!checkpoint)

@@ -65,6 +65,11 @@ Model model_make(const Group *group, uint32_t version)
     return model;
 }
 
+CheckpointContent model_content(const Model *model)
+{
+    return (CheckpointContent){model->items, model->count, model->attributes, MODEL_ATTRIBUTES};
+}
+
 bool model_equal(const Model *a, const Model *b)
 {
     bool equal = a->count == b->count;

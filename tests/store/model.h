@@ -8,16 +8,19 @@
 
 #include "store/checkpoint.h"
 
-enum { MODEL_ITEMS = 8 };
+enum { MODEL_ITEMS = 8, MODEL_ATTRIBUTES = 3 };
 
 typedef struct {
     CheckpointItem items[MODEL_ITEMS];
     int64_t count;
-    CheckpointAttribute attributes[3]; // config, step = version, best
+    CheckpointAttribute attributes[MODEL_ATTRIBUTES]; // config, step = version, best
 } Model;
 
 // This rank's part of the run whose content is a function of tensor, place and `version`.
 Model model_make(const Group *group, uint32_t version);
+
+// All of it, for checkpoint_write.
+CheckpointContent model_content(const Model *model);
 
 // Same ranges, same bytes.
 bool model_equal(const Model *a, const Model *b);

@@ -40,7 +40,7 @@ void expect_done(int status)
 void write_model(const Group *group, const char *path, uint32_t version)
 {
     Model model = model_make(group, version);
-    expect_done(checkpoint_write(group, path, model.items, model.count, model.attributes, 3));
+    expect_done(checkpoint_write(group, path, model_content(&model)));
     model_free(&model);
 }
 

@@ -30,7 +30,7 @@ static void write_for_ever(const char *path)
     Group world = group_world();
     for (uint32_t version = 1;; version++) {
         Model model = model_make(&world, version);
-        if (checkpoint_write(&world, path, model.items, model.count, model.attributes, 3))
+        if (checkpoint_write(&world, path, model_content(&model)))
             die_failed();
         model_free(&model);
     }

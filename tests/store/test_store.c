@@ -89,7 +89,7 @@ static void the_size_on_disk_is_known_beforehand(void **state)
 {
     (void)state;
     Model model = model_make(&world, 1);
-    expect_done(checkpoint_write(&world, path_of("size.h5"), model.items, model.count, NULL, 0));
+    expect_done(checkpoint_write(&world, path_of("size.h5"), model_content(&model)));
     struct stat status;
     assert_int_equal(stat(path_of("size.h5"), &status), 0);
     int64_t expected = checkpoint_bytes(model.items, model.count);
@@ -103,8 +103,7 @@ static void elements_that_nobody_holds_are_refused(void **state)
     Model model = model_make(&world, 1);
     if (world.rank == world.size - 1)
         model.items[0].count--;
-    assert_int_equal(
-        checkpoint_write(&world, path_of("hole.h5"), model.items, model.count, NULL, 0), -1);
+    assert_int_equal(checkpoint_write(&world, path_of("hole.h5"), model_content(&model)), -1);
     expect_failure(EXIT_BUG, "no rank holds element 9999 of '/weights/a'");
     assert_int_equal(access(path_of("hole.h5"), F_OK), -1);
     model_free(&model);
@@ -117,14 +116,13 @@ static void ranks_that_disagree_about_a_tensor_are_refused(void **state)
     int last = world.size - 1;
     if (world.rank == last)
         model.items[0].shape[0]++;
-    assert_int_equal(checkpoint_write(&world, path_of("bad.h5"), model.items, model.count, NULL, 0),
-                     -1);
+    assert_int_equal(checkpoint_write(&world, path_of("bad.h5"), model_content(&model)), -1);
     expect_failure(EXIT_BUG, "'/weights/a'");
     if (world.rank == last)
         model.items[0].shape[0]--;
     if (world.rank == last && last > 0)
         model.items[0].name = "/weights/unknown";
-    int status = checkpoint_write(&world, path_of("bad.h5"), model.items, model.count, NULL, 0);
+    int status = checkpoint_write(&world, path_of("bad.h5"), model_content(&model));
     assert_int_equal(status, last > 0 ? -1 : 0);
     if (last > 0)
         expect_failure(EXIT_BUG, "rank 0 does not list '/weights/unknown'");
@@ -159,7 +157,7 @@ static void a_full_disk_on_one_rank_keeps_the_old_checkpoint(void **state)
         Model model = model_make(&world, 2);
         if (world.rank == rank)
             limit_files(4096); // every rank has data behind the first page
-        int status = checkpoint_write(&world, path, model.items, model.count, model.attributes, 3);
+        int status = checkpoint_write(&world, path, model_content(&model));
         limit_files(RLIM_INFINITY);
         assert_int_equal(status, -1);
         assert_true(fail_code() == EXIT_CANNOT_WRITE || fail_code() == EXIT_CANNOT_CREATE);
@@ -182,8 +180,7 @@ static void a_directory_that_is_missing_is_told_to_all(void **state)
 {
     (void)state;
     Model model = model_make(&world, 1);
-    assert_int_equal(
-        checkpoint_write(&world, path_of("nowhere/x.h5"), model.items, model.count, NULL, 0), -1);
+    assert_int_equal(checkpoint_write(&world, path_of("nowhere/x.h5"), model_content(&model)), -1);
     expect_failure(EXIT_CANNOT_CREATE, "nowhere/x.h5");
     assert_null(checkpoint_open(&world, path_of("nowhere/x.h5"), true));
     expect_failure(EXIT_NO_INPUT, "nowhere/x.h5");
@@ -230,7 +227,8 @@ static void bf16_is_widened_where_fp32_is_wanted(void **state)
                            .shape = {6},
                            .count = world.rank == 0 ? 6 : 0,
                            .data = stored};
-    expect_done(checkpoint_write(&world, path_of("wide.h5"), &item, 1, NULL, 0));
+    expect_done(checkpoint_write(&world, path_of("wide.h5"),
+                                 (CheckpointContent){.items = &item, .count = 1}));
     Checkpoint *checkpoint = checkpoint_open(&world, path_of("wide.h5"), true);
     item.type = STORED_F32;
     item.count = 6;

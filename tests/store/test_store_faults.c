@@ -21,7 +21,7 @@ static char directory[256], path[300];
 static int write_version(uint32_t version)
 {
     Model model = model_make(&world, version);
-    int status = checkpoint_write(&world, path, model.items, model.count, model.attributes, 3);
+    int status = checkpoint_write(&world, path, model_content(&model));
     model_free(&model);
     return status;
 }
