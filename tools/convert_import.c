@@ -130,7 +130,7 @@ static int write_checkpoint(Import *import, const char *temporary, const char *p
     if (descriptor >= 0)
         close(descriptor);
     if (status == 0)
-        status = checkpoint_file_seal(temporary, payload_bytes);
+        status = checkpoint_file_seal(temporary, payload_bytes, import->tensors, import->count);
     if (status == 0)
         status = atomic_rename(temporary, path);
     if (status)

@@ -165,13 +165,38 @@ int checkpoint_file_write(int descriptor, const char *path, const CheckpointTens
                         tensor->offset + first * (int64_t)size);
 }
 
-int checkpoint_file_seal(const char *path, int64_t payload_bytes)
+void checkpoint_file_note_structure(ChecksumTrailer *trailer, const CheckpointTensor *tensors,
+                                    int64_t count)
+{
+    int64_t *left = allocate((size_t)trailer->block_count, sizeof *left); // bytes of no tensor
+    for (int64_t block = 0; block < trailer->block_count; block++)
+        left[block] = checksum_block_bytes(trailer->payload_bytes, block);
+    for (int64_t i = 0; i < count; i++) {
+        const CheckpointTensor *tensor = &tensors[i];
+        int64_t at = tensor->offset;
+        int64_t end = at + stored_type_elements(tensor->type, tensor->rank, tensor->shape) *
+                               (int64_t)stored_type_bytes(tensor->type);
+        for (int64_t next; at < end; at = next) {
+            int64_t block = at / CHECKSUM_BLOCK_BYTES;
+            next = (block + 1) * CHECKSUM_BLOCK_BYTES;
+            next = next < end ? next : end;
+            left[block] -= next - at;
+        }
+    }
+    for (int64_t block = 0; block < trailer->block_count; block++)
+        trailer->structure[block] = left[block] != 0;
+    release(left);
+}
+
+int checkpoint_file_seal(const char *path, int64_t payload_bytes, const CheckpointTensor *tensors,
+                         int64_t count)
 {
     int descriptor = open(path, O_RDWR | O_CLOEXEC);
     if (descriptor < 0)
         return fail(EXIT_CANNOT_WRITE, "cannot open %s: %s", path, strerror(errno));
-    ChecksumTrailer trailer = {payload_bytes, checksum_block_count(payload_bytes), NULL};
-    trailer.hashes = allocate((size_t)trailer.block_count, sizeof *trailer.hashes);
+    ChecksumTrailer trailer;
+    checksum_make(&trailer, payload_bytes);
+    checkpoint_file_note_structure(&trailer, tensors, count);
     int status = checksum_hash_blocks(descriptor, path, payload_bytes, 0, trailer.block_count,
                                       trailer.hashes);
     if (status == 0)

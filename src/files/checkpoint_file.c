@@ -12,7 +12,7 @@
 struct CheckpointFile {
     char *path; // owned
     int descriptor;
-    int64_t payload_bytes;
+    ChecksumTrailer trailer;
     CheckpointTensor *tensors; // owned, with their names [count], ordered by name
     size_t count, capacity;
     CheckpointAttribute *attributes; // owned, with their names and texts
@@ -80,8 +80,8 @@ static int read_place(const CheckpointFile *file, hid_t set, CheckpointTensor *t
     tensor->offset = -1;
     if (plain && bytes == 0)
         return 0;
-    if (!plain || offset == HADDR_UNDEF || offset > (haddr_t)file->payload_bytes ||
-        bytes > file->payload_bytes - (int64_t)offset)
+    if (!plain || offset == HADDR_UNDEF || offset > (haddr_t)file->trailer.payload_bytes ||
+        bytes > file->trailer.payload_bytes - (int64_t)offset)
         return fail(EXIT_BAD_DATA, "%s: the data of '%s' are not in one piece within the file",
                     file->path, tensor->name);
     tensor->offset = (int64_t)offset;
@@ -221,39 +221,35 @@ const char *checkpoint_file_owner(const CheckpointTensor *tensors, int64_t count
     return owner;
 }
 
-// The blocks of a damaged file are named by tensor where its structure can still be read.
-static int verify_blocks(CheckpointFile *file, const ChecksumTrailer *trailer)
+// Damage is named by tensor where the structure can still be read.
+static int name_damage(CheckpointFile *file, int64_t bad_block)
 {
-    int64_t bad_block;
-    if (checksum_verify_blocks(file->descriptor, file->path, trailer, 0, trailer->block_count,
-                               &bad_block) == 0)
-        return 0;
-    if (bad_block < 0)
-        return -1;
-    char *reason = duplicate(fail_message());
+    Failure failure = {0};
+    failure_keep(&failure);
     bool readable = read_structure(file) == 0;
     const char *owner =
         checkpoint_file_owner(file->tensors, readable ? (int64_t)file->count : 0,
                               bad_block * CHECKSUM_BLOCK_BYTES, CHECKSUM_BLOCK_BYTES);
-    fail(EXIT_BAD_DATA, "%s, in %s", reason, owner);
-    release(reason);
+    fail(failure.code, "%s, in %s", failure.message, owner);
+    failure_forget(&failure);
     return -1;
 }
 
 CheckpointFile *checkpoint_file_open(const char *path, CheckpointVerify verify)
 {
-    int64_t bytes = 0;
-    ChecksumTrailer trailer = {0};
+    int64_t bytes = 0, bad_block = -1;
     CheckpointFile *file = allocate(1, sizeof *file);
     file->path = duplicate(path);
     file->descriptor = raw_open(path, &bytes);
     int status = file->descriptor < 0 ? -1 : 0;
     if (status == 0)
-        status = checksum_read_trailer(file->descriptor, path, bytes, &trailer);
-    file->payload_bytes = trailer.payload_bytes;
-    if (status == 0 && verify == CHECKPOINT_VERIFY_ALL)
-        status = verify_blocks(file, &trailer);
-    checksum_free(&trailer);
+        status = checksum_read_trailer(file->descriptor, path, bytes, &file->trailer);
+    if (status == 0)
+        status = checksum_verify(file->descriptor, path, &file->trailer,
+                                 verify == CHECKPOINT_VERIFY_ALL ? NULL : file->trailer.structure,
+                                 &bad_block);
+    if (bad_block >= 0)
+        status = name_damage(file, bad_block);
     if (status == 0)
         status = read_structure(file);
     if (status == 0)
@@ -274,6 +270,7 @@ void checkpoint_file_close(CheckpointFile *file)
     }
     if (file->descriptor >= 0)
         close(file->descriptor);
+    checksum_free(&file->trailer);
     release(file->tensors);
     release(file->attributes);
     release(file->path);
@@ -288,6 +285,11 @@ const char *checkpoint_file_path(const CheckpointFile *file)
 int checkpoint_file_descriptor(const CheckpointFile *file)
 {
     return file->descriptor;
+}
+
+const ChecksumTrailer *checkpoint_file_trailer(const CheckpointFile *file)
+{
+    return &file->trailer;
 }
 
 int64_t checkpoint_file_count(const CheckpointFile *file)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "files/checksum.h"
 #include "files/stored_type.h"
 
 #define CHECKPOINT_FORMAT "l2a-checkpoint"
@@ -45,14 +46,20 @@ int checkpoint_file_create(const char *path, CheckpointTensor *tensors, int64_t 
                            const CheckpointAttribute *attributes, int64_t attribute_count,
                            int64_t *payload_bytes);
 
-// Hashes the finished payload, writes the trailer, flushes: for one process alone.
-int checkpoint_file_seal(const char *path, int64_t payload_bytes);
+// Hashes the finished payload with these tensors, writes the trailer, flushes: for one process
+// alone.
+int checkpoint_file_seal(const char *path, int64_t payload_bytes, const CheckpointTensor *tensors,
+                         int64_t count);
+
+// Notes in the trailer which blocks hold anything besides the tensors' data.
+void checkpoint_file_note_structure(ChecksumTrailer *trailer, const CheckpointTensor *tensors,
+                                    int64_t count);
 
 typedef struct CheckpointFile CheckpointFile;
 
 typedef enum {
-    CHECKPOINT_VERIFY_ALL,     // every block of the file
-    CHECKPOINT_VERIFY_TRAILER, // the trailer only: the caller verifies the blocks
+    CHECKPOINT_VERIFY_ALL,       // every block of the file
+    CHECKPOINT_VERIFY_STRUCTURE, // the trailer and what HDF5 reads: the caller verifies the data
 } CheckpointVerify;
 
 // NULL with EXIT_NO_INPUT or EXIT_BAD_DATA; damage is told with block and tensor.
@@ -61,6 +68,7 @@ void checkpoint_file_close(CheckpointFile *file); // NULL is fine
 
 const char *checkpoint_file_path(const CheckpointFile *file);
 int checkpoint_file_descriptor(const CheckpointFile *file);
+const ChecksumTrailer *checkpoint_file_trailer(const CheckpointFile *file);
 
 // Tensors in the order of their names.
 int64_t checkpoint_file_count(const CheckpointFile *file);

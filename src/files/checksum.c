@@ -1,12 +1,13 @@
 #include "files/checksum.h"
 
+#include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <xxhash.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "files/block_walk.h"
 #include "files/raw.h"
 
 typedef struct {
@@ -16,30 +17,30 @@ typedef struct {
     uint64_t payload_bytes;
     uint64_t block_count;
     uint64_t zero;
-    uint64_t hash; // of the fields above, seeded with the hash of the block hashes
+    uint64_t hash; // of the fields above, seeded with the hash of what stands before them
 } Footer;
 
 _Static_assert(sizeof(Footer) == 48, "the footer is written as it stands in memory");
 
 static const char footer_magic[8] = {'L', '2', 'A', '-', 'X', 'X', 'H', '3'};
-enum { FOOTER_VERSION = 1 };
+enum { FOOTER_VERSION = 2, READERS = 2 };
 
 int64_t checksum_block_count(int64_t payload_bytes)
 {
     return (payload_bytes + CHECKSUM_BLOCK_BYTES - 1) / CHECKSUM_BLOCK_BYTES;
 }
 
-static size_t block_length(int64_t payload_bytes, int64_t block)
+int64_t checksum_block_bytes(int64_t payload_bytes, int64_t block)
 {
     int64_t left = payload_bytes - block * CHECKSUM_BLOCK_BYTES;
-    return (size_t)(left < CHECKSUM_BLOCK_BYTES ? left : CHECKSUM_BLOCK_BYTES);
+    return left < CHECKSUM_BLOCK_BYTES ? left : CHECKSUM_BLOCK_BYTES;
 }
 
 // `buffer` has room for a block.
 static int hash_block(int descriptor, const char *path, int64_t payload_bytes, int64_t block,
                       char *buffer, uint64_t *hash)
 {
-    size_t bytes = block_length(payload_bytes, block);
+    size_t bytes = (size_t)checksum_block_bytes(payload_bytes, block);
     if (raw_read_at(descriptor, path, buffer, bytes, block * CHECKSUM_BLOCK_BYTES))
         return -1;
     *hash = XXH3_64bits(buffer, bytes);
@@ -58,9 +59,41 @@ int checksum_hash_blocks(int descriptor, const char *path, int64_t payload_bytes
     return status;
 }
 
-static uint64_t trailer_hash(const uint64_t *hashes, const Footer *footer)
+void checksum_make(ChecksumTrailer *trailer, int64_t payload_bytes)
 {
-    uint64_t seed = XXH3_64bits(hashes, (size_t)footer->block_count * sizeof *hashes);
+    int64_t count = checksum_block_count(payload_bytes);
+    *trailer = (ChecksumTrailer){.payload_bytes = payload_bytes,
+                                 .block_count = count,
+                                 .hashes = allocate((size_t)count, sizeof *trailer->hashes),
+                                 .structure = allocate((size_t)count, sizeof *trailer->structure)};
+    memset(trailer->structure, true, (size_t)count * sizeof *trailer->structure);
+}
+
+void checksum_free(ChecksumTrailer *trailer)
+{
+    release(trailer->hashes);
+    release(trailer->structure);
+    *trailer = (ChecksumTrailer){0};
+}
+
+// Bytes between payload and footer.
+static size_t table_bytes(uint64_t blocks)
+{
+    return (size_t)blocks * (sizeof(uint64_t) + 1);
+}
+
+// The table as it stands in the file.
+static void make_table(const ChecksumTrailer *trailer, Bytes *table)
+{
+    _Static_assert(sizeof(bool) == 1, "flags are written as they stand in memory");
+    size_t count = (size_t)trailer->block_count;
+    bytes_append(table, trailer->hashes, count * sizeof *trailer->hashes);
+    bytes_append(table, trailer->structure, count);
+}
+
+static uint64_t trailer_hash(const Bytes *table, const Footer *footer)
+{
+    uint64_t seed = XXH3_64bits(table->data, table->length);
     return XXH3_64bits_withSeed(footer, offsetof(Footer, hash), seed);
 }
 
@@ -71,12 +104,13 @@ int checksum_write_trailer(int descriptor, const char *path, const ChecksumTrail
                      .payload_bytes = (uint64_t)trailer->payload_bytes,
                      .block_count = (uint64_t)trailer->block_count};
     memcpy(footer.magic, footer_magic, sizeof footer.magic);
-    footer.hash = trailer_hash(trailer->hashes, &footer);
-    size_t bytes = (size_t)trailer->block_count * sizeof *trailer->hashes;
-    if (raw_write_at(descriptor, path, trailer->hashes, bytes, trailer->payload_bytes))
-        return -1;
-    return raw_write_at(descriptor, path, &footer, sizeof footer,
-                        trailer->payload_bytes + (int64_t)bytes);
+    Bytes bytes = {0};
+    make_table(trailer, &bytes);
+    footer.hash = trailer_hash(&bytes, &footer);
+    bytes_append(&bytes, &footer, sizeof footer);
+    int status = raw_write_at(descriptor, path, bytes.data, bytes.length, trailer->payload_bytes);
+    bytes_free(&bytes);
+    return status;
 }
 
 static int read_footer(int descriptor, const char *path, int64_t file_bytes, Footer *footer)
@@ -97,11 +131,23 @@ static int read_footer(int descriptor, const char *path, int64_t file_bytes, Foo
                     "is damaged, or was written by a newer program",
                     path, footer->version, FOOTER_VERSION);
     uint64_t blocks = footer->block_count, payload = footer->payload_bytes;
-    uint64_t trailer_bytes = blocks * sizeof(uint64_t) + sizeof *footer;
+    uint64_t trailer_bytes = table_bytes(blocks) + sizeof *footer;
     if (footer->block_bytes != CHECKSUM_BLOCK_BYTES || payload > (uint64_t)file_bytes ||
         blocks != (uint64_t)checksum_block_count((int64_t)payload) ||
         payload + trailer_bytes != (uint64_t)file_bytes)
         return fail(EXIT_BAD_DATA, "%s has a damaged checksum trailer: its sizes do not fit", path);
+    return 0;
+}
+
+static int take_table(const char *path, const Footer *footer, const Bytes *table,
+                      ChecksumTrailer *trailer)
+{
+    if (footer->hash != trailer_hash(table, footer))
+        return fail(EXIT_BAD_DATA, "%s has a damaged checksum trailer", path);
+    checksum_make(trailer, (int64_t)footer->payload_bytes);
+    size_t count = (size_t)footer->block_count;
+    memcpy(trailer->hashes, table->data, count * sizeof *trailer->hashes);
+    memcpy(trailer->structure, table->data + count * sizeof *trailer->hashes, count);
     return 0;
 }
 
@@ -112,64 +158,61 @@ int checksum_read_trailer(int descriptor, const char *path, int64_t file_bytes,
     *trailer = (ChecksumTrailer){0};
     if (read_footer(descriptor, path, file_bytes, &footer))
         return -1;
-    size_t count = (size_t)footer.block_count;
-    uint64_t *hashes = allocate_or_fail(count, sizeof *hashes);
-    if (!hashes)
+    size_t bytes = table_bytes(footer.block_count);
+    Bytes table = {.data = allocate_or_fail(bytes + 1, 1), .length = bytes, .capacity = bytes + 1};
+    if (!table.data)
         return -1;
-    int status = raw_read_at(descriptor, path, hashes, count * sizeof *hashes,
-                             (int64_t)footer.payload_bytes);
-    if (status == 0 && footer.hash != trailer_hash(hashes, &footer))
-        status = fail(EXIT_BAD_DATA, "%s has a damaged checksum trailer", path);
-    *trailer = (ChecksumTrailer){(int64_t)footer.payload_bytes, (int64_t)count, hashes};
-    if (status)
-        checksum_free(trailer);
+    int status = raw_read_at(descriptor, path, table.data, bytes, (int64_t)footer.payload_bytes);
+    if (status == 0)
+        status = take_table(path, &footer, &table, trailer);
+    bytes_free(&table);
     return status;
 }
 
-void checksum_free(ChecksumTrailer *trailer)
+bool checksum_matches(const ChecksumTrailer *trailer, int64_t block, const void *data, size_t bytes)
 {
-    release(trailer->hashes);
-    *trailer = (ChecksumTrailer){0};
+    return XXH3_64bits(data, bytes) == trailer->hashes[block];
 }
 
-static int fail_block(const char *path, int64_t payload_bytes, int64_t block)
+int checksum_fail(const char *path, const ChecksumTrailer *trailer, int64_t block)
 {
     int64_t first = block * CHECKSUM_BLOCK_BYTES;
-    int64_t last = first + (int64_t)block_length(payload_bytes, block) - 1;
+    int64_t last = first + checksum_block_bytes(trailer->payload_bytes, block) - 1;
     return fail(EXIT_BAD_DATA, "%s is damaged in block %lld (bytes %lld to %lld)", path,
                 (long long)block, (long long)first, (long long)last);
 }
 
-int checksum_verify_blocks(int descriptor, const char *path, const ChecksumTrailer *trailer,
-                           int64_t first, int64_t count, int64_t *bad_block)
+typedef struct {
+    const char *path;
+    const ChecksumTrailer *trailer;
+    atomic_llong bad_block;
+} Verification;
+
+static int verify_block(void *context, int64_t block, const char *data, size_t bytes)
 {
-    char *buffer = allocate(CHECKSUM_BLOCK_BYTES, 1);
-    int status = 0;
-    *bad_block = -1;
-    for (int64_t block = first; block < first + count && status == 0; block++) {
-        uint64_t hash;
-        status = hash_block(descriptor, path, trailer->payload_bytes, block, buffer, &hash);
-        if (status == 0 && hash != trailer->hashes[block]) {
-            *bad_block = block;
-            status = fail_block(path, trailer->payload_bytes, block);
-        }
-    }
-    release(buffer);
-    return status;
+    Verification *verification = context;
+    if (checksum_matches(verification->trailer, block, data, bytes))
+        return 0;
+    atomic_store(&verification->bad_block, block);
+    return checksum_fail(verification->path, verification->trailer, block);
 }
 
-int checksum_verify_file(const char *path)
+int checksum_verify(int descriptor, const char *path, const ChecksumTrailer *trailer,
+                    const bool *wanted, int64_t *bad_block)
 {
-    int64_t bytes = 0, bad_block;
-    int descriptor = raw_open(path, &bytes);
-    if (descriptor < 0)
-        return -1;
-    ChecksumTrailer trailer;
-    int status = checksum_read_trailer(descriptor, path, bytes, &trailer);
-    if (status == 0)
-        status =
-            checksum_verify_blocks(descriptor, path, &trailer, 0, trailer.block_count, &bad_block);
-    checksum_free(&trailer);
-    close(descriptor);
+    Verification verification = {.path = path, .trailer = trailer, .bad_block = -1};
+    bool *all = allocate((size_t)trailer->block_count, sizeof *all);
+    memset(all, true, (size_t)trailer->block_count * sizeof *all);
+    int status = block_walk(&(BlockWalk){.descriptor = descriptor,
+                                         .path = path,
+                                         .payload_bytes = trailer->payload_bytes,
+                                         .wanted = wanted ? wanted : all,
+                                         .take = verify_block,
+                                         .context = &verification},
+                            READERS);
+    release(all);
+    *bad_block = atomic_load(&verification.bad_block);
+    if (*bad_block >= 0)
+        checksum_fail(path, trailer, *bad_block); // threads may have met several
     return status;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,10 +13,9 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "files/block_walk.h"
-#include "files/checksum.h"
 #include "files/raw.h"
 
-enum { DIRECT_SLICE = 8 << 20 };
+enum { DIRECT_SLICE = 8 << 20, READERS = 2 };
 
 typedef struct {
     const char *path;
@@ -100,6 +100,16 @@ int extents_write(const char *file, const char *path, const Extent *list, int64_
     return status;
 }
 
+static void touch_blocks(const Extent *list, int64_t count, bool *touched)
+{
+    for (int64_t i = 0; i < count; i++) {
+        int64_t end = list[i].offset + (int64_t)list[i].bytes;
+        int64_t block = list[i].offset / CHECKSUM_BLOCK_BYTES;
+        for (; block * CHECKSUM_BLOCK_BYTES < end; block++)
+            touched[block] = true;
+    }
+}
+
 void extents_find_blocks(ExtentBlocks *blocks, int64_t payload_bytes, const Extent *list,
                          int64_t count)
 {
@@ -108,12 +118,7 @@ void extents_find_blocks(ExtentBlocks *blocks, int64_t payload_bytes, const Exte
                              .block_count = blocks_of_file,
                              .touched = allocate((size_t)blocks_of_file, sizeof(bool)),
                              .hashes = allocate((size_t)blocks_of_file, sizeof(uint64_t))};
-    for (int64_t i = 0; i < count; i++) {
-        int64_t end = list[i].offset + (int64_t)list[i].bytes;
-        for (int64_t block = list[i].offset / CHECKSUM_BLOCK_BYTES;
-             block * CHECKSUM_BLOCK_BYTES < end; block++)
-            blocks->touched[block] = true;
-    }
+    touch_blocks(list, count, blocks->touched);
 }
 
 void extents_free_blocks(ExtentBlocks *blocks)
@@ -176,4 +181,51 @@ int extents_compare(const char *file, const char *path, const Extent *list, int6
                             1);
     close(descriptor);
     return status == 0 ? 0 : fail_as(EXIT_CANNOT_WRITE);
+}
+
+typedef struct {
+    const ChecksumTrailer *trailer;
+    const char *path;
+    const Extent *list;
+    int64_t count;
+    bool *checked;
+    atomic_llong bad_block;
+} Reading;
+
+static int read_block(void *context, int64_t block, const char *data, size_t bytes)
+{
+    Reading *reading = context;
+    if (!checksum_matches(reading->trailer, block, data, bytes)) {
+        atomic_store(&reading->bad_block, block);
+        return checksum_fail(reading->path, reading->trailer, block);
+    }
+    for (int64_t i = 0; i < reading->count; i++) {
+        const Extent *extent = &reading->list[i];
+        size_t in_extent, in_block;
+        size_t common = common_part(extent, block, bytes, &in_extent, &in_block);
+        if (common > 0)
+            memcpy(extent->data + in_extent, data + in_block, common);
+    }
+    reading->checked[block] = true;
+    return 0;
+}
+
+int extents_read(int descriptor, const char *path, const ChecksumTrailer *trailer,
+                 const Extent *list, int64_t count, bool *checked, int64_t *bad_block)
+{
+    Reading reading = {trailer, path, list, count, checked, -1};
+    bool *touched = allocate((size_t)trailer->block_count, sizeof *touched);
+    touch_blocks(list, count, touched);
+    int status = block_walk(&(BlockWalk){.descriptor = descriptor,
+                                         .path = path,
+                                         .payload_bytes = trailer->payload_bytes,
+                                         .wanted = touched,
+                                         .take = read_block,
+                                         .context = &reading},
+                            READERS);
+    release(touched);
+    *bad_block = atomic_load(&reading.bad_block);
+    if (*bad_block >= 0)
+        checksum_fail(path, trailer, *bad_block); // threads may have met several
+    return status;
 }

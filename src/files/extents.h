@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "files/checksum.h"
+
 enum { EXTENT_ALIGNMENT = 4096 }; // of memory, for writes past the page cache
 
 typedef struct {
@@ -39,5 +41,11 @@ void extents_free_blocks(ExtentBlocks *blocks);
 // What is found different is EXIT_CANNOT_WRITE: the file is not what was written.
 int extents_compare(const char *file, const char *path, const Extent *list, int64_t count,
                     ExtentBlocks *blocks);
+
+// Fills the extents from the file: every block that they touch is compared with the trailer, and
+// marked in `checked` [blocks] where it is right. 0, or -1; `bad_block` receives a damaged block,
+// or -1 when the file could not be read.
+int extents_read(int descriptor, const char *path, const ChecksumTrailer *trailer,
+                 const Extent *list, int64_t count, bool *checked, int64_t *bad_block);
 
 #endif

@@ -69,13 +69,20 @@ int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count);
 
 typedef struct Checkpoint Checkpoint;
 
-// Opens for reading; rank 0 reads the structure, the ranks share the verification of its blocks.
-// NULL on every rank with EXIT_NO_INPUT or EXIT_BAD_DATA. Collective over group.
-Checkpoint *checkpoint_open(const Group *group, const char *path, bool verify);
+// Opens for reading: rank 0 reads the structure, once it is verified. NULL on every rank with
+// EXIT_NO_INPUT or EXIT_BAD_DATA. Collective over group.
+Checkpoint *checkpoint_open(const Group *group, const char *path);
 
-// Fills the items' ranges. Items may be of the stored type, or F32 for stored BF16 and F16. A
-// missing tensor or another shape is EXIT_BAD_DATA. Collective over the group it was opened with.
-int checkpoint_read(const Checkpoint *checkpoint, const CheckpointItem *items, int64_t count);
+// Fills the items' ranges, each block of the file compared with its checksum as it comes. Items may
+// be of the stored type, or F32 for stored BF16 and F16. A missing tensor or another shape is
+// EXIT_BAD_DATA, and so is damage. Collective over the group it was opened with.
+int checkpoint_read(Checkpoint *checkpoint, const CheckpointItem *items, int64_t count);
+
+// Compares the blocks that nobody has read so far. EXIT_BAD_DATA, EXIT_NO_INPUT. Collective.
+int checkpoint_verify(Checkpoint *checkpoint);
+
+// Whether the file failed, not what was asked of it. The same on every rank.
+bool checkpoint_damaged(const Checkpoint *checkpoint);
 
 void checkpoint_close(Checkpoint *checkpoint); // NULL is fine
 

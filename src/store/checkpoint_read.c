@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "files/checksum.h"
+#include "files/extents.h"
 #include "files/raw.h"
 #include "store/checkpoint.h"
 #include "store/layout.h"
@@ -14,93 +15,64 @@ struct Checkpoint {
     const Group *group; // borrowed
     char *path;         // owned
     int descriptor;
-    Layout layout;
+    Layout layout;           // owned
+    ChecksumTrailer trailer; // owned
+    bool *checked;           // owned [trailer.block_count]: by this rank
+    bool damaged;
 };
 
-// Everybody gets the trailer that rank 0 reads. Collective.
-static int share_trailer(const Checkpoint *checkpoint, ChecksumTrailer *trailer)
+static void broadcast_trailer(const Group *group, ChecksumTrailer *trailer)
+{
+    int64_t payload_bytes = trailer->payload_bytes;
+    group_broadcast(group, &payload_bytes, sizeof payload_bytes, 0);
+    if (group->rank != 0)
+        checksum_make(trailer, payload_bytes);
+    size_t count = (size_t)trailer->block_count;
+    group_broadcast(group, trailer->hashes, count * sizeof *trailer->hashes, 0);
+    group_broadcast(group, trailer->structure, count * sizeof *trailer->structure, 0);
+}
+
+static void take_file(Checkpoint *checkpoint, const CheckpointFile *file)
+{
+    const ChecksumTrailer *trailer = checkpoint_file_trailer(file);
+    size_t count = (size_t)trailer->block_count;
+    layout_of_file(&checkpoint->layout, file);
+    checksum_make(&checkpoint->trailer, trailer->payload_bytes);
+    memcpy(checkpoint->trailer.hashes, trailer->hashes, count * sizeof *trailer->hashes);
+    memcpy(checkpoint->trailer.structure, trailer->structure, count * sizeof *trailer->structure);
+}
+
+// Everybody gets what rank 0 reads. Collective.
+static int share_structure(Checkpoint *checkpoint)
 {
     const Group *group = checkpoint->group;
     int status = 0;
     if (group->rank == 0) {
-        int64_t bytes = 0;
-        int descriptor = raw_open(checkpoint->path, &bytes);
-        status = descriptor < 0
-                     ? -1
-                     : checksum_read_trailer(descriptor, checkpoint->path, bytes, trailer);
-        if (descriptor >= 0)
-            close(descriptor);
+        CheckpointFile *file = checkpoint_file_open(checkpoint->path, CHECKPOINT_VERIFY_STRUCTURE);
+        status = file ? 0 : -1;
+        if (file)
+            take_file(checkpoint, file);
+        checkpoint_file_close(file);
     }
     if (group_agree(group, status))
         return -1;
-    group_broadcast(group, &trailer->payload_bytes, sizeof trailer->payload_bytes, 0);
-    group_broadcast(group, &trailer->block_count, sizeof trailer->block_count, 0);
-    if (group->rank != 0)
-        trailer->hashes = allocate((size_t)trailer->block_count, sizeof *trailer->hashes);
-    group_broadcast(group, trailer->hashes, (size_t)trailer->block_count * sizeof *trailer->hashes,
-                    0);
+    layout_broadcast(group, &checkpoint->layout, 0);
+    broadcast_trailer(group, &checkpoint->trailer);
+    size_t count = (size_t)checkpoint->trailer.block_count;
+    checkpoint->checked = allocate(count, sizeof *checkpoint->checked);
+    memcpy(checkpoint->checked, checkpoint->trailer.structure, count * sizeof(bool));
     return 0;
 }
 
-// Rank 0 looks again at a damaged file, alone, to name the tensor as well.
-static void name_damage(const Checkpoint *checkpoint)
-{
-    checkpoint_file_close(checkpoint_file_open(checkpoint->path, CHECKPOINT_VERIFY_ALL));
-}
-
-// Each rank verifies its share of the blocks. Collective.
-static int verify(const Checkpoint *checkpoint)
-{
-    const Group *group = checkpoint->group;
-    ChecksumTrailer trailer = {0};
-    int64_t bad_block;
-    int status = share_trailer(checkpoint, &trailer);
-    if (status == 0) {
-        int64_t share = (trailer.block_count + group->size - 1) / group->size;
-        int64_t first =
-            share * group->rank < trailer.block_count ? share * group->rank : trailer.block_count;
-        int64_t count = trailer.block_count - first < share ? trailer.block_count - first : share;
-        status = checksum_verify_blocks(checkpoint->descriptor, checkpoint->path, &trailer, first,
-                                        count, &bad_block);
-        status = group_agree(group, status);
-        if (status) {
-            if (group->rank == 0)
-                name_damage(checkpoint);
-            group_agree(group, status); // rank 0 speaks for all
-        }
-    }
-    checksum_free(&trailer);
-    return status;
-}
-
-// Collective.
-static int share_layout(Checkpoint *checkpoint)
-{
-    int status = 0;
-    if (checkpoint->group->rank == 0) {
-        CheckpointFile *file = checkpoint_file_open(checkpoint->path, CHECKPOINT_VERIFY_TRAILER);
-        status = file ? 0 : -1;
-        if (file)
-            layout_of_file(&checkpoint->layout, file);
-        checkpoint_file_close(file);
-    }
-    if (group_agree(checkpoint->group, status))
-        return -1;
-    layout_broadcast(checkpoint->group, &checkpoint->layout, 0);
-    return 0;
-}
-
-Checkpoint *checkpoint_open(const Group *group, const char *path, bool with_verification)
+Checkpoint *checkpoint_open(const Group *group, const char *path)
 {
     Checkpoint *checkpoint = allocate(1, sizeof *checkpoint);
     checkpoint->group = group;
     checkpoint->path = duplicate(path);
     checkpoint->descriptor = raw_open(path, NULL);
     int status = group_agree(group, checkpoint->descriptor < 0 ? -1 : 0);
-    if (status == 0 && with_verification)
-        status = verify(checkpoint);
     if (status == 0)
-        status = share_layout(checkpoint);
+        status = share_structure(checkpoint);
     if (status == 0)
         return checkpoint;
     checkpoint_close(checkpoint);
@@ -114,6 +86,8 @@ void checkpoint_close(Checkpoint *checkpoint)
     if (checkpoint->descriptor >= 0)
         close(checkpoint->descriptor);
     layout_free(&checkpoint->layout);
+    checksum_free(&checkpoint->trailer);
+    release(checkpoint->checked);
     release(checkpoint->path);
     release(checkpoint);
 }
@@ -139,7 +113,14 @@ static int fail_shape(const Checkpoint *checkpoint, const CheckpointItem *item,
     return -1;
 }
 
-static int read_item(const Checkpoint *checkpoint, const CheckpointItem *item)
+static bool widens(const CheckpointTensor *tensor, const CheckpointItem *item)
+{
+    return item->type == STORED_F32 && (tensor->type == STORED_BF16 || tensor->type == STORED_F16);
+}
+
+// Where an item stands in the file and goes to; what is to be widened comes to the end of its
+// place.
+static int place_item(const Checkpoint *checkpoint, const CheckpointItem *item, Extent *extent)
 {
     const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, item->name);
     if (!tensor)
@@ -148,29 +129,103 @@ static int read_item(const Checkpoint *checkpoint, const CheckpointItem *item)
     if (tensor->rank != item->rank ||
         memcmp(tensor->shape, item->shape, (size_t)item->rank * sizeof *item->shape) != 0)
         return fail_shape(checkpoint, item, tensor);
+    if (tensor->type != item->type && !widens(tensor, item))
+        return fail(EXIT_BAD_DATA, "%s: '%s' is stored as %s, this run needs %s", checkpoint->path,
+                    item->name, stored_type_name(tensor->type), stored_type_name(item->type));
     int64_t elements = stored_type_elements(tensor->type, tensor->rank, tensor->shape);
     CHECK(item->first >= 0 && item->count >= 0 && item->first <= elements &&
               item->count <= elements - item->first,
           "elements [%lld, +%lld) of '%s'", (long long)item->first, (long long)item->count,
           item->name);
-    size_t size = stored_type_bytes(tensor->type);
-    int64_t offset = tensor->offset + item->first * (int64_t)size;
-    if (tensor->type == item->type)
-        return raw_read_at(checkpoint->descriptor, checkpoint->path, item->data,
-                           (size_t)item->count * size, offset);
-    if (item->type == STORED_F32 && (tensor->type == STORED_BF16 || tensor->type == STORED_F16))
-        return raw_read_f32(checkpoint->descriptor, checkpoint->path, tensor->type, offset,
-                            item->count, item->data);
-    return fail(EXIT_BAD_DATA, "%s: '%s' is stored as %s, this run needs %s", checkpoint->path,
-                item->name, stored_type_name(tensor->type), stored_type_name(item->type));
+    size_t size = stored_type_bytes(tensor->type), spare = stored_type_bytes(item->type) - size;
+    *extent = (Extent){.name = tensor->name,
+                       .offset = tensor->offset + item->first * (int64_t)size,
+                       .bytes = (size_t)item->count * size,
+                       .data = (char *)item->data + (size_t)item->count * spare};
+    return 0;
 }
 
-int checkpoint_read(const Checkpoint *checkpoint, const CheckpointItem *items, int64_t count)
+// In slices, each out of the way of what it becomes.
+static void widen_item(const Checkpoint *checkpoint, const CheckpointItem *item,
+                       const Extent *extent)
 {
+    enum { SLICE = 4096 };
+    uint16_t halves[SLICE];
+    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, item->name);
+    for (int64_t done = 0; widens(tensor, item) && done < item->count; done += SLICE) {
+        int64_t part = item->count - done < SLICE ? item->count - done : SLICE;
+        memcpy(halves, extent->data + (size_t)done * sizeof *halves, (size_t)part * sizeof *halves);
+        stored_type_to_f32(tensor->type, halves, part, (float *)item->data + done);
+    }
+}
+
+// What a rank met while it read: the same on every rank, damage with the tensor. Collective.
+static int agree_on_blocks(Checkpoint *checkpoint, int status, int64_t bad_block)
+{
+    const Layout *layout = &checkpoint->layout;
+    if (bad_block >= 0) {
+        Failure failure = {0};
+        failure_keep(&failure);
+        fail(failure.code, "%s, in %s", failure.message,
+             checkpoint_file_owner(layout->tensors, layout->count, bad_block * CHECKSUM_BLOCK_BYTES,
+                                   CHECKSUM_BLOCK_BYTES));
+        failure_forget(&failure);
+    }
+    status = group_agree(checkpoint->group, status);
+    checkpoint->damaged = checkpoint->damaged || status != 0;
+    return status;
+}
+
+int checkpoint_read(Checkpoint *checkpoint, const CheckpointItem *items, int64_t count)
+{
+    Extent *extents = allocate((size_t)count, sizeof *extents);
+    int64_t bad_block = -1;
     int status = 0;
     for (int64_t i = 0; i < count && status == 0; i++)
-        status = read_item(checkpoint, &items[i]);
-    return group_agree(checkpoint->group, status);
+        status = place_item(checkpoint, &items[i], &extents[i]);
+    status = group_agree(checkpoint->group, status);
+    if (status == 0) {
+        status = extents_read(checkpoint->descriptor, checkpoint->path, &checkpoint->trailer,
+                              extents, count, checkpoint->checked, &bad_block);
+        status = agree_on_blocks(checkpoint, status, bad_block);
+    }
+    for (int64_t i = 0; i < count && status == 0; i++)
+        widen_item(checkpoint, &items[i], &extents[i]);
+    release(extents);
+    return status;
+}
+
+// The blocks of this rank's share that no rank has read. Collective.
+static bool *find_unread(const Checkpoint *checkpoint)
+{
+    const Group *group = checkpoint->group;
+    int64_t count = checkpoint->trailer.block_count;
+    bool *all = allocate((size_t)(count * group->size), sizeof *all);
+    bool *unread = allocate((size_t)count, sizeof *unread);
+    group_all_gather(group, checkpoint->checked, (size_t)count * sizeof *all, all);
+    for (int64_t block = 0; block < count; block++) {
+        bool checked = false;
+        for (int rank = 0; rank < group->size; rank++)
+            checked = checked || all[rank * count + block];
+        unread[block] = !checked && block % group->size == group->rank;
+    }
+    release(all);
+    return unread;
+}
+
+int checkpoint_verify(Checkpoint *checkpoint)
+{
+    int64_t bad_block;
+    bool *unread = find_unread(checkpoint);
+    int status = checksum_verify(checkpoint->descriptor, checkpoint->path, &checkpoint->trailer,
+                                 unread, &bad_block);
+    release(unread);
+    return agree_on_blocks(checkpoint, status, bad_block);
+}
+
+bool checkpoint_damaged(const Checkpoint *checkpoint)
+{
+    return checkpoint->damaged;
 }
 
 const CheckpointTensor *checkpoint_tensor(const Checkpoint *checkpoint, const char *name)

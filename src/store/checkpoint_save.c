@@ -52,7 +52,7 @@ int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count)
                  STRUCTURE_BYTES;
     }
     layout_free(&layout);
-    return bytes + checksum_block_count(bytes) * (int64_t)sizeof(uint64_t);
+    return bytes + checksum_block_count(bytes) * (int64_t)(sizeof(uint64_t) + sizeof(bool));
 }
 
 // ---- the callers' thread ------------------------------------------------------------------------
@@ -161,14 +161,30 @@ static int gather_hashes(CheckpointSave *save)
 
 // ---- a thread of the save -----------------------------------------------------------------------
 
-// The blocks that hold nobody's data, only structure.
-static int hash_rest(const CheckpointSave *save, int descriptor)
+// The hashes of all blocks: those that hold nobody's data, only structure, are still missing.
+static int make_trailer(const CheckpointSave *save, int descriptor, ChecksumTrailer *trailer)
 {
     int status = 0;
-    for (int64_t block = 0; block < save->blocks.block_count && status == 0; block++)
+    checksum_make(trailer, save->payload_bytes);
+    checkpoint_file_note_structure(trailer, save->layout.tensors, save->layout.count);
+    for (int64_t block = 0; block < trailer->block_count && status == 0; block++) {
+        trailer->hashes[block] = save->blocks.hashes[block];
         if (!save->blocks.touched[block])
             status = checksum_hash_blocks(descriptor, save->path, save->payload_bytes, block, 1,
-                                          &save->blocks.hashes[block]);
+                                          &trailer->hashes[block]);
+    }
+    return status == 0 ? 0 : fail_as(EXIT_CANNOT_WRITE);
+}
+
+static int seal(const CheckpointSave *save, int descriptor)
+{
+    ChecksumTrailer trailer;
+    int status = make_trailer(save, descriptor, &trailer);
+    if (status == 0)
+        status = checksum_write_trailer(descriptor, save->path, &trailer);
+    if (status == 0)
+        status = raw_sync(descriptor, save->path);
+    checksum_free(&trailer);
     return status;
 }
 
@@ -178,12 +194,7 @@ static int finish(const CheckpointSave *save)
     int descriptor = open(file, O_RDWR | O_CLOEXEC);
     if (descriptor < 0)
         return fail(EXIT_CANNOT_WRITE, "cannot open %s: %s", file, strerror(errno));
-    ChecksumTrailer trailer = {save->payload_bytes, save->blocks.block_count, save->blocks.hashes};
-    int status = hash_rest(save, descriptor);
-    if (status == 0)
-        status = checksum_write_trailer(descriptor, save->path, &trailer);
-    if (status == 0)
-        status = raw_sync(descriptor, save->path);
+    int status = seal(save, descriptor);
     if (close(descriptor) != 0 && status == 0)
         status = raw_fail_write("close", save->path);
     if (status == 0 && save->hooks.before)

@@ -71,29 +71,42 @@ static int64_t list_steps(const RunDirectory *run, int64_t **steps)
     return count;
 }
 
-int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *step)
+// 0: taken; 1: the file is no good; -1: `take` does not want it. Collective.
+static int try_checkpoint(const RunDirectory *run, const char *path, CheckpointTake *take,
+                          void *context)
+{
+    Checkpoint *checkpoint = checkpoint_open(run->group, path);
+    if (!checkpoint)
+        return 1;
+    int status = take(context, checkpoint);
+    if (status == 0)
+        status = checkpoint_verify(checkpoint);
+    status = checkpoint_damaged(checkpoint) ? 1 : status;
+    checkpoint_close(checkpoint);
+    return status;
+}
+
+int run_directory_resume(RunDirectory *run, CheckpointTake *take, void *context, int64_t *step)
 {
     int64_t *steps;
     int64_t count = list_steps(run, &steps);
-    *checkpoint = NULL;
+    int status = count < 0 ? -1 : count > 0;
     *step = -1;
-    for (int64_t i = 0; i < count && !*checkpoint; i++) {
+    for (int64_t i = 0; i < count && status > 0; i++) {
         char *path = run_files_path(run->path, steps[i]);
-        *checkpoint = checkpoint_open(run->group, path, true);
-        if (*checkpoint)
+        status = try_checkpoint(run, path, take, context);
+        if (status == 0)
             *step = steps[i];
-        else if (run->group->rank == 0)
+        else if (status > 0 && run->group->rank == 0)
             warn("%s; passing over to the checkpoint before it", fail_message());
         release(path);
     }
     release(steps);
-    if (*checkpoint || count == 0)
-        return 0;
-    if (count > 0)
+    if (status > 0)
         fail_context("none of the %lld checkpoints in %s can be used (move them away to begin "
                      "anew); the oldest",
                      (long long)count, run->path);
-    return -1;
+    return status == 0 ? 0 : -1;
 }
 
 // `place` counts the checkpoints from `newest` on, itself 0.

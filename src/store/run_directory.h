@@ -26,10 +26,14 @@ void run_directory_close(RunDirectory *run); // gives the lock back, saves nothi
 // "PATH/step-000120.h5". To be released.
 char *run_directory_checkpoint_path(const RunDirectory *run, int64_t step);
 
-// Opens the newest checkpoint that verifies; each damaged one is named in a warning by rank 0 and
-// passed over. 0 with `*checkpoint` and `*step`; or 0 with NULL and -1 when the run has none;
-// or -1 when there are some but none is good. Collective.
-int run_directory_resume(RunDirectory *run, Checkpoint **checkpoint, int64_t *step);
+// Takes what is wanted out of an open checkpoint: 0 or what fail returns. Collective.
+typedef int CheckpointTake(void *context, Checkpoint *checkpoint);
+
+// Lets `take` read the newest checkpoint, and verifies what it has left unread; one that is damaged
+// or cannot be read is named in a warning by rank 0, and the one before it is taken. 0 with its
+// step, or -1 there when the run has none; -1 when `take` refuses a checkpoint that is not damaged,
+// or there are some but none is good. Collective.
+int run_directory_resume(RunDirectory *run, CheckpointTake *take, void *context, int64_t *step);
 
 // A checkpoint to be kept in the run.
 typedef struct {

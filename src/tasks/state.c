@@ -301,7 +301,7 @@ int state_sampled_count(const Checkpoint *checkpoint, int64_t *count)
     return 0;
 }
 
-int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes)
+int state_load_sampled(Checkpoint *checkpoint, int64_t index, Bytes *bytes)
 {
     char name[24], path[48];
     sampled_name(index, name);
@@ -324,12 +324,14 @@ int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,
                        float *values)
 {
-    Checkpoint *checkpoint = checkpoint_open(group, path, true);
+    Checkpoint *checkpoint = checkpoint_open(group, path);
     if (!checkpoint)
         return -1;
     Items items = {0};
     add_parameters(&items, parameters, folder_of(parameters), elements_f32(values));
     int status = checkpoint_read(checkpoint, items.list, items.count);
+    if (status == 0)
+        status = checkpoint_verify(checkpoint);
     free_items(&items);
     checkpoint_close(checkpoint);
     return status;

@@ -80,7 +80,7 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 // How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.
 // Collective.
 int state_sampled_count(const Checkpoint *checkpoint, int64_t *count);
-int state_load_sampled(const Checkpoint *checkpoint, int64_t index, Bytes *bytes);
+int state_load_sampled(Checkpoint *checkpoint, int64_t index, Bytes *bytes);
 
 // The weights of a checkpoint file into values [parameters->local], host memory. Collective.
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,

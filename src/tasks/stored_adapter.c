@@ -41,7 +41,7 @@ static const CheckpointAttribute *find_in_file(const void *file, const char *nam
 int stored_adapter_read(StoredAdapter *stored, const char *path)
 {
     *stored = (StoredAdapter){0};
-    CheckpointFile *file = checkpoint_file_open(path, CHECKPOINT_VERIFY_TRAILER);
+    CheckpointFile *file = checkpoint_file_open(path, CHECKPOINT_VERIFY_STRUCTURE);
     if (!file)
         return -1;
     int status = stored_adapter_take(stored, find_in_file, file);

@@ -123,9 +123,11 @@ static int open_data(Training *training)
 }
 
 // The steps that were sampled ahead.
-static int load_pipeline(Training *training, const Checkpoint *checkpoint)
+static int load_pipeline(Training *training, Checkpoint *checkpoint)
 {
     Bytes bytes = {0};
+    while (training->pipeline.count > 0) // what a damaged checkpoint left
+        pipeline_drop_newest(&training->pipeline);
     int64_t first = training->state.step - training->stages[STAGE_WARMUP].steps, count;
     int status = state_sampled_count(checkpoint, &count);
     training->pipeline.first = first > 0 ? first : 0;
@@ -138,23 +140,23 @@ static int load_pipeline(Training *training, const Checkpoint *checkpoint)
     return status;
 }
 
-// The first weights, or those of the newest checkpoint that verifies. Collective over the learners.
+static int take_state(void *context, Checkpoint *checkpoint)
+{
+    Training *training = context;
+    int status = state_load(&training->owner, checkpoint, &training->state);
+    return status == 0 ? load_pipeline(training, checkpoint) : -1;
+}
+
+// The first weights, or the state of the newest checkpoint that is whole. Collective over the
+// learners.
 static int load_state(Training *training)
 {
-    Checkpoint *checkpoint = NULL;
-    int64_t step = -1;
+    int64_t step;
     training->state = (RunState){.best = -INFINITY};
-    if (run_directory_resume(training->run, &checkpoint, &step) != 0)
+    if (run_directory_resume(training->run, take_state, training, &step) != 0)
         return -1;
-    if (!checkpoint)
-        return job_load_weights(&training->job, training->learner.optimizer.master);
-    int status = state_load(&training->owner, checkpoint, &training->state);
-    if (status == 0)
-        status = load_pipeline(training, checkpoint);
-    checkpoint_close(checkpoint);
-    if (status == 0)
-        status = restore_reference(training);
-    return status;
+    return step < 0 ? job_load_weights(&training->job, training->learner.optimizer.master)
+                    : restore_reference(training);
 }
 
 static int write_settings(Training *training)

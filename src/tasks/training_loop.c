@@ -101,25 +101,27 @@ bool training_rolls_back(const Training *training)
     return fail_code() == EXIT_BUG && step->not_finite == NOT_FINITE_ROLL_BACK;
 }
 
+static int take_past(void *context, Checkpoint *checkpoint)
+{
+    Training *training = context;
+    RunState past;
+    return state_load(&training->owner, checkpoint, &past);
+}
+
 // Weights and moments of the newest checkpoint, whose step is told. Collective over the learners.
 static int reload_weights(Training *training, int64_t *step)
 {
     Learner *learner = &training->learner;
-    Checkpoint *checkpoint;
-    RunState past;
     training_follow_checkpoint(training, true);
-    if (run_directory_resume(training->run, &checkpoint, step) != 0)
-        return -1;
-    if (!checkpoint)
-        return fail(EXIT_BUG, "the gradient is not finite, and there is no checkpoint to go back "
-                              "to");
-    int status = state_load(&training->owner, checkpoint, &past);
-    checkpoint_close(checkpoint);
+    int status = run_directory_resume(training->run, take_past, training, step);
+    if (status == 0 && *step < 0)
+        status = fail(EXIT_BUG, "the gradient is not finite, and there is no checkpoint to go back "
+                                "to");
     if (status == 0 && training->stage == STAGE_MAIN &&
         *step <= training->stages[STAGE_WARMUP].steps)
         optimizer_restart(&learner->optimizer, training->job.trained,
                           training->job.backend.kernels);
-    if (learner->owns_weights)
+    if (status == 0 && learner->owns_weights)
         weights_invalidate(learner->weights);
     return status;
 }

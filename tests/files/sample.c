@@ -61,5 +61,5 @@ void sample_make(const char *name)
         release(content);
     }
     close(descriptor);
-    assert_int_equal(checkpoint_file_seal(path, payload_bytes), 0);
+    assert_int_equal(checkpoint_file_seal(path, payload_bytes, tensors, SAMPLE_TENSORS), 0);
 }

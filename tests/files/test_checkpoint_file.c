@@ -130,11 +130,11 @@ static void foreign_files_are_refused(void **state)
     assert_failed(EXIT_BAD_DATA, "not a file of this program");
     size_t bytes;
     release(scratch_read("foreign.h5", &bytes));
-    assert_int_equal(checkpoint_file_seal(scratch_path("foreign.h5"), (int64_t)bytes), 0);
+    assert_int_equal(checkpoint_file_seal(scratch_path("foreign.h5"), (int64_t)bytes, NULL, 0), 0);
     assert_null(checkpoint_file_open(scratch_path("foreign.h5"), CHECKPOINT_VERIFY_ALL));
     assert_failed(EXIT_BAD_DATA, "not a checkpoint of this program");
     scratch_write_text("text.h5", "no HDF5 at all, but sealed");
-    assert_int_equal(checkpoint_file_seal(scratch_path("text.h5"), 26), 0);
+    assert_int_equal(checkpoint_file_seal(scratch_path("text.h5"), 26, NULL, 0), 0);
     assert_null(checkpoint_file_open(scratch_path("text.h5"), CHECKPOINT_VERIFY_ALL));
     assert_failed(EXIT_BAD_DATA, "HDF5:");
 }
@@ -159,7 +159,7 @@ static void make_with_hdf5(const char *name, int64_t version, bool chunked)
     hdf5_leave();
     size_t bytes;
     release(scratch_read(name, &bytes));
-    assert_int_equal(checkpoint_file_seal(scratch_path(name), (int64_t)bytes), 0);
+    assert_int_equal(checkpoint_file_seal(scratch_path(name), (int64_t)bytes, NULL, 0), 0);
 }
 
 static void other_versions_and_layouts_are_refused(void **state)

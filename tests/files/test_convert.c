@@ -223,7 +223,7 @@ static void make_checkpoint(const char *path, const char *text_name)
     int64_t payload_bytes;
     unlink(path);
     assert_int_equal(checkpoint_file_create(path, made, 2, NULL, 0, &payload_bytes), 0);
-    assert_int_equal(checkpoint_file_seal(path, payload_bytes), 0);
+    assert_int_equal(checkpoint_file_seal(path, payload_bytes, made, 2), 0);
 }
 
 static void texts_cannot_leave_the_directory(void **state)

@@ -6,7 +6,7 @@
 
 static const CheckpointItem tensors[] = {
     {.name = "/weights/a", .type = STORED_F32, .rank = 2, .shape = {100, 100}},
-    {.name = "/weights/large", .type = STORED_F32, .rank = 2, .shape = {700, 501}},
+    {.name = "/weights/large", .type = STORED_F32, .rank = 2, .shape = {1500, 501}},
     {.name = "/optimizer/m/a", .type = STORED_BF16, .rank = 1, .shape = {10000}},
     {.name = "/files/config.json", .type = STORED_U8, .rank = 1, .shape = {1001}},
     {.name = "/data/cursor", .type = STORED_I64, .rank = 1, .shape = {3}},

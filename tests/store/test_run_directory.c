@@ -11,6 +11,8 @@
 #include "tests/store/model.h"
 #include "tests/store/ranks.h"
 
+enum { REFUSED = -9 };
+
 static void write_step(RunDirectory *run, int64_t step, bool is_best, KeepPolicy policy)
 {
     Model model = model_make(&world, (uint32_t)step);
@@ -50,29 +52,36 @@ static void old_checkpoints_are_pruned_as_the_policy_says(void **state)
     run_directory_close(run);
 }
 
+// Reads nothing, so that all blocks are left to the verification, or refuses.
+static int take_step(void *context, Checkpoint *checkpoint)
+{
+    int64_t *step = context;
+    if (*step == REFUSED)
+        return fail(EXIT_BAD_DATA, "not wanted");
+    return checkpoint_integer(checkpoint, "step", step);
+}
+
 static void a_damaged_checkpoint_is_passed_over(void **state)
 {
     (void)state;
     RunDirectory *run = run_directory_open(&world, path_of("fallback"));
-    Checkpoint *checkpoint;
-    int64_t step;
-    expect_done(run_directory_resume(run, &checkpoint, &step));
-    assert_null(checkpoint);
+    int64_t step, written = 0;
+    expect_done(run_directory_resume(run, take_step, &written, &step));
     assert_int_equal(step, -1);
     for (int64_t i = 1; i <= 3; i++)
         write_step(run, i, false, (KeepPolicy){0});
     damage(path_of("fallback/step-000003.h5"), 5000);
-    expect_done(run_directory_resume(run, &checkpoint, &step));
-    assert_non_null(checkpoint);
+    expect_done(run_directory_resume(run, take_step, &written, &step));
     assert_int_equal(step, 2);
-    int64_t written;
-    expect_done(checkpoint_integer(checkpoint, "step", &written));
     assert_int_equal(written, 2);
-    checkpoint_close(checkpoint);
+    // Who refuses a good one is not given an older one.
+    written = REFUSED;
+    assert_int_equal(run_directory_resume(run, take_step, &written, &step), -1);
+    expect_failure(EXIT_BAD_DATA, "not wanted");
+    written = 0;
     damage(path_of("fallback/step-000001.h5"), 5000);
-    damage(path_of("fallback/step-000002.h5"), 5000);
-    assert_int_equal(run_directory_resume(run, &checkpoint, &step), -1);
-    assert_null(checkpoint);
+    damage(path_of("fallback/step-000002.h5"), 1000000);
+    assert_int_equal(run_directory_resume(run, take_step, &written, &step), -1);
     expect_failure(EXIT_BAD_DATA, "none of the 3 checkpoints");
     expect_failure(EXIT_BAD_DATA, "step-000001.h5");
     run_directory_close(run);

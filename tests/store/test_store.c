@@ -25,7 +25,7 @@ static Group first_ranks(int size)
 static void read_model(const Group *group, const char *path, uint32_t version)
 {
     Model expected = model_make(group, version), model = model_make(group, version + 1);
-    Checkpoint *checkpoint = checkpoint_open(group, path, true);
+    Checkpoint *checkpoint = checkpoint_open(group, path);
     if (!checkpoint)
         fail_msg("rank %d: %s", world.rank, fail_message());
     expect_done(checkpoint_read(checkpoint, model.items, model.count));
@@ -42,6 +42,7 @@ static void read_model(const Group *group, const char *path, uint32_t version)
     assert_int_equal(checkpoint_integer(checkpoint, "config", &step), -1);
     expect_failure(EXIT_BAD_DATA, "no whole-number attribute 'config'");
     assert_int_equal(checkpoint_text(checkpoint, "absent", &text), -1);
+    expect_done(checkpoint_verify(checkpoint));
     checkpoint_close(checkpoint);
     model_free(&model);
     model_free(&expected);
@@ -182,7 +183,7 @@ static void a_directory_that_is_missing_is_told_to_all(void **state)
     Model model = model_make(&world, 1);
     assert_int_equal(checkpoint_write(&world, path_of("nowhere/x.h5"), model_content(&model)), -1);
     expect_failure(EXIT_CANNOT_CREATE, "nowhere/x.h5");
-    assert_null(checkpoint_open(&world, path_of("nowhere/x.h5"), true));
+    assert_null(checkpoint_open(&world, path_of("nowhere/x.h5")));
     expect_failure(EXIT_NO_INPUT, "nowhere/x.h5");
     model_free(&model);
 }
@@ -191,7 +192,7 @@ static void a_checkpoint_of_another_model_is_refused(void **state)
 {
     (void)state;
     write_model(&world, path_of("other.h5"), 1);
-    Checkpoint *checkpoint = checkpoint_open(&world, path_of("other.h5"), true);
+    Checkpoint *checkpoint = checkpoint_open(&world, path_of("other.h5"));
     assert_non_null(checkpoint);
     float values[16];
     CheckpointItem item = {
@@ -229,7 +230,7 @@ static void bf16_is_widened_where_fp32_is_wanted(void **state)
                            .data = stored};
     expect_done(checkpoint_write(&world, path_of("wide.h5"),
                                  (CheckpointContent){.items = &item, .count = 1}));
-    Checkpoint *checkpoint = checkpoint_open(&world, path_of("wide.h5"), true);
+    Checkpoint *checkpoint = checkpoint_open(&world, path_of("wide.h5"));
     item.type = STORED_F32;
     item.count = 6;
     item.data = values;
@@ -247,17 +248,26 @@ static void damage_is_told_to_all_with_the_tensor(void **state)
 {
     (void)state;
     write_model(&world, path_of("damaged.h5"), 1);
-    Checkpoint *checkpoint = checkpoint_open(&world, path_of("damaged.h5"), true);
+    Checkpoint *checkpoint = checkpoint_open(&world, path_of("damaged.h5"));
     assert_non_null(checkpoint);
-    int64_t offset = checkpoint_tensor(checkpoint, "/weights/large")->offset + 700000;
+    int64_t offset = checkpoint_tensor(checkpoint, "/weights/large")->offset + 1500000;
     checkpoint_close(checkpoint);
     damage(path_of("damaged.h5"), offset);
-    assert_null(checkpoint_open(&world, path_of("damaged.h5"), true));
-    expect_failure(EXIT_BAD_DATA, "is damaged in block");
+    Model model = model_make(&world, 1);
+    checkpoint = checkpoint_open(&world, path_of("damaged.h5"));
+    assert_non_null(checkpoint); // nobody has looked there so far
+    expect_done(checkpoint_read(checkpoint, model.items, 1));
+    assert_false(checkpoint_damaged(checkpoint));
+    assert_int_equal(checkpoint_read(checkpoint, model.items, model.count), -1);
+    expect_failure(EXIT_BAD_DATA, "is damaged in block 1 ");
     expect_failure(EXIT_BAD_DATA, "in /weights/large");
-    checkpoint = checkpoint_open(&world, path_of("damaged.h5"), false);
-    assert_non_null(checkpoint); // as asked: unverified
+    assert_true(checkpoint_damaged(checkpoint));
     checkpoint_close(checkpoint);
+    checkpoint = checkpoint_open(&world, path_of("damaged.h5"));
+    assert_int_equal(checkpoint_verify(checkpoint), -1); // read by nobody, found all the same
+    expect_failure(EXIT_BAD_DATA, "in /weights/large");
+    checkpoint_close(checkpoint);
+    model_free(&model);
 }
 
 int main(int argc, char **argv)

@@ -96,6 +96,34 @@ static const RunState STATE = {.step = 12,
                                .best_step = 10,
                                .since_best = 2};
 
+// What a run's resume takes.
+typedef struct {
+    Holder *holder;
+    RunState found;
+} Taken;
+
+static int take_state(void *context, Checkpoint *checkpoint)
+{
+    Taken *taken = context;
+    const char *settings;
+    assert_int_equal(checkpoint_text(checkpoint, "settings", &settings), 0);
+    assert_string_equal(settings, "[run]\nseed = 3\n");
+    assert_non_null(checkpoint_tensor(checkpoint, "/files/config.json"));
+    assert_null(checkpoint_tensor(checkpoint, "/files/vocab.json")); // the model has none
+    return state_load(&taken->holder->owner, checkpoint, &taken->found);
+}
+
+static int holder_resume(Holder *holder, RunDirectory *run, RunState *found)
+{
+    Taken taken = {.holder = holder};
+    int64_t step = -1;
+    int status = run_directory_resume(run, take_state, &taken, &step);
+    *found = taken.found;
+    if (status == 0)
+        assert_int_equal(step, found->step);
+    return status;
+}
+
 static char *run_path(const char *name)
 {
     Bytes path = {0};
@@ -114,22 +142,11 @@ static void a_state_comes_back_as_it_was(void **state)
     RunDirectory *run = run_directory_open(&world, path);
     assert_non_null(run);
     holder_save(&saved, run, &STATE);
-    Checkpoint *checkpoint = NULL;
-    int64_t step = -1;
-    RunState found = {0};
-    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
-    assert_non_null(checkpoint);
-    assert_int_equal(step, 12);
-    assert_int_equal(state_load(&loaded.owner, checkpoint, &found), 0);
+    RunState found;
+    assert_int_equal(holder_resume(&loaded, run, &found), 0);
     assert_memory_equal(&found, &STATE, sizeof found);
     assert_int_equal(loaded.optimizer.updates, 5);
     assert_same_tensors(&loaded, &saved);
-    const char *settings;
-    assert_int_equal(checkpoint_text(checkpoint, "settings", &settings), 0);
-    assert_string_equal(settings, "[run]\nseed = 3\n");
-    assert_non_null(checkpoint_tensor(checkpoint, "/files/config.json"));
-    assert_null(checkpoint_tensor(checkpoint, "/files/vocab.json")); // the model has none
-    checkpoint_close(checkpoint);
     run_directory_close(run);
     release(path);
     holder_free(&saved);
@@ -152,13 +169,9 @@ static void a_save_is_of_the_moment_it_was_begun(void **state)
     tiny_perturb(&later.parameters, 5, 1, later.optimizer.m);
     tiny_perturb(&later.parameters, 6, 1, later.optimizer.v);
     assert_int_equal(run_directory_save_end(run), 0);
-    Checkpoint *checkpoint = NULL;
-    int64_t step;
-    RunState found = {0};
-    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
-    assert_int_equal(state_load(&loaded.owner, checkpoint, &found), 0);
+    RunState found;
+    assert_int_equal(holder_resume(&loaded, run, &found), 0);
     assert_same_tensors(&loaded, &saved);
-    checkpoint_close(checkpoint);
     run_directory_close(run);
     release(path);
     holder_free(&saved);
@@ -208,19 +221,15 @@ static void a_checkpoint_of_another_model_is_refused(void **state)
     holder_free(&other);
 }
 
-// Saves an adapter in the run `name`; gives the open checkpoint and its file's name.
-static Checkpoint *save_adapter(Holder *saved, const char *name, RunDirectory **run, char **file)
+// Saves an adapter in the run `name`; gives the checkpoint's file name.
+static char *save_adapter(Holder *saved, const char *name, RunDirectory **run)
 {
-    Checkpoint *checkpoint = NULL;
-    int64_t step;
     char *path = run_path(name);
     *run = run_directory_open(&world, path);
     assert_non_null(*run);
     holder_save(saved, *run, &STATE);
-    assert_int_equal(run_directory_resume(*run, &checkpoint, &step), 0);
-    *file = run_directory_checkpoint_path(*run, step);
     release(path);
-    return checkpoint;
+    return run_directory_checkpoint_path(*run, STATE.step);
 }
 
 static void an_adapter_comes_back_with_what_is_to_be_known_of_it(void **state)
@@ -229,15 +238,15 @@ static void an_adapter_comes_back_with_what_is_to_be_known_of_it(void **state)
     Holder saved, loaded;
     RunDirectory *run;
     RunState found;
-    char *file;
     StoredAdapter stored;
     AdapterShape shape = tiny_adapter_shape(false);
     holder_fit(&saved, world, TINY_QWEN3, &shape);
     holder_fit(&loaded, world, TINY_QWEN3, &shape);
     holder_fill(&saved);
-    Checkpoint *checkpoint = save_adapter(&saved, "adapter", &run, &file);
-    assert_int_equal(state_load(&loaded.owner, checkpoint, &found), 0);
+    char *file = save_adapter(&saved, "adapter", &run);
+    assert_int_equal(holder_resume(&loaded, run, &found), 0);
     assert_same_tensors(&loaded, &saved);
+    Checkpoint *checkpoint = checkpoint_open(&world, file);
     assert_non_null(checkpoint_tensor(checkpoint, "/adapter/base_model.model.model.layers.1.mlp."
                                                   "down_proj.lora_B.weight"));
     assert_int_equal(stored_adapter_read(&stored, file), 0);
@@ -260,21 +269,18 @@ static void an_adapter_of_another_kind_or_beside_another_base_is_refused(void **
     Holder saved, other;
     RunDirectory *run;
     RunState found;
-    char *file;
     AdapterShape shape = tiny_adapter_shape(false), whole = tiny_adapter_shape(true);
     holder_fit(&saved, world, TINY_QWEN3, &shape);
-    Checkpoint *checkpoint = save_adapter(&saved, "other", &run, &file);
+    release(save_adapter(&saved, "other", &run));
     for (int way = 0; way < 4; way++) {
         holder_fit(&other, world, TINY_QWEN3, way == 3 ? NULL : way == 2 ? &whole : &shape);
         other.adapter.checksum += way == 0;
         other.adapter.shape.alpha += way == 1;
-        assert_int_equal(state_load(&other.owner, checkpoint, &found), -1);
+        assert_int_equal(holder_resume(&other, run, &found), -1);
         assert_int_equal(fail_code(), EXIT_BAD_DATA);
         assert_non_null(strstr(fail_message(), messages[way]));
         holder_free(&other);
     }
-    release(file);
-    checkpoint_close(checkpoint);
     run_directory_close(run);
     holder_free(&saved);
 }
@@ -288,16 +294,12 @@ static void no_best_yet_survives_too(void **state)
     holder_make(&holder, world, TINY_LLAMA);
     char *path = run_path("fresh");
     RunDirectory *run = run_directory_open(&world, path);
-    Checkpoint *checkpoint = NULL;
     int64_t step = 7;
-    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
-    assert_null(checkpoint); // a fresh run has none
-    assert_int_equal(step, -1);
+    assert_int_equal(run_directory_resume(run, take_state, NULL, &step), 0);
+    assert_int_equal(step, -1); // a fresh run has none
     holder_save(&holder, run, &without);
-    assert_int_equal(run_directory_resume(run, &checkpoint, &step), 0);
-    assert_int_equal(state_load(&holder.owner, checkpoint, &found), 0);
+    assert_int_equal(holder_resume(&holder, run, &found), 0);
     assert_true(found.best == -INFINITY);
-    checkpoint_close(checkpoint);
     run_directory_close(run);
     release(path);
     holder_free(&holder);
