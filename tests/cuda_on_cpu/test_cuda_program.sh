@@ -1,0 +1,72 @@
+#!/bin/sh
+# The whole program on emulated GPUs, a rank each: with shared and with split roles a run completes,
+# ends with the same weights whatever the order of streams, and goes on bit for bit after a stop; a
+# failure of NCCL ends it with the name of the rank; what cannot be used is refused with the remedy.
+#
+#     test_cuda_program.sh BUILD
+set -eu
+# shellcheck source=tests/system/clinic.sh
+. "$(dirname "$0")/../system/clinic.sh"
+clinic_data data/clinic --sessions 12 --test 2
+export CUDA_ON_CPU_DEVICES=4
+settings="--set warmup.epochs=0 --set warmup.steps=1 --set warmup.batch_contexts=8
+    --set train.steps=2 --set train.batch_contexts=4 --set rollout.group_size=2
+    --set rollout.max_response_tokens=8 --set evaluate.file= --set algorithm.kl_coefficient=0.01
+    --set parallel.backend=cuda"
+split='--set parallel.placement=split --set parallel.learner_ranks=2 --set parallel.rollout_ranks=2'
+
+# train SEED RANKS RUN [settings]: the exit status; the log is RUN.log
+train() {
+    seed=$1 ranks=$2 run=$3
+    shift 3
+    status=0
+    # shellcheck disable=SC2086 # one word a setting
+    CUDA_ON_CPU_SEED=$seed mpirun -n "$ranks" \
+        "$build/tests/cuda_on_cpu/learn2ask_cuda_on_cpu" train "$tree/inputs/clinic.ini" \
+        $settings --set run.directory="$run" "$@" >"$run.log" 2>&1 </dev/null || status=$?
+}
+
+completes() {
+    train "$@"
+    [ "$status" -eq 0 ] || die "$3 ends with $status: $(tail -n 5 "$3.log")"
+}
+
+says() { # run, words
+    grep -q "$2" "$1.log" || die "$1 does not say '$2': $(tail -n 5 "$1.log")"
+}
+
+completes 0 4 shared
+completes 3 4 again
+says shared 'backend    cuda, GPU 0 .CUDA on the CPU. of .*, nccl'
+expect_equal 'another order of streams' "$(clinic_weights again)" "$(clinic_weights shared)"
+
+mkdir stopped
+touch stopped/STOP
+train 1 4 stopped
+[ "$status" -eq 75 ] || die "a stopped run ends with $status: $(tail -n 5 stopped.log)"
+rm stopped/STOP
+completes 2 4 stopped
+says stopped 'resumed    at step 1'
+expect_equal 'stopped and resumed' "$(clinic_weights stopped)" "$(clinic_weights shared)"
+
+# shellcheck disable=SC2086
+completes 0 4 split $split
+# shellcheck disable=SC2086
+completes 2 4 split-again $split
+expect_equal 'split, another order' "$(clinic_weights split-again)" "$(clinic_weights split)"
+
+export CUDA_ON_CPU_NCCL_FAIL=2:25
+train 1 4 lost
+unset CUDA_ON_CPU_NCCL_FAIL
+[ "$status" -eq 69 ] || die "a failure of NCCL ends with $status: $(tail -n 5 lost.log)"
+says lost '^error: rank 2 (.*, GPU 2): NCCL failed in the .* over 4 ranks'
+expect_equal 'ranks that speak of it' "$(grep -c '^error:' lost.log)" 1
+
+export CUDA_ON_CPU_DEVICES=1
+train 0 2 crowded
+[ "$status" -eq 69 ] || die "two ranks on a GPU end with $status: $(tail -n 5 crowded.log)"
+says crowded '^error: this node has 2 ranks for 1 GPU: start one rank a GPU (mpirun -n 1'
+CUDA_VISIBLE_DEVICES='' train 0 1 hidden
+[ "$status" -eq 69 ] || die "a run without a GPU ends with $status: $(tail -n 5 hidden.log)"
+says hidden '^error: \[parallel\] backend = cuda: no GPU can be used'
+echo 'all as it should be'
