@@ -7,6 +7,7 @@
 #include "input/options.h"
 #include "input/settings.h"
 #include "parallel/group.h"
+#include "parallel/slurm.h"
 #include "tasks/tasks.h"
 
 static void print_and_free(Bytes *text)
@@ -52,10 +53,8 @@ static bool answer(const Options *options, int *code)
 static int run_task(Task task, const Settings *settings)
 {
     static int (*const tasks[TASK_COUNT])(const Settings *) = {
-        [TASK_CHECK] = task_check,
-        [TASK_PREPARE] = task_prepare,
-        [TASK_TRAIN] = task_train,
-        [TASK_EVALUATE] = task_evaluate,
+        [TASK_CHECK] = task_check,         [TASK_PREPARE] = task_prepare,
+        [TASK_TRAIN] = task_train,         [TASK_EVALUATE] = task_evaluate,
         [TASK_CALIBRATE] = task_calibrate,
     };
     return tasks[task](settings);
@@ -95,6 +94,29 @@ static int read_and_run(const Options *options, bool speaks)
     return code;
 }
 
+// The ranks know each other: else each would take itself for the whole job, and write to its files.
+static int check_ranks(int status)
+{
+    if (status != 0 && slurm_speaks())
+        fprintf(stderr, "error: %s\n", fail_message());
+    return status == 0 ? EXIT_DONE : (int)fail_code();
+}
+
+static int run_ranks(const Options *options, int *argc, char ***argv)
+{
+    int code = check_ranks(slurm_check_launch());
+    if (code != EXIT_DONE)
+        return code;
+    group_start(argc, argv);
+    Group world = group_world();
+    code = check_ranks(slurm_check_ranks(world.size));
+    if (code == EXIT_DONE)
+        code = read_and_run(options, world.rank == 0);
+    group_free(&world);
+    group_stop();
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     Options options;
@@ -104,15 +126,10 @@ int main(int argc, char **argv)
         return (int)fail_code();
     }
     if (!answer(&options, &code)) {
-        if (options.task == TASK_CHECK) { // must work on a login node, where MPI may not start
+        if (options.task == TASK_CHECK) // must work on a login node, where MPI may not start
             code = read_and_run(&options, true);
-        } else {
-            group_start(&argc, &argv);
-            Group world = group_world();
-            code = read_and_run(&options, world.rank == 0);
-            group_free(&world);
-            group_stop();
-        }
+        else
+            code = run_ranks(&options, &argc, &argv);
     }
     options_free(&options);
     return code;

@@ -19,7 +19,7 @@ typedef enum {
     EXIT_CANNOT_CREATE = 73,
     EXIT_CANNOT_WRITE = 74,
     EXIT_AGAIN = 75,       // stopped in good order: submit again
-    EXIT_NO_PROGRESS = 76, // this start could save nothing
+    EXIT_NO_PROGRESS = 76, // starting again would lead nowhere
     EXIT_BAD_SETTINGS = 78,
 } ExitCode;
 

@@ -112,7 +112,7 @@ int run_files_flush(const char *directory)
 
 static bool is_temporary(const char *name)
 {
-    static const char *const ours[] = {"step-", "LATEST", "BEST", "metrics.h5"};
+    static const char *const ours[] = {"step-", "LATEST", "BEST", "metrics.h5", "progress"};
     const char *mark = strstr(name, ".tmp-");
     for (size_t i = 0; mark && i < sizeof ours / sizeof *ours; i++) {
         if (strncmp(name, ours[i], strlen(ours[i])) == 0)

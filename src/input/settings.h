@@ -84,6 +84,7 @@ typedef struct {
     struct {
         char *directory; // of the run
         int64_t seed;
+        double max_hours; // of a start; 0: no limit
     } run;
     struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory

@@ -173,6 +173,10 @@ const SettingSection settings_sections[] = {
 const SettingRow settings_table[] = {
     PATH(run, directory, "Directory of the run; {seed} in it is replaced by the seed."),
     INTEGER(run, seed, "1", 0, EXACT, "Seed of all random draws."),
+    REAL(run, max_hours, "0", 0, 1e6,
+         "Hours after which a start of `train` has saved its state and ended, to be started again; "
+         "0: "
+         "no limit but that of the batch job."),
 
     PATH(model, path,
          "Hugging Face or PEFT directory, checkpoint or run that the model is read from."),

@@ -164,7 +164,7 @@ static CheckpointAttribute real(const char *name, double value)
     return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_REAL, .real = value};
 }
 
-enum { RUN_ATTRIBUTES = 11 };
+enum { RUN_ATTRIBUTES = 12 };
 
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy)
@@ -177,6 +177,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         real("best", state->best),
         whole("best_step", state->best_step),
         whole("since_best", state->since_best),
+        whole("evaluated", state->evaluated),
         whole("sampled", owner->sampled_count),
         whole("branch_bytes", sizeof(Branch)),
         whole("published", owner->holds_published),
@@ -283,7 +284,8 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
         checkpoint_integer(checkpoint, "samples_bytes", &state->samples_bytes) != 0 ||
         checkpoint_real(checkpoint, "best", &state->best) != 0 ||
         checkpoint_integer(checkpoint, "best_step", &state->best_step) != 0 ||
-        checkpoint_integer(checkpoint, "since_best", &state->since_best) != 0)
+        checkpoint_integer(checkpoint, "since_best", &state->since_best) != 0 ||
+        checkpoint_integer(checkpoint, "evaluated", &state->evaluated) != 0)
         return -1;
     owner->optimizer->updates = state->updates;
     return 0;

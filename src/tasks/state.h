@@ -20,6 +20,7 @@ typedef struct {
     int64_t journal_bytes, samples_bytes;
     double best;                   // of keep_best; -infinity: none yet
     int64_t best_step, since_best; // evaluations since
+    int64_t evaluated;             // step of the newest evaluation; -1: none yet
 } RunState;
 
 // One file of the model directory, kept in every checkpoint for the converter.

@@ -135,49 +135,61 @@ int train_step(Training *training, Metrics *metrics)
     return status;
 }
 
-static bool due(int64_t every, int64_t step)
+// What follows a step (that failed after its update: `status`): its evaluation, its line, its
+// checkpoint. *request is what was asked for meanwhile. Collective.
+static int after_step(Training *training, int status, Metrics *metrics, Request *request)
 {
-    return every > 0 && step % every == 0;
+    int64_t step = training->state.step, every = training->settings->checkpoint.every;
+    bool boundary = step == training->stages[STAGE_WARMUP].steps, better = false;
+    if (status == 0)
+        *request = training_request(training);
+    if (status == 0 && training_owes_evaluation(training) && *request < REQUEST_HURRY) {
+        status = training_evaluate(training, metrics, &better);
+        *request = training_request(training);
+    }
+    training_say_step(training, step - 1, metrics);
+    record_metrics(&training->record, metrics);
+    if (status != 0)
+        return -1;
+    if (*request != REQUEST_NONE || boundary || better || step == training->total_steps ||
+        !training_is_patient(training) || (every > 0 && step % every == 0)) {
+        training_checkpoint(training, better);
+        requests_answer_checkpoint();
+    }
+    return 0;
 }
 
-// Whether evaluations still find something better, as far as the settings ask.
-static bool patient(const Training *training)
+// All steps that are left, until somebody asks for a stop. Collective.
+static int run_steps(Training *training, Request request)
 {
-    int64_t patience = training->settings->checkpoint.patience;
-    return patience == 0 || training->state.since_best < patience;
+    Metrics metrics = {0};
+    int status = 0;
+    while (status == 0 && request < REQUEST_STOP && training->state.step < training->total_steps &&
+           training_is_patient(training)) {
+        int64_t step = training->state.step;
+        metrics_clear(&metrics);
+        if (step == training->stages[STAGE_WARMUP].steps)
+            status = training_enter_main(training);
+        training->stage = training_stage(training, step);
+        if (status == 0)
+            status = train_step(training, &metrics);
+        if (training->state.step > step)
+            status = after_step(training, status, &metrics, &request);
+    }
+    metrics_free(&metrics);
+    return status;
 }
 
 int task_train(const Settings *settings)
 {
     Training training;
     int status = training_open(&training, settings);
-    bool stopped = false;
-    Metrics metrics = {0};
-    for (int64_t step = training.state.step;
-         status == 0 && !stopped && patient(&training) && step < training.total_steps; step++) {
-        bool better = false, last = step + 1 == training.total_steps;
-        bool boundary = step + 1 == training.stages[STAGE_WARMUP].steps;
-        metrics_clear(&metrics);
-        if (step == training.stages[STAGE_WARMUP].steps)
-            status = training_enter_main(&training);
-        training.stage = training_stage(&training, step);
-        if (status == 0)
-            status = train_step(&training, &metrics);
-        if (training.state.step == step)
-            break;
-        if (status == 0 && (last || boundary || due(settings->evaluate.every, step + 1)))
-            status = training_evaluate(&training, boundary && !last ? "warm-up" : "final", &metrics,
-                                       &better);
-        training_say_step(&training, step, &metrics);
-        record_metrics(&training.record, &metrics);
-        if (status != 0)
-            break;
-        stopped = training_stop_wanted(&training) && !last;
-        if (last || boundary || better || stopped || !patient(&training) ||
-            due(settings->checkpoint.every, step + 1))
-            training_checkpoint(&training, better);
-    }
-    if (status == 0 && !patient(&training))
+    Request request = status == 0 ? training_request(&training) : REQUEST_NONE;
+    if (status == 0 && request < REQUEST_STOP)
+        status = training_evaluate_owed(&training);
+    if (status == 0)
+        status = run_steps(&training, request);
+    if (status == 0 && !training_is_patient(&training))
         record_say(&training.record,
                    "stopped early: the last %lld evaluations were no better than "
                    "that of step %lld",
@@ -186,10 +198,9 @@ int task_train(const Settings *settings)
         training_keep_steps(&training);
     else
         status = training_secure(&training);
-    int code = status != 0 ? (int)fail_code() : stopped ? EXIT_AGAIN : EXIT_DONE;
+    int code = status == 0 ? training_exit_status(&training) : (int)fail_code();
     if (code == EXIT_DONE)
         training_table(&training);
-    metrics_free(&metrics);
     training_close(&training);
     return code;
 }

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "kernels/host_view.h"
+#include "tasks/progress.h"
 
 Stage training_stage(const Training *training, int64_t step)
 {
@@ -152,7 +153,7 @@ static int take_state(void *context, Checkpoint *checkpoint)
 static int load_state(Training *training)
 {
     int64_t step;
-    training->state = (RunState){.best = -INFINITY};
+    training->state = (RunState){.best = -INFINITY, .evaluated = -1};
     if (run_directory_resume(training->run, take_state, training, &step) != 0)
         return -1;
     return step < 0 ? job_load_weights(&training->job, training->learner.optimizer.master)
@@ -218,15 +219,29 @@ static int open_learner(Training *training)
 // The speaking rank's log and journal, cut back to what the checkpoint knew.
 static int open_record(Training *training)
 {
+    const char *directory = training->settings->run.directory;
     if (!world_speaks(&training->job.world))
         return 0;
-    if (record_open(&training->record, training->settings->run.directory) != 0)
+    training->starts = progress_begin(directory, training->state.step);
+    if (training->starts < 0 || record_open(&training->record, directory) != 0)
         return -1;
+    requests_open(&training->requests, training->settings, training->started);
     if (training->state.step == 0 && training->record.metrics->bytes == 0)
         return 0;
     if (journal_cut(training->record.metrics, training->state.journal_bytes) != 0)
         return -1;
     return journal_cut(training->record.samples, training->state.samples_bytes);
+}
+
+static void say_wall_time(const Training *training)
+{
+    const WallTime *wall_time = &training->requests.wall_time;
+    Bytes left = {0};
+    if (!training->record.directory || isinf(wall_time->end))
+        return;
+    wall_time_print(wall_time->end - clock_now(), &left);
+    record_say(&training->record, "wall time  %s left, by %s", left.data, wall_time->set_by);
+    bytes_free(&left);
 }
 
 static void say_start(Training *training)
@@ -243,21 +258,7 @@ static void say_start(Training *training)
     if (training->state.step > 0)
         record_say(record, "resumed    at step %lld of %lld", (long long)training->state.step,
                    (long long)training->total_steps);
-}
-
-static int evaluate_start(Training *training)
-{
-    if (!training->evaluates || training->state.step > 0)
-        return 0;
-    Metrics metrics = {0};
-    bool better;
-    metrics_set(&metrics, "step", 0);
-    record_say(&training->record, "evaluation before the first step");
-    int status = training_evaluate(training, "start", &metrics, &better);
-    if (status == 0)
-        record_metrics(&training->record, &metrics);
-    metrics_free(&metrics);
-    return status;
+    say_wall_time(training);
 }
 
 // What the learners found in the checkpoint, to the other ranks: they keep the same queue.
@@ -278,7 +279,7 @@ int training_open(Training *training, const Settings *settings)
 {
     *training = (Training){.settings = settings, .started = clock_now()};
     Job *job = &training->job;
-    training_catch_signals();
+    requests_catch_signals();
     if (job_open(job, settings,
                  (JobOptions){.split = settings->parallel.placement == PLACEMENT_SPLIT,
                               .trains = true}) != 0)
@@ -303,12 +304,13 @@ int training_open(Training *training, const Settings *settings)
         training_publish_again(training);
     else
         training_publish(training);
-    return evaluate_start(training);
+    return 0;
 }
 
 void training_close(Training *training)
 {
     record_close(&training->record);
+    requests_close(&training->requests);
     metrics_free(&training->totals);
     failure_forget(&training->save_failure);
     run_directory_close(training->run);

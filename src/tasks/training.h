@@ -1,7 +1,7 @@
 // training.h - all that a training run holds, and the parts of its step loop.
 //
 // training.c opens, resumes and closes; training_loop.c and, of checkpoints, training_save.c have
-// what the loop of train.c calls.
+// what the loop of train.c calls; training_stop.c how it ends.
 
 #ifndef L2A_TASKS_TRAINING_H
 #define L2A_TASKS_TRAINING_H
@@ -10,6 +10,7 @@
 #include "tasks/evaluation.h"
 #include "tasks/pipeline.h"
 #include "tasks/record.h"
+#include "tasks/requests.h"
 #include "tasks/sizes.h"
 #include "tasks/state.h"
 
@@ -28,8 +29,10 @@ typedef struct {
     StateOwner owner;  // on learner ranks
     RunDirectory *run; // owned, on learner ranks
     RunState state;
-    Record record;  // on the rank that speaks
-    Metrics totals; // of this start of the program: seconds by phase, rows of trees
+    Record record;     // on the rank that speaks
+    Requests requests; // on the rank that speaks
+    int64_t starts;    // in a row that began where this one did; on the rank that speaks
+    Metrics totals;    // of this start of the program: seconds by phase, rows of trees
     double started;
     int64_t first_step; // of this start of the program
     // Of checkpoints, on learner ranks:
@@ -42,9 +45,6 @@ typedef struct {
 // Opens everything and resumes where the run stopped. Collective.
 int training_open(Training *training, const Settings *settings);
 void training_close(Training *training);
-
-// TERM and USR1 ask for a stop in good order; a second one ends the rank at once.
-void training_catch_signals(void);
 
 // "RUN/name"; to be released.
 char *training_path(const Training *training, const char *name);
@@ -96,11 +96,20 @@ int training_secure(Training *training);
 // After a failure: ends the checkpoint under way, and where a judge that does not reply was the
 // reason, the steps that were done go into one. The recorded failure stays. Collective.
 void training_keep_steps(Training *training);
+// Whether the settings want an evaluation after `step` steps.
+bool training_evaluates_at(const Training *training, int64_t step);
+
+// Whether one is wanted of the state as it is, and has not been done.
+bool training_owes_evaluation(const Training *training);
 
 // Evaluates and adds val/* to the metrics; `*better` when keep_best's metric improved. Keeps the
-// result under RUN/evaluation-NAME.json, in the place of an earlier one. Fails as rollout_run does.
-// Collective.
-int training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better);
+// result under RUN/evaluation-NAME.json (start, warm-up or final), in the place of an earlier one.
+// Fails as rollout_run does. Collective.
+int training_evaluate(Training *training, Metrics *metrics, bool *better);
+
+// Before the first step, what is owed: the evaluation at the start, or one that the start before
+// was stopped in front of.
+int training_evaluate_owed(Training *training);
 
 // Prints the table of the kept evaluations (start, warm-up, final) and the RESULT line. Collective.
 void training_table(Training *training);
@@ -108,7 +117,19 @@ void training_table(Training *training);
 // The line of a step; its phases are added to the times.
 void training_say_step(Training *training, int64_t step, const Metrics *metrics);
 
-// Whether somebody wants the run to stop: a signal, or a file STOP in its directory. Collective.
-bool training_stop_wanted(Training *training);
+// What is asked of the run, the most urgent wish of any rank. Between steps; collective.
+Request training_request(Training *training);
+
+// Whether all steps and evaluations are done, or evaluations find nothing better any more.
+bool training_is_finished(const Training *training);
+
+// Whether evaluations still find something better, as far as the settings ask.
+bool training_is_patient(const Training *training);
+
+// The exit status of a run that ended in good order, finished or asked to stop, with all its steps
+// in a checkpoint; says what stopped it. EXIT_AGAIN, or EXIT_NO_PROGRESS where that would lead
+// nowhere: this start was stopped before its first step, as the one before it was, or by a file
+// STOP that is still there. Collective.
+int training_exit_status(const Training *training);
 
 #endif

@@ -1,29 +1,11 @@
 #include "tasks/training.h"
 
 #include <math.h>
-#include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
 #include "tasks/evaluation_file.h"
-
-static volatile sig_atomic_t signalled;
-
-static void on_signal(int number)
-{
-    if (signalled)
-        _exit(128 + number); // the second one means it
-    signalled = 1;
-}
-
-void training_catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-}
 
 char *training_path(const Training *training, const char *name)
 {
@@ -54,45 +36,94 @@ bool training_publishes(const Training *training)
     return updates <= 0 || pipeline_publishes(&training->pipeline, updates);
 }
 
-int training_evaluate(Training *training, const char *name, Metrics *metrics, bool *better)
+bool training_evaluates_at(const Training *training, int64_t step)
 {
-    *better = false;
-    if (!training->evaluates)
-        return 0;
+    int64_t every = training->settings->evaluate.every;
+    return training->evaluates &&
+           (step == 0 || step == training->stages[STAGE_WARMUP].steps ||
+            step == training->total_steps || (every > 0 && step % every == 0));
+}
+
+bool training_owes_evaluation(const Training *training)
+{
+    const RunState *state = &training->state;
+    return training_evaluates_at(training, state->step) && state->evaluated != state->step;
+}
+
+static const char *evaluation_name(const Training *training)
+{
+    int64_t step = training->state.step;
+    if (step == 0)
+        return "start";
+    return step == training->stages[STAGE_WARMUP].steps && step < training->total_steps ? "warm-up"
+                                                                                        : "final";
+}
+
+static void keep_evaluation(Training *training, const EvaluationResult *result)
+{
+    const ScoreValue *reward = &result->scores.values[SCORE_TOTAL_REWARD];
+    record_say(&training->record,
+               "evaluation at step %lld: reward %.3f [%.3f, %.3f] over %lld responses, expert loss "
+               "%.3f, %.1f s",
+               (long long)training->state.step, reward->value, reward->low, reward->high,
+               (long long)reward->n, result->expert_loss, result->seconds);
+    if (!world_speaks(&training->job.world))
+        return;
+    Bytes file = {0};
+    bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory,
+                evaluation_name(training));
+    if (evaluation_file_write(file.data, result) != 0)
+        warn("%s", fail_message());
+    bytes_free(&file);
+}
+
+int training_evaluate(Training *training, Metrics *metrics, bool *better)
+{
     const char *keep = training->settings->checkpoint.keep_best;
+    RunState *state = &training->state;
     EvaluationResult result;
-    bool lags = training->state.step > 0 && !training_publishes(training);
+    double since = clock_now();
+    bool lags = state->step > 0 && !training_publishes(training);
+    *better = false;
     if (lags)
         job_publish(&training->job, elements_f32(training->learner.optimizer.master));
-    int status = evaluation_run(&training->evaluation, &training->job,
-                                (uint32_t)training->state.step, NULL, &result, NULL);
+    int status = evaluation_run(&training->evaluation, &training->job, (uint32_t)state->step, NULL,
+                                &result, NULL);
     if (lags)
         training_publish_again(training);
     if (status != 0)
         return -1;
     evaluation_report(&result, metrics);
-    const ScoreValue *reward = &result.scores.values[SCORE_TOTAL_REWARD];
-    record_say(&training->record,
-               "evaluation at step %lld: reward %.3f [%.3f, %.3f] over %lld responses, expert loss "
-               "%.3f, %.1f s",
-               (long long)training->state.step, reward->value, reward->low, reward->high,
-               (long long)reward->n, result.expert_loss, result.seconds);
-    if (world_speaks(&training->job.world)) {
-        Bytes file = {0};
-        bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, name);
-        if (evaluation_file_write(file.data, &result) != 0)
-            warn("%s", fail_message());
-        bytes_free(&file);
-    }
+    keep_evaluation(training, &result);
     double value = keep[0] ? metrics_get(metrics, keep) : NAN;
-    training->state.since_best++;
-    if (value > training->state.best) {
-        training->state.best = value;
-        training->state.best_step = training->state.step;
-        training->state.since_best = 0;
+    state->evaluated = state->step;
+    state->since_best++;
+    if (value > state->best) {
+        state->best = value;
+        state->best_step = state->step;
+        state->since_best = 0;
         *better = true;
     }
+    wall_time_took(&training->requests.wall_time, WORK_EVALUATION, clock_now() - since);
     return 0;
+}
+
+int training_evaluate_owed(Training *training)
+{
+    Metrics metrics = {0};
+    bool better, first = training->state.step == 0;
+    if (!training_owes_evaluation(training))
+        return 0;
+    if (first)
+        record_say(&training->record, "evaluation before the first step");
+    metrics_set(&metrics, "step", (double)training->state.step);
+    int status = training_evaluate(training, &metrics, &better);
+    if (status == 0)
+        record_metrics(&training->record, &metrics);
+    if (status == 0 && !first)
+        training_checkpoint(training, better);
+    metrics_free(&metrics);
+    return status;
 }
 
 bool training_rolls_back(const Training *training)
@@ -295,15 +326,4 @@ void training_say_step(Training *training, int64_t step, const Metrics *metrics)
                metrics_get(metrics, "actor/pg_clipfrac"), metrics_get(metrics, "actor/grad_norm"),
                metrics_get(metrics, "actor/lr"), metrics_get(metrics, "mismatch/logprob_gap_max"),
                seconds, metrics_get(metrics, "timing_s/gen"), left);
-}
-
-bool training_stop_wanted(Training *training)
-{
-    double wanted = signalled != 0;
-    if (world_speaks(&training->job.world)) {
-        char *file = training_path(training, "STOP");
-        wanted = wanted != 0 || access(file, F_OK) == 0;
-        release(file);
-    }
-    return group_maximum(&training->job.world.all, wanted) > 0;
 }

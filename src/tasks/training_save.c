@@ -29,6 +29,8 @@ static void say_checkpoint(Training *training, int status)
         return;
     }
     training->saved = training->saving;
+    wall_time_took(&training->requests.wall_time, WORK_CHECKPOINT,
+                   clock_now() - training->save_begun);
     record_say(&training->record, "checkpoint step %lld, %.1f s; the run waited %.2f s for it",
                step, clock_now() - training->save_begun, training->save_stall);
     record_series(&training->record);
