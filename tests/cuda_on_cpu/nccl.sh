@@ -7,12 +7,13 @@ ranks=$1
 program=$2
 . "$(dirname "$0")/../../jobs/mpi.sh"
 export CUDA_ON_CPU_DEVICES="$ranks"
+export OMPI_MCA_odls_base_sigkill_timeout=0 # ranks of cases that fail need no time to end
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 status=0
 
 run() { # case
-    timeout 60 mpirun -n "$ranks" "$program" "$@" >"$said" 2>&1 </dev/null
+    timeout "${CUDA_ON_CPU_TIMEOUT:-60}" mpirun -n "$ranks" "$program" "$@" >"$said" 2>&1 </dev/null
 }
 
 wrong() { # what

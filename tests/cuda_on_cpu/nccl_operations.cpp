@@ -162,6 +162,24 @@ void streams_meet()
     MPI_Comm_free(&half);
 }
 
+// A communicator's operations run in the order of their calls, on whatever stream.
+void operations_take_turns()
+{
+    cudaStream_t side = stream_make();
+    Array<float> x = array_make<float>(COUNT), y = array_make<float>(COUNT);
+    array_fill(x, stream, number_of_own);
+    array_fill(y, side, number_of_own);
+    for (size_t count = 1; count < 20; count++) {
+        NCCL(ncclAllReduce(x.device, x.device, count, ncclFloat, ncclMax, world, stream));
+        NCCL(ncclAllReduce(y.device, y.device, COUNT - count, ncclFloat, ncclMax, world, side));
+    }
+    CUDA(cudaDeviceSynchronize());
+    HOLDS(array_is(x, stream, [](int i) { return number_of(i < 19 ? ranks - 1 : rank, i); }));
+    HOLDS(array_is(y, side, [](int i) { return number_of(i < COUNT - 1 ? ranks - 1 : rank, i); }));
+    array_free(x);
+    array_free(y);
+}
+
 // A graph of operations, launched again and again.
 void graphs_hold_operations()
 {

@@ -22,6 +22,7 @@ void operations_give_what_they_should();
 void groups_exchange();
 void one_rank_sends_another();
 void streams_meet();
+void operations_take_turns();
 void graphs_hold_operations();
 void streams_go_on_within_mpi();
 

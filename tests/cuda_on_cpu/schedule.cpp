@@ -9,9 +9,9 @@ namespace cuda_on_cpu
 {
 
 enum {
-    LATE = 40,          // questions in a row after which even seed 0 lets streams go on
-    FAVOUR = 16,        // one of so many turns another stream is made the favourite
-    MOST_DOUBLINGS = 5, // up to 2^4 - 1 heads run at a call
+    LATE = 40,       // questions in a row after which even seed 0 lets streams go on
+    FAVOUR = 16,     // one of so many turns another stream is made the favourite
+    MOST_CALLS = 32, // in a row that are alike
 };
 
 static std::vector<cudaStream_t> streams;  // owned
@@ -119,6 +119,19 @@ bool streams_step(cudaStream_t goal)
     return (settings().seed == 0 && goal && goal_goes_on(goal)) || any_goes_on();
 }
 
+// How many heads run at a call. For some calls in a row there are none, or few, or many: draws that
+// do not depend on each other would hardly ever let a queue become long.
+static unsigned heads_of_call()
+{
+    static const unsigned MOST[] = {0, 0, 1, 15};
+    static unsigned most, calls;
+    if (calls-- == 0) {
+        most = MOST[draw_turn(4)];
+        calls = draw_turn(MOST_CALLS);
+    }
+    return draw_turn(most + 1);
+}
+
 void streams_go_on()
 {
     if (settings().seed == 0)
@@ -129,7 +142,7 @@ void streams_go_on()
         }
         return;
     }
-    for (unsigned left = (1u << draw_turn(MOST_DOUBLINGS)) - 1; left > 0; left--) {
+    for (unsigned left = heads_of_call(); left > 0; left--) {
         if (!(runs_ahead() && !streams.empty() ? head_goes_on(favourite_of_turn()) : any_goes_on()))
             return;
     }
