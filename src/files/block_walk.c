@@ -1,13 +1,17 @@
+#define _GNU_SOURCE // O_DIRECT
+
 #include "files/block_walk.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/background.h"
 #include "base/memory.h"
 #include "files/checksum.h"
 #include "files/raw.h"
 
-enum { WINDOW_BLOCKS = 4, THREADS_MAXIMUM = 8 };
+enum { WINDOW_BLOCKS = 8, THREADS_MAXIMUM = 8, PAGE_BYTES = 4096 };
 
 typedef struct {
     const BlockWalk *walk;
@@ -16,12 +20,30 @@ typedef struct {
     atomic_bool stopped;
 } Progress;
 
+static void set_direct(int descriptor, bool direct)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+    fcntl(descriptor, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
+}
+
+// Whole pages into a page-aligned buffer; what does not come like that comes through the page
+// cache.
+static int read_pages(const BlockWalk *walk, char *buffer, size_t bytes, int64_t offset)
+{
+    size_t pages = (bytes + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    ssize_t came = pread(walk->descriptor, buffer, pages, (off_t)offset);
+    if (came >= (ssize_t)bytes)
+        return 0;
+    set_direct(walk->descriptor, false);
+    return raw_read_at(walk->descriptor, walk->path, buffer, bytes, offset);
+}
+
 // Reads blocks [first, end) by one call and hands them on.
 static int take_run(const BlockWalk *walk, char *buffer, int64_t first, int64_t end)
 {
     int64_t from = first * CHECKSUM_BLOCK_BYTES, to = end * CHECKSUM_BLOCK_BYTES;
     to = to < walk->payload_bytes ? to : walk->payload_bytes;
-    int status = raw_read_at(walk->descriptor, walk->path, buffer, (size_t)(to - from), from);
+    int status = read_pages(walk, buffer, (size_t)(to - from), from);
     for (int64_t block = first; block < end && status == 0; block++) {
         int64_t begin = block * CHECKSUM_BLOCK_BYTES, left = to - begin;
         status = walk->take(walk->context, block, buffer + (begin - from),
@@ -50,7 +72,8 @@ static int take_window(const Progress *progress, char *buffer, int64_t window)
 static int work(void *context)
 {
     Progress *progress = context;
-    char *buffer = allocate(WINDOW_BLOCKS, CHECKSUM_BLOCK_BYTES);
+    char *memory = allocate(WINDOW_BLOCKS * CHECKSUM_BLOCK_BYTES + PAGE_BYTES, 1);
+    char *buffer = memory + (PAGE_BYTES - (uintptr_t)memory % PAGE_BYTES);
     int status = 0;
     while (status == 0 && !atomic_load(&progress->stopped)) {
         int64_t window = atomic_fetch_add(&progress->next, 1);
@@ -60,7 +83,7 @@ static int work(void *context)
     }
     if (status != 0)
         atomic_store(&progress->stopped, true);
-    release(buffer);
+    release(memory);
     return status;
 }
 
@@ -69,6 +92,7 @@ int block_walk(const BlockWalk *walk, int threads)
     Progress progress = {.walk = walk, .block_count = checksum_block_count(walk->payload_bytes)};
     Background others[THREADS_MAXIMUM];
     CHECK(threads >= 1 && threads <= THREADS_MAXIMUM, "%d threads", threads);
+    set_direct(walk->descriptor, true);
     for (int i = 1; i < threads; i++)
         background_begin(&others[i], work, &progress);
     int status = work(&progress);
@@ -81,5 +105,6 @@ int block_walk(const BlockWalk *walk, int threads)
             failure_keep(&failure);
         }
     }
+    set_direct(walk->descriptor, false);
     return status == 0 ? 0 : failure_repeat(&failure);
 }

@@ -178,7 +178,7 @@ int extents_compare(const char *file, const char *path, const Extent *list, int6
                                          .wanted = blocks->touched,
                                          .take = compare_block,
                                          .context = &comparison},
-                            1);
+                            READERS);
     close(descriptor);
     return status == 0 ? 0 : fail_as(EXIT_CANNOT_WRITE);
 }

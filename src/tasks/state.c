@@ -114,6 +114,14 @@ static int list_arrays(const StateOwner *owner, StateArray arrays[STATE_ARRAYS])
     return count;
 }
 
+static void free_items(Items *items)
+{
+    for (int64_t i = 0; i < items->count; i++)
+        release((char *)(uintptr_t)items->list[i].name);
+    release(items->list);
+    *items = (Items){0};
+}
+
 static void add_arrays(Items *items, const StateOwner *owner)
 {
     StateArray arrays[STATE_ARRAYS];
@@ -123,20 +131,35 @@ static void add_arrays(Items *items, const StateOwner *owner)
                        (Elements){arrays[i].host, arrays[i].type});
 }
 
-// From device memory to the snapshot, or back.
-static void copy_arrays(const StateOwner *owner, bool back)
+static void take_snapshot(const StateOwner *owner)
 {
     StateArray arrays[STATE_ARRAYS];
     const Kernels *kernels = owner->kernels;
     int count = list_arrays(owner, arrays);
-    for (int i = 0; i < count; i++) {
-        size_t bytes = (size_t)owner->parameters->local * type_bytes(arrays[i].type);
-        if (back)
-            kernels->copy_in(NULL, arrays[i].device, arrays[i].host, bytes);
-        else
-            kernels->copy_out(NULL, arrays[i].host, arrays[i].device, bytes);
-    }
+    for (int i = 0; i < count; i++)
+        kernels->copy_out(NULL, arrays[i].host, arrays[i].device,
+                          (size_t)owner->parameters->local * type_bytes(arrays[i].type));
     kernels->queue_wait(NULL);
+}
+
+// Fills the arrays: in their place where the host can write there, else by way of the snapshot.
+static int read_arrays(const StateOwner *owner, Checkpoint *checkpoint)
+{
+    Items items = {0};
+    StateArray arrays[STATE_ARRAYS];
+    const Kernels *kernels = owner->kernels;
+    bool in_place = kernels->host_is_device;
+    int count = list_arrays(owner, arrays);
+    for (int i = 0; i < count; i++)
+        add_parameters(&items, owner->parameters, arrays[i].folder,
+                       (Elements){in_place ? arrays[i].device : arrays[i].host, arrays[i].type});
+    int status = checkpoint_read(checkpoint, items.list, items.count);
+    free_items(&items);
+    for (int i = 0; i < count && status == 0 && !in_place; i++)
+        kernels->copy_in(NULL, arrays[i].device, arrays[i].host,
+                         (size_t)owner->parameters->local * type_bytes(arrays[i].type));
+    kernels->queue_wait(NULL);
+    return status;
 }
 
 // What several groups hold is written by the first.
@@ -144,14 +167,6 @@ static void leave_to_others(Items *items, const StateOwner *owner)
 {
     for (int64_t i = 0; i < items->count && !owner->writes; i++)
         items->list[i].count = 0;
-}
-
-static void free_items(Items *items)
-{
-    for (int64_t i = 0; i < items->count; i++)
-        release((char *)(uintptr_t)items->list[i].name);
-    release(items->list);
-    *items = (Items){0};
 }
 
 static CheckpointAttribute whole(const char *name, int64_t value)
@@ -192,7 +207,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
     }
     CHECK(!run_directory_saves(run), "the snapshot is still being written");
     if (owner->writes)
-        copy_arrays(owner, false);
+        take_snapshot(owner);
     add_arrays(&items, owner);
     add_sampled(&items, owner);
     add_files(&items, owner);
@@ -268,17 +283,12 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
 {
     if (check_adapter(owner, checkpoint) != 0)
         return -1;
-    Items items = {0};
     int64_t published;
     if (checkpoint_integer(checkpoint, "published", &published) != 0)
         return -1;
     owner->holds_published = published && owner->published;
-    add_arrays(&items, owner);
-    int status = checkpoint_read(checkpoint, items.list, items.count);
-    free_items(&items);
-    if (status == 0)
-        copy_arrays(owner, true);
-    if (status != 0 || checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
+    if (read_arrays(owner, checkpoint) != 0 ||
+        checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
         checkpoint_integer(checkpoint, "updates", &state->updates) != 0 ||
         checkpoint_integer(checkpoint, "journal_bytes", &state->journal_bytes) != 0 ||
         checkpoint_integer(checkpoint, "samples_bytes", &state->samples_bytes) != 0 ||

@@ -75,7 +75,7 @@ int state_save_weights(const StateOwner *owner, const char *path, Elements value
 
 // Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
 // some (holds_published says so). One of another adapter, or of another base, is EXIT_BAD_DATA.
-// Uses the snapshot: no save may be under way. Collective.
+// May use the snapshot: no save may be under way. Collective.
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 
 // How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -15,7 +16,8 @@ enum { DESCRIPTORS = 1024 };
 
 static const char *meant_place;
 static FaultKind armed_kind;
-static int armed_at, operations;
+static int armed_at;
+static atomic_int operations; // files are read by several threads
 static const char *hit = "";
 static bool is_meant[DESCRIPTORS], renamed, hit_after_rename;
 
@@ -60,7 +62,7 @@ static bool is_due(const char *function, bool interruptible, bool shortens)
 {
     if ((armed_kind == FAULT_SIGNAL && !interruptible) || (armed_kind == FAULT_SHORT && !shortens))
         return false;
-    if (++operations != armed_at)
+    if (atomic_fetch_add(&operations, 1) + 1 != armed_at)
         return false;
     hit_after_rename = renamed;
     hit = function;

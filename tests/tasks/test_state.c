@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -177,6 +178,93 @@ static void a_save_is_of_the_moment_it_was_begun(void **state)
     holder_free(&saved);
     holder_free(&loaded);
     holder_free(&later);
+}
+
+// A device whose memory the host cannot touch: it is open only while a copy is under way.
+static void open_memory(const void *memory, size_t bytes, int access)
+{
+    uintptr_t page = (uintptr_t)memory / 4096 * 4096;
+    CHECK(mprotect((void *)page, (uintptr_t)memory + bytes - page, access) == 0, "mprotect");
+}
+
+static void *make_guarded(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(memory != MAP_FAILED, "mmap");
+    return memory;
+}
+
+static void copy_in_guarded(Queue *queue, void *device, const void *host, size_t bytes)
+{
+    open_memory(device, bytes, PROT_READ | PROT_WRITE);
+    kernels_cpu()->copy_in(queue, device, host, bytes);
+    open_memory(device, bytes, PROT_NONE);
+}
+
+static void copy_out_guarded(Queue *queue, void *host, const void *device, size_t bytes)
+{
+    open_memory(device, bytes, PROT_READ);
+    kernels_cpu()->copy_out(queue, host, device, bytes);
+    open_memory(device, bytes, PROT_NONE);
+}
+
+// The arrays of a holder in such memory.
+static void holder_guard(Holder *holder, Kernels *kernels)
+{
+    size_t bytes = (size_t)holder->parameters.local * sizeof(float);
+    float **arrays[] = {&holder->optimizer.master, &holder->optimizer.m, &holder->optimizer.v};
+    *kernels = *kernels_cpu();
+    kernels->host_is_device = false;
+    kernels->copy_in = copy_in_guarded;
+    kernels->copy_out = copy_out_guarded;
+    holder->owner.kernels = kernels;
+    for (int i = 0; i < 3; i++) {
+        float *plain = *arrays[i];
+        *arrays[i] = make_guarded(bytes);
+        copy_in_guarded(NULL, *arrays[i], plain, bytes);
+        kernels_cpu()->memory_free(plain);
+    }
+}
+
+// And back, so that they can be looked at and freed.
+static void holder_unguard(Holder *holder)
+{
+    size_t bytes = (size_t)holder->parameters.local * sizeof(float);
+    float **arrays[] = {&holder->optimizer.master, &holder->optimizer.m, &holder->optimizer.v};
+    holder->owner.kernels = kernels_cpu();
+    for (int i = 0; i < 3; i++) {
+        float *guarded = *arrays[i];
+        *arrays[i] = kernels_cpu()->memory_make(bytes);
+        copy_out_guarded(NULL, *arrays[i], guarded, bytes);
+        munmap(guarded, bytes);
+    }
+}
+
+static void only_kernels_touch_device_memory(void **state)
+{
+    (void)state;
+    Holder saved, loaded;
+    Kernels kernels[2];
+    RunState found;
+    holder_make(&saved, world, TINY_QWEN3);
+    holder_make(&loaded, world, TINY_QWEN3);
+    holder_fill(&saved);
+    holder_guard(&saved, &kernels[0]);
+    holder_guard(&loaded, &kernels[1]);
+    char *path = run_path("guarded"), *weights = run_path("guarded.h5");
+    RunDirectory *run = run_directory_open(&world, path);
+    holder_save(&saved, run, &STATE);
+    assert_int_equal(
+        state_save_weights(&saved.owner, weights, elements_f32(saved.optimizer.master)), 0);
+    assert_int_equal(holder_resume(&loaded, run, &found), 0);
+    holder_unguard(&saved);
+    holder_unguard(&loaded);
+    assert_same_tensors(&loaded, &saved);
+    run_directory_close(run);
+    release(path);
+    release(weights);
+    holder_free(&saved);
+    holder_free(&loaded);
 }
 
 static void weights_come_back_on_one_rank_and_on_all(void **state)
@@ -358,6 +446,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_state_comes_back_as_it_was),
         cmocka_unit_test(a_save_is_of_the_moment_it_was_begun),
+        cmocka_unit_test(only_kernels_touch_device_memory),
         cmocka_unit_test(weights_come_back_on_one_rank_and_on_all),
         cmocka_unit_test(a_checkpoint_of_another_model_is_refused),
         cmocka_unit_test(an_adapter_comes_back_with_what_is_to_be_known_of_it),
