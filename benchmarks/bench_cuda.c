@@ -614,12 +614,20 @@ static void scatter_run(const void *inputs, int turn)
     gpu->embedding_backward(NULL, r->a, r->b, r->index);
 }
 
+static void update(const Rows *r, ElementType type, int turn)
+{
+    AdamW settings = {1e-5f, 0.9f, 0.95f, 1e-8f, 0.1f, 1.0f, 0.1f, 0.05f, {{(uint32_t)turn}, {0}}};
+    gpu->adamw(NULL, r->a.data, (Moments){r->b.data, r->c.data, type}, r->d.data, r->n, settings);
+}
+
 static void adamw_run(const void *inputs, int turn)
 {
-    const Rows *r = inputs;
-    AdamW settings = {1e-5f, 0.9f, 0.95f, 1e-8f, 0.1f, 1.0f, 0.1f, 0.05f};
-    (void)turn;
-    gpu->adamw(NULL, r->a.data, r->b.data, r->c.data, r->d.data, r->n, settings);
+    update(inputs, TYPE_F32, turn);
+}
+
+static void adamw_bf16_run(const void *inputs, int turn)
+{
+    update(inputs, TYPE_BF16, turn);
 }
 
 static void round_run(const void *inputs, int turn)
@@ -688,6 +696,9 @@ static void rows_bench(void)
     double n = (double)r.n;
     gpu->fill_zero(NULL, r.c.data, (size_t)r.n * sizeof(float)); // second moments: not negative
     report("adamw, 494,000,000 weights", seconds_of(adamw_run, &r), 0, 0, 28 * n);
+    gpu->fill_zero(NULL, r.b.data, (size_t)r.n * sizeof(float));
+    gpu->fill_zero(NULL, r.c.data, (size_t)r.n * sizeof(float));
+    report("adamw, moments in bf16", seconds_of(adamw_bf16_run, &r), 0, 0, 20 * n);
     report("square_sum", seconds_of(square_sum_run, &r), 0, 0, 4 * n);
     report("round_bf16", seconds_of(round_run, &r), 0, 0, 8 * n);
     rows_free(&r);

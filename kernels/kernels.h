@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 
+#include "base/random.h"
 #include "kernels/tensor.h"
 
 typedef struct Queue Queue; // an order of execution; NULL on the CPU
@@ -28,6 +29,7 @@ typedef struct {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
     float gradient_scale;        // multiplies the gradient: 1 / norm clipping
     float correction1, correction2; // 1 - beta1^t, 1 - beta2^t of these betas, t = 1, 2, ...
+    Philox draws;                // of element 0, by which moments in bf16 are rounded
 } AdamW;
 
 typedef struct {
@@ -204,7 +206,13 @@ typedef struct {
     //   m = fma(beta1, m, (1 - beta1) g);  v = fma(beta2, v, ((1 - beta2) g) g);
     //   w = w (1 - learning_rate * weight_decay)
     //       - learning_rate * ((m / correction1) / (sqrt(v / correction2) + epsilon)).
-    void (*adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+    // Moments in bf16 are widened for this, w takes the new ones as they come out, in fp32, and they
+    // are rounded at random: a moment with the bits x becomes the upper half of x + r, r uniform in
+    // [0, 2^16), so that its mean is kept (a NaN: as matrix_pack rounds it). r is the lower half (m)
+    // and the upper half (v) of word i mod 4 of `draws` with i / 4 added to the counter's last word,
+    // for element i. Nearest would not do: v, which changes by (1 - beta2) (g^2 - v), would stay
+    // where that is less than 2^-9 v.
+    void (*adamw)(Queue *queue, float *w, Moments moments, const float *gradient, int64_t n,
                   AdamW settings);
 
     // out [1] = sum of x^2 in blocks of 2,048 (a lane sum of fma(x_j, x_j, lane) each) added in

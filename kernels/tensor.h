@@ -34,6 +34,20 @@ static inline Elements elements_from(Elements elements, int64_t first)
     return elements;
 }
 
+// The two moments of AdamW, plain elements of one type.
+typedef struct {
+    void *m, *v; // borrowed
+    ElementType type;
+} Moments;
+
+// Those from element `first` on.
+static inline Moments moments_from(Moments moments, int64_t first)
+{
+    moments.m = (char *)moments.m + first * (int64_t)type_bytes(moments.type);
+    moments.v = (char *)moments.v + first * (int64_t)type_bytes(moments.type);
+    return moments;
+}
+
 typedef struct {
     float *data; // borrowed
     int64_t rows, width, stride;

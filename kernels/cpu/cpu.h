@@ -94,7 +94,7 @@ void CPU(sample)(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const
                  const double *uniform, Sampling sampling);
 
 // optimiser.c
-void CPU(adamw)(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+void CPU(adamw)(Queue *queue, float *w, Moments moments, const float *gradient, int64_t n,
                 AdamW settings);
 void CPU(square_sum)(Queue *queue, double *out, const float *x, int64_t n);
 void CPU(round_bf16)(Queue *queue, float *out, const float *x, int64_t n);

@@ -76,6 +76,8 @@ static inline Lanes lanes_load_bf16(const uint16_t *from)
 
 static inline Lanes lanes_load_bf16_tail(const uint16_t *from, int64_t n)
 {
+    if (n >= 16)
+        return lanes_load_bf16(from);
     uint16_t copy[16] = {0};
     for (int64_t i = 0; i < n; i++)
         copy[i] = from[i];

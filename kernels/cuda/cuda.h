@@ -177,7 +177,7 @@ void sample_cuda(Queue *queue, int32_t *tokens, float *logprobs, Tensor z, const
 
 // ---- optimiser.cu -------------------------------------------------------------------------------
 
-void adamw_cuda(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+void adamw_cuda(Queue *queue, float *w, Moments moments, const float *gradient, int64_t n,
                 AdamW settings);
 void square_sum_cuda(Queue *queue, double *out, const float *x, int64_t n);
 void round_bf16_cuda(Queue *queue, float *out, const float *x, int64_t n);

@@ -31,9 +31,47 @@ __device__ static void adamw_element(float *w, float *m, float *v, float gradien
     *w = *w * settings.decay - s.learning_rate * step;
 }
 
+// Four words of Philox4x32-10 (base/random.c), `position` added to the counter's last one.
+struct Words {
+    uint32_t x[4];
+};
+
+__device__ static Words draw_words_at(const Philox &draws, uint32_t position)
+{
+    uint32_t a = draws.counter[0], b = draws.counter[1], c = draws.counter[2];
+    uint32_t d = draws.counter[3] + position, key0 = draws.key[0], key1 = draws.key[1];
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        uint64_t low = 0xD2511F53ull * a, high = 0xCD9E8D57ull * c;
+        a = static_cast<uint32_t>(high >> 32) ^ b ^ key0;
+        c = static_cast<uint32_t>(low >> 32) ^ d ^ key1;
+        b = static_cast<uint32_t>(high);
+        d = static_cast<uint32_t>(low);
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    return {{a, b, c, d}};
+}
+
+// The upper half of x + r; a NaN stays one.
+__device__ static uint16_t bf16_narrow_by(float x, uint32_t r)
+{
+    uint32_t bits = __float_as_uint(x);
+    return static_cast<uint16_t>((x != x ? bits | 0x00400000u : bits + r) >> 16);
+}
+
+__device__ static void adamw_element(float *w, uint16_t *m, uint16_t *v, float gradient,
+                                     const Settings &settings, uint32_t word)
+{
+    float first = bf16_widen(*m), second = bf16_widen(*v);
+    adamw_element(w, &first, &second, gradient, settings);
+    *m = bf16_narrow_by(first, word & 0xffffu);
+    *v = bf16_narrow_by(second, word >> 16);
+}
+
 template <int STEP>
-__global__ static void adamw_kernel(float *w, float *m, float *v, const float *gradient, int64_t n,
-                                    Settings settings)
+__global__ static void adamw_f32_kernel(float *w, float *m, float *v, const float *gradient,
+                                        int64_t n, Settings settings)
 {
     int64_t j = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * STEP;
     if (j + STEP > n) {
@@ -51,19 +89,69 @@ __global__ static void adamw_kernel(float *w, float *m, float *v, const float *g
     vector_store<STEP>(v + j, c);
 }
 
-void adamw_cuda(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
-                AdamW s)
+struct alignas(8) Halves {
+    uint16_t x[4];
+};
+
+// Four elements of a thread, which share a draw; `vectors`: read and written together.
+__global__ static void adamw_bf16_kernel(float *w, uint16_t *m, uint16_t *v, const float *gradient,
+                                         int64_t n, bool vectors, Settings settings)
+{
+    int64_t thread = static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x, j = 4 * thread;
+    if (j >= n)
+        return;
+    Words words = draw_words_at(settings.s.draws, static_cast<uint32_t>(thread));
+    if (!vectors || j + 4 > n) {
+        for (int i = 0; i < 4 && j + i < n; i++)
+            adamw_element(w + j + i, m + j + i, v + j + i, gradient[j + i], settings, words.x[i]);
+        return;
+    }
+    Vector<4> a = vector_load<4>(w + j), g = vector_load<4>(gradient + j);
+    Halves b = *reinterpret_cast<Halves *>(m + j), c = *reinterpret_cast<Halves *>(v + j);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        adamw_element(&a.x[i], &b.x[i], &c.x[i], g.x[i], settings, words.x[i]);
+    vector_store<4>(w + j, a);
+    *reinterpret_cast<Halves *>(m + j) = b;
+    *reinterpret_cast<Halves *>(v + j) = c;
+}
+
+static bool halves_fit(const uint16_t *data)
+{
+    return reinterpret_cast<uintptr_t>(data) % sizeof(Halves) == 0;
+}
+
+static void adamw_bf16(Queue *queue, float *w, uint16_t *m, uint16_t *v, const float *gradient,
+                       int64_t n, const Settings &settings)
+{
+    bool vectors = vectors_fit(w) && vectors_fit(gradient) && halves_fit(m) && halves_fit(v);
+    LAUNCH(adamw_bf16_kernel, flat_blocks(n, true), THREADS, 0, queue, w, m, v, gradient, n,
+           vectors, settings);
+}
+
+static void adamw_f32(Queue *queue, float *w, float *m, float *v, const float *gradient, int64_t n,
+                      const Settings &settings)
+{
+    bool vectors = vectors_fit(w) && vectors_fit(m) && vectors_fit(v) && vectors_fit(gradient);
+    unsigned blocks = flat_blocks(n, vectors);
+    if (vectors)
+        LAUNCH(adamw_f32_kernel<4>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+    else
+        LAUNCH(adamw_f32_kernel<1>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+}
+
+void adamw_cuda(Queue *queue, float *w, Moments moments, const float *gradient, int64_t n, AdamW s)
 {
     if (n <= 0)
         return;
     Settings settings = {s, 1.0f - s.learning_rate * s.weight_decay, 1.0f - s.beta1,
                          1.0f - s.beta2};
-    bool vectors = vectors_fit(w) && vectors_fit(m) && vectors_fit(v) && vectors_fit(gradient);
-    unsigned blocks = flat_blocks(n, vectors);
-    if (vectors)
-        LAUNCH(adamw_kernel<4>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+    if (moments.type == TYPE_BF16)
+        adamw_bf16(queue, w, static_cast<uint16_t *>(moments.m), static_cast<uint16_t *>(moments.v),
+                   gradient, n, settings);
     else
-        LAUNCH(adamw_kernel<1>, blocks, THREADS, 0, queue, w, m, v, gradient, n, settings);
+        adamw_f32(queue, w, static_cast<float *>(moments.m), static_cast<float *>(moments.v),
+                  gradient, n, settings);
 }
 
 // ---- the sum of squares -------------------------------------------------------------------------

@@ -11,16 +11,23 @@ static uint32_t field(uint32_t value, int bits, const char *name)
     return value;
 }
 
+Philox draw_philox(Draw draw)
+{
+    return (Philox){
+        .counter = {field((uint32_t)draw.purpose, 4, "purpose") << 28 |
+                        field(draw.step, 28, "step"),
+                    field(draw.session, 28, "session") << 4 | field(draw.attempt, 4, "attempt"),
+                    field(draw.round, 14, "round") << 18 | field(draw.sample, 12, "sample") << 6 |
+                        field(draw.completion, 6, "completion"),
+                    draw.position},
+        .key = {(uint32_t)draw.seed, (uint32_t)(draw.seed >> 32)},
+    };
+}
+
 void draw_words(Draw draw, uint32_t words[4])
 {
-    uint32_t counter[4] = {
-        field((uint32_t)draw.purpose, 4, "purpose") << 28 | field(draw.step, 28, "step"),
-        field(draw.session, 28, "session") << 4 | field(draw.attempt, 4, "attempt"),
-        field(draw.round, 14, "round") << 18 | field(draw.sample, 12, "sample") << 6 |
-            field(draw.completion, 6, "completion"),
-        draw.position,
-    };
-    uint32_t key[2] = {(uint32_t)draw.seed, (uint32_t)(draw.seed >> 32)};
+    Philox philox = draw_philox(draw);
+    uint32_t *counter = philox.counter, *key = philox.key;
     for (int round = 0; round < 10; round++) {
         uint64_t low = (uint64_t)0xD2511F53u * counter[0];
         uint64_t high = (uint64_t)0xCD9E8D57u * counter[2];

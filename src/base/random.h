@@ -22,8 +22,9 @@ typedef enum {
     PURPOSE_EVALUATION_JUDGE,
     PURPOSE_PROPOSER,
     PURPOSE_CALIBRATION,
-    PURPOSE_REPLACE, // contexts in place of those whose groups were flat
-    PURPOSE_ADAPTER, // where it starts
+    PURPOSE_REPLACE,  // contexts in place of those whose groups were flat
+    PURPOSE_ADAPTER,  // where it starts
+    PURPOSE_ROUNDING, // of moments in bf16
     PURPOSE_COUNT
 } Purpose;
 
@@ -34,8 +35,15 @@ typedef struct {
     uint32_t step, session, round, sample, completion, attempt, position;
 } Draw;
 
-// Four independent 32-bit words of a draw. Dies when a field exceeds its bits.
+// What the generator makes four words of; the last word of the counter is a draw's position.
 // (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11.)
+typedef struct {
+    uint32_t counter[4], key[2];
+} Philox;
+
+Philox draw_philox(Draw draw); // dies when a field exceeds its bits
+
+// Four independent 32-bit words of a draw.
 void draw_words(Draw draw, uint32_t words[4]);
 
 // Uniform in (0, 1), 53 bits, never 0 or 1.

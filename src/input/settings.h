@@ -155,6 +155,7 @@ typedef struct {
         Schedule schedule;
         int64_t warmup_steps; // of the learning rate
         double min_ratio;     // of the schedule's end
+        Compute moments;      // type that they are kept in
     } optimizer;
     struct {
         int64_t rank; // 0: all weights are trained

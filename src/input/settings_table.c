@@ -305,6 +305,9 @@ const SettingRow settings_table[] = {
             "Steps over which the learning rate rises from 0."),
     REAL(optimizer, min_ratio, "0", 0, 1,
          "Share of the learning rate that a linear or cosine schedule ends at."),
+    CHOICE(optimizer, moments, "f32", computes,
+           "Type that the two moments of every weight are kept in; bf16 halves them and rounds at "
+           "random, the same on any number of ranks."),
 
     INTEGER(adapter, rank, "0", 0, ADAPTER_RANK_MAXIMUM,
             "Rank of a new adapter; 0: that of model.path is trained on, or else all weights."),

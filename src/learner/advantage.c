@@ -120,27 +120,27 @@ static void set_returns(const LossSettings *settings, Branch *branch)
 typedef struct {
     double sum, squares, count; // squares: of distances from `mean`
     double mean;
-} Moments;
+} Deviations;
 
-static void add_branch(Moments *moments, const Branch *branch)
+static void add_branch(Deviations *deviations, const Branch *branch)
 {
     for (int32_t i = 0; i < branch->count; i++) {
         if (!branch->scored[i] || !branch->graded)
             continue;
-        double distance = (double)branch->advantages[i] - moments->mean;
-        moments->sum += (double)branch->advantages[i];
-        moments->squares += distance * distance;
-        moments->count += 1;
+        double distance = (double)branch->advantages[i] - deviations->mean;
+        deviations->sum += (double)branch->advantages[i];
+        deviations->squares += distance * distance;
+        deviations->count += 1;
     }
 }
 
-static Moments moments_about(const Tree *trees, int64_t count, double mean)
+static Deviations deviations_about(const Tree *trees, int64_t count, double mean)
 {
-    Moments moments = {.mean = mean};
+    Deviations deviations = {.mean = mean};
     for (int64_t t = 0; t < count; t++)
         for (int32_t b = 0; b < trees[t].branch_count; b++)
-            add_branch(&moments, &trees[t].branches[b]);
-    return moments;
+            add_branch(&deviations, &trees[t].branches[b]);
+    return deviations;
 }
 
 int64_t advantage_whitened(const LossSettings *settings, Tree *trees, int64_t count)
@@ -149,10 +149,10 @@ int64_t advantage_whitened(const LossSettings *settings, Tree *trees, int64_t co
     for (int64_t t = 0; t < count; t++)
         for (int32_t b = 0; b < trees[t].branch_count; b++)
             set_returns(settings, &trees[t].branches[b]);
-    Moments first = moments_about(trees, count, 0);
+    Deviations first = deviations_about(trees, count, 0);
     double mean = first.count > 0 ? first.sum / first.count : 0;
     double variance =
-        first.count > 1 ? moments_about(trees, count, mean).squares / (first.count - 1) : 0;
+        first.count > 1 ? deviations_about(trees, count, mean).squares / (first.count - 1) : 0;
     double scale = 1 / sqrt(variance + WHITE_EPSILON);
     for (int64_t t = 0; t < count; t++)
         for (int32_t b = 0; b < trees[t].branch_count; b++)

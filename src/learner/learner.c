@@ -97,7 +97,7 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     collective->join(&learner->ranks.inside);
     collective->join(&learner->ranks.across);
     int64_t rows = layout.micro_batch_tokens, slots = plan_slots(rows);
-    optimizer_make(&learner->optimizer, learner->trained, model->kernels);
+    optimizer_make(&learner->optimizer, learner->trained, model->kernels, layout.moments);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,
                   &learner->ranks);
     workspace_make(&learner->workspace, model, workspace_kind(layout.recompute), rows, slots);
@@ -154,14 +154,16 @@ LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs)
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
     int64_t rows = needs.micro_batch_tokens;
     ElementType type = model_trained_type(model);
-    size_t flat = (size_t)trained->local * sizeof(float);
-    size_t frozen = (size_t)trained->local * type_bytes(type);
+    size_t local = (size_t)trained->local;
     size_t window = window_bytes(trained, model, type, needs.keeps_units);
     return (LearnerMemory){
-        .state = 3 * flat + gradient_bytes(trained, needs.ranks / trained->shards),
+        .masters = local * sizeof(float),
+        .moments = 2 * local * type_bytes(needs.moments),
+        .gradients = gradient_bytes(trained, needs.ranks / trained->shards),
         .activations =
             workspace_bytes(model, workspace_kind(needs.recompute), rows, plan_slots(rows)),
-        .windows = (needs.gathers ? window : 0) + (needs.reference ? frozen + window : 0),
+        .windows = needs.gathers ? window : 0,
+        .reference = needs.reference ? local * type_bytes(type) + window : 0,
         .base = needs.gathers && model->adapter ? base_bytes(model, needs) : 0,
     };
 }

@@ -70,6 +70,7 @@ typedef struct {
     const Team *ranks;
     bool keeps_units; // gathered units stay until the weights change: not gathered again backwards
     Recompute recompute; // 0: nothing
+    ElementType moments; // that the optimiser keeps
 } LearnerLayout;
 
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a
@@ -114,11 +115,11 @@ typedef struct {
 int learner_step(Learner *learner, const StepSettings *settings, const StepBatch *batch,
                  Metrics *metrics);
 
-// Bytes of device memory a learner rank takes: sharded state, activations, windows of gathered
-// units with the reference's shards, and an adapter's base as learner_packs_base says. The model's
-// parameters say how many ranks share the units.
+// Bytes of device memory a learner rank takes: sharded state (gradients with their windows),
+// activations, windows of gathered units, the reference's shards and window, and an adapter's base
+// as learner_packs_base says. The model's parameters say how many ranks share the units.
 typedef struct {
-    size_t state, activations, windows, base;
+    size_t masters, moments, gradients, activations, windows, reference, base;
 } LearnerMemory;
 
 typedef struct {
@@ -128,6 +129,7 @@ typedef struct {
     bool keeps_units; // as in LearnerLayout
     Recompute recompute;
     bool reference; // one with shards
+    ElementType moments;
 } LearnerNeeds;
 
 LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs);

@@ -2,14 +2,22 @@
 
 #include <math.h>
 
+#include "base/fail.h"
 #include "base/mathematics.h"
 
-void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels)
+static size_t moment_bytes(const Parameters *parameters, ElementType type)
 {
-    size_t bytes = (size_t)parameters->local * sizeof(float);
-    *optimizer = (Optimizer){.master = kernels->memory_make(bytes),
-                             .m = kernels->memory_make(bytes),
-                             .v = kernels->memory_make(bytes)};
+    return (size_t)parameters->local * type_bytes(type);
+}
+
+void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels,
+                    ElementType moments)
+{
+    size_t bytes = moment_bytes(parameters, moments);
+    *optimizer = (Optimizer){
+        .master = kernels->memory_make((size_t)parameters->local * sizeof(float)),
+        .moments = {
+            .m = kernels->memory_make(bytes), .v = kernels->memory_make(bytes), .type = moments}};
 }
 
 void optimizer_free(Optimizer *optimizer, const Kernels *kernels)
@@ -17,16 +25,16 @@ void optimizer_free(Optimizer *optimizer, const Kernels *kernels)
     if (!optimizer->master)
         return;
     kernels->memory_free(optimizer->master);
-    kernels->memory_free(optimizer->m);
-    kernels->memory_free(optimizer->v);
+    kernels->memory_free(optimizer->moments.m);
+    kernels->memory_free(optimizer->moments.v);
     *optimizer = (Optimizer){0};
 }
 
 void optimizer_restart(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels)
 {
-    size_t bytes = (size_t)parameters->local * sizeof(float);
-    kernels->fill_zero(NULL, optimizer->m, bytes);
-    kernels->fill_zero(NULL, optimizer->v, bytes);
+    size_t bytes = moment_bytes(parameters, optimizer->moments.type);
+    kernels->fill_zero(NULL, optimizer->moments.m, bytes);
+    kernels->fill_zero(NULL, optimizer->moments.v, bytes);
     optimizer->updates = 0;
 }
 
@@ -42,6 +50,20 @@ double optimizer_rate(const OptimizerSettings *settings, int64_t step)
     if (settings->schedule == SCHEDULE_COSINE)
         share = 0.5 * (1 + math_cos(3.141592653589793 * done));
     return settings->learning_rate * (settings->min_ratio + (1 - settings->min_ratio) * share);
+}
+
+// The draws of a stretch of tensor `index`, which begins at element `first` of it: four elements
+// share one.
+static Philox rounding_draws(const Optimizer *optimizer, const OptimizerSettings *settings,
+                             int64_t index, int64_t first)
+{
+    Draw draw = settings->rounding;
+    CHECK(first % 4 == 0, "a piece that begins at element %lld", (long long)first);
+    draw.purpose = PURPOSE_ROUNDING;
+    draw.step = (uint32_t)optimizer->updates;
+    draw.session = (uint32_t)index;
+    draw.position = (uint32_t)(first / 4);
+    return draw_philox(draw);
 }
 
 double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, double rate,
@@ -68,10 +90,12 @@ double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, d
         Piece piece = parameters_piece(parameters, i);
         bool matrix = piece.tensor->rows > 0;
         adamw.weight_decay = (float)(matrix ? settings->weight_decay : settings->vector_decay);
-        if (piece.count > 0)
-            gradient->kernels->adamw(NULL, optimizer->master + piece.local,
-                                     optimizer->m + piece.local, optimizer->v + piece.local,
-                                     gradient->shards + piece.local, piece.count, adamw);
+        if (piece.count == 0)
+            continue;
+        adamw.draws = rounding_draws(optimizer, settings, i, piece.first);
+        gradient->kernels->adamw(NULL, optimizer->master + piece.local,
+                                 moments_from(optimizer->moments, piece.local),
+                                 gradient->shards + piece.local, piece.count, adamw);
     }
     return norm;
 }

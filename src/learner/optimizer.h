@@ -1,4 +1,7 @@
 // optimizer.h - AdamW over the shards, and the learning-rate schedule.
+//
+// Moments in bf16 are rounded at random (kernels.h) by draws of the update, the tensor and the
+// element in it: the same on any number of ranks.
 
 #ifndef L2A_LEARNER_OPTIMIZER_H
 #define L2A_LEARNER_OPTIMIZER_H
@@ -12,14 +15,18 @@ typedef struct {
     Schedule schedule;
     int64_t warmup_steps, total_steps;
     double min_ratio; // of the learning rate at the schedule's end
+    Draw rounding;    // of moments in bf16: the seed, and as `round` the stage
 } OptimizerSettings;
 
 typedef struct {
-    float *master, *m, *v; // owned, device [parameters->local]
-    int64_t updates;       // of this stage
+    float *master;   // owned, device [parameters->local]
+    Moments moments; // owned, device [parameters->local]
+    int64_t updates; // of this stage
 } Optimizer;
 
-void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels);
+// `moments`: the type that the moments are kept in.
+void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels,
+                    ElementType moments);
 void optimizer_free(Optimizer *optimizer, const Kernels *kernels);
 
 // Moments to zero and the count of updates to 0: a new stage begins.

@@ -74,8 +74,9 @@ typedef struct Checkpoint Checkpoint;
 Checkpoint *checkpoint_open(const Group *group, const char *path);
 
 // Fills the items' ranges, each block of the file compared with its checksum as it comes. Items may
-// be of the stored type, or F32 for stored BF16 and F16. A missing tensor or another shape is
-// EXIT_BAD_DATA, and so is damage. Collective over the group it was opened with.
+// be of the stored type, F32 for stored BF16 and F16, or BF16 for stored F32, rounded to nearest
+// even. A missing tensor or another shape is EXIT_BAD_DATA, and so is damage. Collective over the
+// group it was opened with.
 int checkpoint_read(Checkpoint *checkpoint, const CheckpointItem *items, int64_t count);
 
 // Compares the blocks that nobody has read so far. EXIT_BAD_DATA, EXIT_NO_INPUT. Collective.

@@ -118,8 +118,13 @@ static bool widens(const CheckpointTensor *tensor, const CheckpointItem *item)
     return item->type == STORED_F32 && (tensor->type == STORED_BF16 || tensor->type == STORED_F16);
 }
 
+static bool narrows(const CheckpointTensor *tensor, const CheckpointItem *item)
+{
+    return item->type == STORED_BF16 && tensor->type == STORED_F32;
+}
+
 // Where an item stands in the file and goes to; what is to be widened comes to the end of its
-// place.
+// place, what is to be narrowed to memory of its own.
 static int place_item(const Checkpoint *checkpoint, const CheckpointItem *item, Extent *extent)
 {
     const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, item->name);
@@ -129,7 +134,7 @@ static int place_item(const Checkpoint *checkpoint, const CheckpointItem *item, 
     if (tensor->rank != item->rank ||
         memcmp(tensor->shape, item->shape, (size_t)item->rank * sizeof *item->shape) != 0)
         return fail_shape(checkpoint, item, tensor);
-    if (tensor->type != item->type && !widens(tensor, item))
+    if (tensor->type != item->type && !widens(tensor, item) && !narrows(tensor, item))
         return fail(EXIT_BAD_DATA, "%s: '%s' is stored as %s, this run needs %s", checkpoint->path,
                     item->name, stored_type_name(tensor->type), stored_type_name(item->type));
     int64_t elements = stored_type_elements(tensor->type, tensor->rank, tensor->shape);
@@ -137,11 +142,13 @@ static int place_item(const Checkpoint *checkpoint, const CheckpointItem *item, 
               item->count <= elements - item->first,
           "elements [%lld, +%lld) of '%s'", (long long)item->first, (long long)item->count,
           item->name);
-    size_t size = stored_type_bytes(tensor->type), spare = stored_type_bytes(item->type) - size;
+    size_t size = stored_type_bytes(tensor->type), count = (size_t)item->count;
     *extent = (Extent){.name = tensor->name,
                        .offset = tensor->offset + item->first * (int64_t)size,
-                       .bytes = (size_t)item->count * size,
-                       .data = (char *)item->data + (size_t)item->count * spare};
+                       .bytes = count * size};
+    extent->data = narrows(tensor, item)
+                       ? allocate(count, size)
+                       : (char *)item->data + count * (stored_type_bytes(item->type) - size);
     return 0;
 }
 
@@ -157,6 +164,22 @@ static void widen_item(const Checkpoint *checkpoint, const CheckpointItem *item,
         memcpy(halves, extent->data + (size_t)done * sizeof *halves, (size_t)part * sizeof *halves);
         stored_type_to_f32(tensor->type, halves, part, (float *)item->data + done);
     }
+}
+
+// What place_item made for an item; `came`: it was filled.
+static void end_item(const Checkpoint *checkpoint, const CheckpointItem *item, const Extent *extent,
+                     bool came)
+{
+    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, item->name);
+    if (!extent->data)
+        return;
+    if (came)
+        widen_item(checkpoint, item, extent);
+    if (came && narrows(tensor, item))
+        stored_type_from_f32(STORED_BF16, (const float *)(const void *)extent->data, item->count,
+                             item->data);
+    if (narrows(tensor, item))
+        release(extent->data);
 }
 
 // What a rank met while it read: the same on every rank, damage with the tensor. Collective.
@@ -189,8 +212,8 @@ int checkpoint_read(Checkpoint *checkpoint, const CheckpointItem *items, int64_t
                               extents, count, checkpoint->checked, &bad_block);
         status = agree_on_blocks(checkpoint, status, bad_block);
     }
-    for (int64_t i = 0; i < count && status == 0; i++)
-        widen_item(checkpoint, &items[i], &extents[i]);
+    for (int64_t i = 0; i < count; i++)
+        end_item(checkpoint, &items[i], &extents[i], status == 0);
     release(extents);
     return status;
 }

@@ -11,9 +11,19 @@
 #include "files/run_files.h"
 #include "tasks/state.h"
 
+static ElementType element_type(Compute compute)
+{
+    return compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
+}
+
 ElementType job_element_type(const Settings *settings)
 {
-    return settings->model.compute == COMPUTE_BF16 ? TYPE_BF16 : TYPE_F32;
+    return element_type(settings->model.compute);
+}
+
+ElementType job_moments_type(const Settings *settings)
+{
+    return element_type(settings->optimizer.moments);
 }
 
 // Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the

@@ -90,16 +90,22 @@ static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQu
                               .gathers = gathers,
                               .recompute = settings->parallel.recompute,
                               .keeps_units = !settings->parallel.reshard_after_forward,
-                              .reference = question->reference});
-    add(parts, "masters, moments, gradients", memory.state);
+                              .reference = question->reference,
+                              .moments = job_moments_type(settings)});
+    size_t before = parts->total;
+    add(parts, "masters", memory.masters);
+    add(parts, "moments", memory.moments);
+    add(parts, "gradients", memory.gradients);
     add(parts, "learner: activations", memory.activations);
-    add(parts, "gathered units and reference", memory.windows);
+    add(parts, "gathered units", memory.windows);
+    add(parts, "reference", memory.reference);
+    size_t later = parts->total - before;
     add(parts, "base of the adapter", memory.base);
     size_t published = lags ? type_bytes(model_trained_type(model)) : 0;
-    size_t snapshot = state_snapshot_bytes(trained, published);
+    size_t snapshot = state_snapshot_bytes(trained, job_moments_type(settings), published);
     add(parts, "published weights", (size_t)trained->local * published);
     add(parts, "copy for checkpoints", snapshot);
-    return memory.state + memory.activations + memory.windows + snapshot;
+    return later + snapshot;
 }
 
 MemoryParts sizes_memory(const MemoryQuestion *question)

@@ -15,6 +15,7 @@ static OptimizerSettings optimizer_settings(const Settings *settings, Stage stag
         .schedule = settings->optimizer.schedule,
         .warmup_steps = settings->optimizer.warmup_steps,
         .min_ratio = settings->optimizer.min_ratio,
+        .rounding = {.seed = (uint64_t)settings->run.seed, .round = stage},
     };
     if (stage == STAGE_WARMUP) {
         optimizer.learning_rate = settings->warmup.learning_rate;

@@ -29,11 +29,16 @@ static const char *folder_of(const Parameters *parameters)
     return parameters->adapter.rank > 0 ? "/adapter" : "/weights";
 }
 
+static StoredType stored_type_of(ElementType type)
+{
+    return type == TYPE_BF16 ? STORED_BF16 : STORED_F32;
+}
+
 // Every rank lists every tensor, with count 0 where it holds nothing of it.
 static void add_parameters(Items *items, const Parameters *parameters, const char *folder,
                            Elements values)
 {
-    StoredType type = values.type == TYPE_BF16 ? STORED_BF16 : STORED_F32;
+    StoredType type = stored_type_of(values.type);
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
         CheckpointItem *item = add_item(items, folder, piece.tensor->name, type);
@@ -106,8 +111,9 @@ static int list_arrays(const StateOwner *owner, StateArray arrays[STATE_ARRAYS])
     int count = 0;
     add_array(owner, arrays, &count,
               (StateArray){folder_of(owner->parameters), optimizer->master, .type = TYPE_F32});
-    add_array(owner, arrays, &count, (StateArray){"/optimizer/m", optimizer->m, .type = TYPE_F32});
-    add_array(owner, arrays, &count, (StateArray){"/optimizer/v", optimizer->v, .type = TYPE_F32});
+    Moments moments = optimizer->moments;
+    add_array(owner, arrays, &count, (StateArray){"/optimizer/m", moments.m, .type = moments.type});
+    add_array(owner, arrays, &count, (StateArray){"/optimizer/v", moments.v, .type = moments.type});
     if (owner->holds_published)
         add_array(owner, arrays, &count,
                   (StateArray){"/published", owner->published, .type = owner->published_type});
@@ -279,6 +285,20 @@ static int check_adapter(const StateOwner *owner, const Checkpoint *checkpoint)
     return status == 0 ? 0 : fail_context("the newest checkpoint of the run cannot be taken up");
 }
 
+// Moments that a run kept in another type are converted: narrower ones are rounded, once, to
+// nearest.
+static void say_conversion(const StateOwner *owner, const Checkpoint *checkpoint)
+{
+    Bytes name = {0};
+    StoredType own = stored_type_of(owner->optimizer->moments.type);
+    bytes_print(&name, "/optimizer/m/%s", owner->parameters->tensors[0].name);
+    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, name.data);
+    if (tensor && tensor->type != own && owner->group->rank == 0)
+        warn("the checkpoint holds moments in %s, [optimizer] moments wants %s: they are converted",
+             stored_type_name(tensor->type), stored_type_name(own));
+    bytes_free(&name);
+}
+
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
 {
     if (check_adapter(owner, checkpoint) != 0)
@@ -287,6 +307,7 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
     if (checkpoint_integer(checkpoint, "published", &published) != 0)
         return -1;
     owner->holds_published = published && owner->published;
+    say_conversion(owner, checkpoint);
     if (read_arrays(owner, checkpoint) != 0 ||
         checkpoint_integer(checkpoint, "step", &state->step) != 0 ||
         checkpoint_integer(checkpoint, "updates", &state->updates) != 0 ||

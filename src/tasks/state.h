@@ -56,7 +56,8 @@ void state_owner_free(StateOwner *owner);
 // Makes the snapshot, once the other fields are set; its bytes, with `published_element` of an
 // element of published weights (0: none are kept).
 void state_owner_make_snapshot(StateOwner *owner);
-size_t state_snapshot_bytes(const Parameters *parameters, size_t published_element);
+size_t state_snapshot_bytes(const Parameters *parameters, ElementType moments,
+                            size_t published_element);
 
 void state_owner_drop_sampled(StateOwner *owner);
 
@@ -74,7 +75,8 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
 int state_save_weights(const StateOwner *owner, const char *path, Elements values);
 
 // Takes an open checkpoint back: weights, moments, attributes, and published weights where it has
-// some (holds_published says so). One of another adapter, or of another base, is EXIT_BAD_DATA.
+// some (holds_published says so); moments of another type are converted. One of another adapter, or
+// of another base, is EXIT_BAD_DATA.
 // May use the snapshot: no save may be under way. Collective.
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
 

@@ -61,16 +61,18 @@ void state_owner_free(StateOwner *owner)
     *owner = (StateOwner){0};
 }
 
-size_t state_snapshot_bytes(const Parameters *parameters, size_t published_element)
+size_t state_snapshot_bytes(const Parameters *parameters, ElementType moments,
+                            size_t published_element)
 {
-    size_t element = 3 * sizeof(float) + published_element;
+    size_t element = sizeof(float) + 2 * type_bytes(moments) + published_element;
     return (size_t)parameters->local * element + EXTENT_ALIGNMENT;
 }
 
 void state_owner_make_snapshot(StateOwner *owner)
 {
     size_t published = owner->published ? type_bytes(owner->published_type) : 0;
-    owner->snapshot = owner->kernels->host_make(state_snapshot_bytes(owner->parameters, published));
+    owner->snapshot = owner->kernels->host_make(
+        state_snapshot_bytes(owner->parameters, owner->optimizer->moments.type, published));
 }
 
 void state_owner_drop_sampled(StateOwner *owner)

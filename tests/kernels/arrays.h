@@ -51,6 +51,20 @@ static inline Tensor copy_of_tensor(Tensor tensor)
     return tensor;
 }
 
+static inline uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static inline float from_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 // Index of the first element whose bits differ, gaps included, or -1.
 static inline int64_t first_difference(const float *a, const float *b, int64_t count)
 {

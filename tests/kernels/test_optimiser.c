@@ -1,4 +1,4 @@
-// test_optimiser.c - AdamW, sums of squares, rounding to bf16.
+// test_optimiser.c - sums of squares, rounding to bf16.
 
 #include "tests/testing.h"
 
@@ -7,123 +7,6 @@
 #include <string.h>
 
 #include "tests/kernels/arrays.h"
-
-// ---- AdamW --------------------------------------------------------------------------------------
-
-typedef struct {
-    double learning_rate, beta1, beta2, epsilon, weight_decay;
-} Hyper;
-
-// torch/optim/adamw.py, _single_tensor_adamw, transcribed for one number.
-static void torch_adamw(double *w, double *m, double *v, double gradient, int step, Hyper h)
-{
-    *w *= 1 - h.learning_rate * h.weight_decay;
-    *m += (gradient - *m) * (1 - h.beta1); // lerp_
-    *v = *v * h.beta2 + (1 - h.beta2) * gradient * gradient;
-    double correction1 = 1 - pow(h.beta1, step), correction2 = 1 - pow(h.beta2, step);
-    double step_size = h.learning_rate / correction1;
-    double denominator = sqrt(*v) / sqrt(correction2) + h.epsilon;
-    *w -= step_size * *m / denominator;
-}
-
-// The gradient of step t: half of `gradient`, so that gradient_scale has something to do.
-static void five_steps(const Kernels *kernels, float *w, float *m, float *v, int64_t n, Hyper h)
-{
-    for (int t = 1; t <= 5; t++) {
-        float *gradient = random_array(n, (uint64_t)(100 + t));
-        AdamW settings = {.learning_rate = (float)h.learning_rate,
-                          .beta1 = (float)h.beta1,
-                          .beta2 = (float)h.beta2,
-                          .epsilon = (float)h.epsilon,
-                          .weight_decay = (float)h.weight_decay,
-                          .gradient_scale = 0.5f,
-                          .correction1 = (float)(1 - pow((double)(float)h.beta1, t)),
-                          .correction2 = (float)(1 - pow((double)(float)h.beta2, t))};
-        kernels->adamw(NULL, w, m, v, gradient, n, settings);
-        release(gradient);
-    }
-}
-
-static void check_against_torch(const float *w, int64_t n, Hyper h)
-{
-    float *start = random_array(n, 1), *gradients[5];
-    double moved = 0;
-    for (int t = 0; t < 5; t++)
-        gradients[t] = random_array(n, (uint64_t)(101 + t));
-    for (int64_t j = 0; j < n; j++) {
-        double wanted = (double)start[j], m = 0, v = 0;
-        for (int t = 0; t < 5; t++)
-            torch_adamw(&wanted, &m, &v, 0.5 * (double)gradients[t][j], t + 1, h);
-        assert_true(fabs((double)w[j] - wanted) < 5e-7);
-        moved += fabs(wanted - (double)start[j]) / (double)n;
-    }
-    assert_true(moved > 1e-4);
-    for (int t = 0; t < 5; t++)
-        release(gradients[t]);
-    release(start);
-}
-
-static void five_steps_of_adamw_are_pytorchs(void **state)
-{
-    (void)state;
-    const Hyper h = {1e-3, 0.9, 0.999, 1e-8, 0.1};
-    const int64_t sizes[] = {1, 16, 33, 100001};
-    for (int i = 0; i < 4; i++) {
-        int64_t n = sizes[i];
-        float *first = NULL;
-        for (int k = 0; k < ISA_COUNT * 2; k++) {
-            const Kernels *kernels = kernels_cpu_named(ISA_NAMES[k / 2]);
-            if (!kernels)
-                continue;
-            omp_set_num_threads(1 + k % 2);
-            float *w = random_array(n, 1), *m = allocate((size_t)n, 4), *v = allocate((size_t)n, 4);
-            five_steps(kernels, w, m, v, n, h);
-            if (!first) {
-                check_against_torch(w, n, h);
-                first = w;
-            } else {
-                assert_int_equal(first_difference(w, first, n), -1);
-                release(w);
-            }
-            release(m), release(v);
-        }
-        release(first);
-    }
-}
-
-// The contract's own order of operations, bit for bit.
-static void adamw_rounds_as_the_contract_says(void **state)
-{
-    (void)state;
-    const AdamW s = {.learning_rate = 0.01f,
-                     .beta1 = 0.9f,
-                     .beta2 = 0.95f,
-                     .epsilon = 1e-6f,
-                     .weight_decay = 0.3f,
-                     .gradient_scale = 0.7f,
-                     .correction1 = 0.271f,
-                     .correction2 = 0.142625f};
-    enum { N = 1000 };
-    float *w = random_array(N, 1), *m = random_array(N, 2), *v = random_array(N, 3);
-    float *gradient = random_array(N, 4), *wanted = allocate(N, sizeof *wanted);
-    for (int j = 0; j < N; j++) {
-        v[j] *= v[j];
-        volatile float g = gradient[j] * s.gradient_scale;
-        volatile float a = (1 - s.beta1) * g, b = (1 - s.beta2) * g;
-        volatile float bg = b * g;
-        float first = fmaf(s.beta1, m[j], a), second = fmaf(s.beta2, v[j], bg);
-        volatile float quotient = second / s.correction2, numerator = first / s.correction1;
-        volatile float root = sqrtf(quotient);
-        volatile float denominator = root + s.epsilon;
-        volatile float step = numerator / denominator, decay = s.learning_rate * s.weight_decay;
-        volatile float moved = s.learning_rate * step, left = 1 - decay;
-        volatile float kept = w[j] * left;
-        wanted[j] = kept - moved;
-    }
-    kernels_cpu()->adamw(NULL, w, m, v, gradient, N, s);
-    assert_int_equal(first_difference(w, wanted, N), -1);
-    release(w), release(m), release(v), release(gradient), release(wanted);
-}
 
 // ---- sums of squares ----------------------------------------------------------------------------
 
@@ -164,20 +47,6 @@ static void sums_of_squares_run_in_blocks_in_order(void **state)
 }
 
 // ---- bf16 ---------------------------------------------------------------------------------------
-
-static uint32_t bits_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
-
-static float from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
 
 // Nearest bf16 by looking at both neighbours in double.
 static uint32_t nearest_bf16(float x)
@@ -241,8 +110,6 @@ static void every_kind_of_number_rounds_to_the_nearest_bf16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(five_steps_of_adamw_are_pytorchs),
-        cmocka_unit_test(adamw_rounds_as_the_contract_says),
         cmocka_unit_test(sums_of_squares_run_in_blocks_in_order),
         cmocka_unit_test(every_kind_of_number_rounds_to_the_nearest_bf16),
     };

@@ -204,9 +204,9 @@ static void a_checkpoint_of_another_model_is_refused(void **state)
     expect_failure(EXIT_BAD_DATA, "has shape [100, 100], this run needs [4]");
     item.rank = 2;
     item.shape[0] = item.shape[1] = 100;
-    item.type = STORED_BF16;
+    item.type = STORED_F16;
     assert_int_equal(checkpoint_read(checkpoint, &item, 1), -1);
-    expect_failure(EXIT_BAD_DATA, "is stored as F32, this run needs BF16");
+    expect_failure(EXIT_BAD_DATA, "is stored as F32, this run needs F16");
     // One rank's failure is everybody's.
     item.type = world.rank == world.size - 1 ? STORED_I64 : STORED_F32;
     assert_int_equal(checkpoint_read(checkpoint, &item, 1), -1);
@@ -241,6 +241,33 @@ static void bf16_is_widened_where_fp32_is_wanted(void **state)
         memcpy(&bits, &values[i], sizeof bits);
         assert_int_equal(bits, (uint32_t)stored[i] << 16);
     }
+    checkpoint_close(checkpoint);
+}
+
+static void fp32_is_rounded_where_bf16_is_wanted(void **state)
+{
+    (void)state;
+    enum { COUNT = 10000, FIRST = 3 }; // more than is converted at a time
+    float values[COUNT];
+    uint16_t narrow[COUNT - FIRST], wanted[COUNT - FIRST];
+    for (int i = 0; i < COUNT; i++)
+        values[i] = 1 / (3.0f + (float)i);
+    CheckpointItem item = {.name = "/m",
+                           .type = STORED_F32,
+                           .rank = 1,
+                           .shape = {COUNT},
+                           .count = world.rank == 0 ? COUNT : 0,
+                           .data = values};
+    expect_done(checkpoint_write(&world, path_of("narrow.h5"),
+                                 (CheckpointContent){.items = &item, .count = 1}));
+    Checkpoint *checkpoint = checkpoint_open(&world, path_of("narrow.h5"));
+    item.type = STORED_BF16;
+    item.first = FIRST;
+    item.count = COUNT - FIRST;
+    item.data = narrow;
+    expect_done(checkpoint_read(checkpoint, &item, 1));
+    stored_type_from_f32(STORED_BF16, values + FIRST, COUNT - FIRST, wanted);
+    assert_memory_equal(narrow, wanted, sizeof wanted);
     checkpoint_close(checkpoint);
 }
 
@@ -283,6 +310,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_directory_that_is_missing_is_told_to_all),
         cmocka_unit_test(a_checkpoint_of_another_model_is_refused),
         cmocka_unit_test(bf16_is_widened_where_fp32_is_wanted),
+        cmocka_unit_test(fp32_is_rounded_where_bf16_is_wanted),
         cmocka_unit_test(damage_is_told_to_all_with_the_tensor),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

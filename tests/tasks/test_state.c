@@ -24,7 +24,8 @@ typedef struct {
     StateOwner owner;
 } Holder;
 
-static void holder_fit(Holder *holder, Group group, TinyFamily family, const AdapterShape *adapter)
+static void holder_fit(Holder *holder, Group group, TinyFamily family, const AdapterShape *adapter,
+                       ElementType moments)
 {
     ModelShape shape = tiny_shape(family);
     holder->group = group;
@@ -36,7 +37,7 @@ static void holder_fit(Holder *holder, Group group, TinyFamily family, const Ada
     } else {
         parameters_make(&holder->parameters, &shape, group.rank, group.size);
     }
-    optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu());
+    optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu(), moments);
     char model[96];
     snprintf(model, sizeof model, "%s/model", place);
     if (state_owner_make(&holder->owner, model) != 0)
@@ -52,14 +53,23 @@ static void holder_fit(Holder *holder, Group group, TinyFamily family, const Ada
 
 static void holder_make(Holder *holder, Group group, TinyFamily family)
 {
-    holder_fit(holder, group, family, NULL);
+    holder_fit(holder, group, family, NULL, TYPE_F32);
+}
+
+static void fill_moments(const Parameters *parameters, uint64_t seed, void *out, ElementType type)
+{
+    float *values = allocate((size_t)parameters->local, sizeof *values);
+    tiny_perturb(parameters, seed, 1, values);
+    kernels_cpu()->convert(NULL, out, type, elements_f32(values), parameters->local);
+    release(values);
 }
 
 static void holder_fill(Holder *holder)
 {
+    Moments moments = holder->optimizer.moments;
     tiny_randomise(&holder->parameters, 1, holder->optimizer.master);
-    tiny_perturb(&holder->parameters, 2, 1, holder->optimizer.m);
-    tiny_perturb(&holder->parameters, 3, 1, holder->optimizer.v);
+    fill_moments(&holder->parameters, 2, moments.m, moments.type);
+    fill_moments(&holder->parameters, 3, moments.v, moments.type);
 }
 
 static void holder_save(const Holder *holder, RunDirectory *run, const RunState *state)
@@ -81,11 +91,14 @@ static void assert_same_tensors(const Holder *a, const Holder *b)
 {
     for (int64_t i = 0; i < a->parameters.tensor_count; i++) {
         Piece piece = parameters_piece(&a->parameters, i);
-        size_t bytes = (size_t)piece.count * sizeof(float);
+        Moments x = moments_from(a->optimizer.moments, piece.local);
+        Moments y = moments_from(b->optimizer.moments, piece.local);
+        size_t count = (size_t)piece.count, bytes = count * type_bytes(x.type);
+        assert_int_equal(x.type, y.type);
         assert_memory_equal(a->optimizer.master + piece.local, b->optimizer.master + piece.local,
-                            bytes);
-        assert_memory_equal(a->optimizer.m + piece.local, b->optimizer.m + piece.local, bytes);
-        assert_memory_equal(a->optimizer.v + piece.local, b->optimizer.v + piece.local, bytes);
+                            count * sizeof(float));
+        assert_memory_equal(x.m, y.m, bytes);
+        assert_memory_equal(x.v, y.v, bytes);
     }
 }
 
@@ -167,8 +180,8 @@ static void a_save_is_of_the_moment_it_was_begun(void **state)
     RunDirectory *run = run_directory_open(&world, path);
     assert_int_equal(state_save(&later.owner, run, &STATE, false, (KeepPolicy){0}), 0);
     tiny_perturb(&later.parameters, 4, 1, later.optimizer.master); // the run goes on
-    tiny_perturb(&later.parameters, 5, 1, later.optimizer.m);
-    tiny_perturb(&later.parameters, 6, 1, later.optimizer.v);
+    tiny_perturb(&later.parameters, 5, 1, later.optimizer.moments.m);
+    tiny_perturb(&later.parameters, 6, 1, later.optimizer.moments.v);
     assert_int_equal(run_directory_save_end(run), 0);
     RunState found;
     assert_int_equal(holder_resume(&loaded, run, &found), 0);
@@ -276,17 +289,18 @@ static void weights_come_back_on_one_rank_and_on_all(void **state)
     holder_make(&saved, world, TINY_QWEN3);
     holder_make(&one, self, TINY_QWEN3);
     holder_fill(&saved);
-    tiny_randomise(&one.parameters, 1, one.optimizer.m); // what is expected
+    float *wanted = one.optimizer.moments.m, *read = saved.optimizer.moments.v;
+    tiny_randomise(&one.parameters, 1, wanted);
     assert_int_equal(state_save_weights(&saved.owner, path, elements_f32(saved.optimizer.master)),
                      0);
-    assert_int_equal(state_load_weights(&world, path, &saved.parameters, saved.optimizer.v), 0);
+    assert_int_equal(state_load_weights(&world, path, &saved.parameters, read), 0);
     assert_int_equal(state_load_weights(&self, path, &one.parameters, one.optimizer.master), 0);
     for (int64_t i = 0; i < one.parameters.tensor_count; i++) {
         Piece all = parameters_piece(&one.parameters, i);
         Piece mine = parameters_piece(&saved.parameters, i);
-        assert_memory_equal(one.optimizer.master + all.local, one.optimizer.m + all.local,
+        assert_memory_equal(one.optimizer.master + all.local, wanted + all.local,
                             (size_t)all.count * sizeof(float));
-        assert_memory_equal(saved.optimizer.v + mine.local, saved.optimizer.master + mine.local,
+        assert_memory_equal(read + mine.local, saved.optimizer.master + mine.local,
                             (size_t)mine.count * sizeof(float));
     }
     group_barrier(&world);
@@ -309,8 +323,8 @@ static void a_checkpoint_of_another_model_is_refused(void **state)
     holder_free(&other);
 }
 
-// Saves an adapter in the run `name`; gives the checkpoint's file name.
-static char *save_adapter(Holder *saved, const char *name, RunDirectory **run)
+// Saves the run `name`; gives the checkpoint's file name.
+static char *save_run(Holder *saved, const char *name, RunDirectory **run)
 {
     char *path = run_path(name);
     *run = run_directory_open(&world, path);
@@ -318,6 +332,39 @@ static char *save_adapter(Holder *saved, const char *name, RunDirectory **run)
     holder_save(saved, *run, &STATE);
     release(path);
     return run_directory_checkpoint_path(*run, STATE.step);
+}
+
+// Saves a run whose moments are of one type, and loads it as one that keeps them in another.
+static void change_moments(const char *name, ElementType from, ElementType to)
+{
+    Holder saved, loaded;
+    RunDirectory *run;
+    RunState found;
+    holder_fit(&saved, world, TINY_QWEN3, NULL, from);
+    holder_fit(&loaded, world, TINY_QWEN3, NULL, to);
+    holder_fill(&saved);
+    release(save_run(&saved, name, &run));
+    assert_int_equal(holder_resume(&loaded, run, &found), 0);
+    holder_free(&saved);
+    holder_fit(&saved, world, TINY_QWEN3, NULL, to);
+    holder_fill(&saved); // rounded to bf16 by the kernels, from the same values
+    Moments wanted = saved.optimizer.moments;
+    if (to == TYPE_F32) {
+        kernels_cpu()->round_bf16(NULL, wanted.m, wanted.m, saved.parameters.local);
+        kernels_cpu()->round_bf16(NULL, wanted.v, wanted.v, saved.parameters.local);
+    }
+    assert_same_tensors(&loaded, &saved);
+    run_directory_close(run);
+    holder_free(&saved);
+    holder_free(&loaded);
+}
+
+static void moments_come_back_in_the_type_that_they_are_kept_in(void **state)
+{
+    (void)state;
+    change_moments("narrow", TYPE_BF16, TYPE_BF16);
+    change_moments("widened", TYPE_BF16, TYPE_F32);
+    change_moments("narrowed", TYPE_F32, TYPE_BF16);
 }
 
 static void an_adapter_comes_back_with_what_is_to_be_known_of_it(void **state)
@@ -328,10 +375,10 @@ static void an_adapter_comes_back_with_what_is_to_be_known_of_it(void **state)
     RunState found;
     StoredAdapter stored;
     AdapterShape shape = tiny_adapter_shape(false);
-    holder_fit(&saved, world, TINY_QWEN3, &shape);
-    holder_fit(&loaded, world, TINY_QWEN3, &shape);
+    holder_fit(&saved, world, TINY_QWEN3, &shape, TYPE_F32);
+    holder_fit(&loaded, world, TINY_QWEN3, &shape, TYPE_F32);
     holder_fill(&saved);
-    char *file = save_adapter(&saved, "adapter", &run);
+    char *file = save_run(&saved, "adapter", &run);
     assert_int_equal(holder_resume(&loaded, run, &found), 0);
     assert_same_tensors(&loaded, &saved);
     Checkpoint *checkpoint = checkpoint_open(&world, file);
@@ -358,10 +405,14 @@ static void an_adapter_of_another_kind_or_beside_another_base_is_refused(void **
     RunDirectory *run;
     RunState found;
     AdapterShape shape = tiny_adapter_shape(false), whole = tiny_adapter_shape(true);
-    holder_fit(&saved, world, TINY_QWEN3, &shape);
-    release(save_adapter(&saved, "other", &run));
+    holder_fit(&saved, world, TINY_QWEN3, &shape, TYPE_F32);
+    release(save_run(&saved, "other", &run));
     for (int way = 0; way < 4; way++) {
-        holder_fit(&other, world, TINY_QWEN3, way == 3 ? NULL : way == 2 ? &whole : &shape);
+        holder_fit(&other, world, TINY_QWEN3,
+                   way == 3   ? NULL
+                   : way == 2 ? &whole
+                              : &shape,
+                   TYPE_F32);
         other.adapter.checksum += way == 0;
         other.adapter.shape.alpha += way == 1;
         assert_int_equal(holder_resume(&other, run, &found), -1);
@@ -447,6 +498,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_state_comes_back_as_it_was),
         cmocka_unit_test(a_save_is_of_the_moment_it_was_begun),
         cmocka_unit_test(only_kernels_touch_device_memory),
+        cmocka_unit_test(moments_come_back_in_the_type_that_they_are_kept_in),
         cmocka_unit_test(weights_come_back_on_one_rank_and_on_all),
         cmocka_unit_test(a_checkpoint_of_another_model_is_refused),
         cmocka_unit_test(an_adapter_comes_back_with_what_is_to_be_known_of_it),
