@@ -63,7 +63,8 @@ size_t gradient_bytes(const Parameters *parameters, int replicas)
     int64_t elements = parameters->local + spare_elements(parameters, replicas);
     for (int w = 0; w < GRADIENT_WINDOWS && parameters->shards > 1; w++)
         elements += window_elements(parameters, w);
-    return (size_t)(elements + (parameters->shards > 1 ? parameters->largest : 0)) * sizeof(float);
+    elements += parameters->shards > 1 ? parameters->largest : 0;
+    return (size_t)elements * sizeof(float) + (size_t)parameters->unit_count * sizeof(double);
 }
 
 void gradient_free(Gradient *gradient)

@@ -30,6 +30,7 @@ measure 1 one
 measure 2 two
 measure 4 four
 measure 2 halves --set rollout.tensor_parallel=2
-measure 2 gathers --set train.sync_interval=3 --set parallel.recompute=layer
+measure 2 gathers --set train.sync_interval=3 --set parallel.recompute=layer \
+    --set optimizer.moments=bf16
 measure 4 groups --set parallel.shard_group=2 --set parallel.reshard_after_forward=no \
     --set train.sync_interval=3 --set parallel.recompute=none
