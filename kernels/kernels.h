@@ -257,4 +257,22 @@ int kernels_cuda_count(void);
 const Kernels *kernels_cuda(int device);
 const Gpu *kernels_cuda_gpu(void); // the GPU of that table
 
+// matrix_bytes and cache_bytes of that table, and nothing else: they need no GPU.
+const Kernels *kernels_cuda_sizes(void);
+
+// What a rank of a GPU computes with one queue.
+typedef struct {
+    int64_t rows;       // of a call, at most
+    int64_t short_rows; // among them, of sequences of few rows, which are cut into parts
+    int64_t logit_rows; // of a call over the vocabulary
+    int64_t positions;  // of a sequence
+    int64_t width, feed_forward, vocabulary;
+    int32_t heads, head_width;
+    ElementType type; // of weights and caches
+    bool learns;      // backward passes, too
+} CudaWork;
+
+// The working memory that the table keeps for this, in bytes: what every size in it grows to.
+size_t kernels_cuda_scratch(const CudaWork *work);
+
 #endif

@@ -4,8 +4,8 @@
 //
 // Entries: for a key/value head, row r has the `group` query heads that use it, so entry e is query
 // head e % group of row e / group. An item is a tile of up to TILE_ROWS entries of consecutive rows
-// with the ranges of keys that they go over; the branches of a trunk and the heads of a group read a
-// key once. A row is cut into parts by its own lengths alone.
+// with the ranges of keys that they go over; the branches of a trunk and the heads of a group read
+// a key once. A row is cut into parts by its own lengths alone.
 
 #ifndef L2A_KERNELS_CUDA_ATTENTION_H
 #define L2A_KERNELS_CUDA_ATTENTION_H
@@ -15,11 +15,9 @@
 #include "kernels/cuda/cuda.h"
 
 enum {
-    TILE_ROWS = 64,      // entries of an item; slots of a block of the backward pass
-    TILE_THREADS = 128,  // four warps of sixteen rows each
-    PART_KEYS = 256,     // keys of a part, where rows are cut into parts
-    SPLIT_ENTRIES = 32,  // spans of no more entries are cut into parts
-    MOST_HEAD_WIDTH = 128
+    TILE_ROWS = 64,     // entries of an item; slots of a block of the backward pass
+    TILE_THREADS = 128, // four warps of sixteen rows each
+    SPLIT_ENTRIES = 32  // spans of no more entries are cut into parts
 };
 
 // Keys in slots [slot, slot + length), of which row i of an item sees the first
@@ -30,7 +28,7 @@ typedef struct {
 
 typedef struct {
     int32_t row, rows;
-    int32_t part; // of its rows; -1: the item gives the result
+    int32_t part;       // of its rows; -1: the item gives the result
     KeyRange ranges[2]; // the shared keys, then the own ones; either may be empty
 } Item;
 
@@ -63,12 +61,6 @@ void plan_forward(ForwardPlan *plan, const Span *spans, int64_t span_count, int6
                   int64_t group, Cache cache);
 void plan_backward(BackwardPlan *plan, const Span *spans, int64_t span_count, int64_t rows,
                    int64_t group, Cache cache);
-
-// A head's width as the cache holds it.
-static inline int64_t cached_width(int32_t head_width)
-{
-    return head_width <= 64 ? 64 : 128;
-}
 
 // Dies unless the shapes of queries and a cache fit; returns the query heads of a key/value head.
 int64_t attention_group(Tensor q, Cache cache);

@@ -11,17 +11,7 @@
 
 // ---- the cache ----------------------------------------------------------------------------------
 
-enum { CACHE_SLOTS = 16, APPEND_THREADS = 128 };
-
-size_t cache_bytes_cuda(int64_t slots, int32_t heads, int32_t head_width, ElementType type)
-{
-    CHECK(slots % CACHE_SLOTS == 0, "%ld slots are not a multiple of %d", static_cast<long>(slots),
-          CACHE_SLOTS);
-    CHECK(head_width <= MOST_HEAD_WIDTH, "a head width of %d: %d at most", head_width,
-          MOST_HEAD_WIDTH);
-    size_t bytes = type == TYPE_BF16 ? sizeof(uint16_t) : sizeof(float);
-    return static_cast<size_t>(slots * heads * cached_width(head_width)) * bytes;
-}
+enum { APPEND_THREADS = 128 };
 
 __device__ static void cache_put(void *to, ElementType type, int64_t place, float x)
 {

@@ -22,6 +22,7 @@
 
 extern "C" {
 #include "base/fail.h"
+#include "kernels/cuda/sizes.h"
 #include "kernels/kernels.h"
 }
 
@@ -107,12 +108,6 @@ void queue_wait_cuda(Queue *queue);
 
 // ---- matrix.cu: the packed form is row-major, rows padded with zeros to packed_width -------------
 
-static inline int64_t packed_width(int64_t width)
-{
-    return (width + 7) / 8 * 8; // sixteen bytes of bf16, as tensor cores like to read
-}
-
-size_t matrix_bytes_cuda(int64_t rows, int64_t width, ElementType type);
 void matrix_pack_cuda(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows);
 void embedding_forward_cuda(Queue *queue, Tensor out, Matrix w, const int32_t *tokens);
 
@@ -153,7 +148,6 @@ void scale_cuda(Queue *queue, float *x, float factor, int64_t n);
 
 // ---- attention_*.cu -----------------------------------------------------------------------------
 
-size_t cache_bytes_cuda(int64_t slots, int32_t heads, int32_t head_width, ElementType type);
 void cache_append_cuda(Queue *queue, Cache cache, Tensor keys, Tensor values, const int32_t *slots);
 void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
                             const Span *spans, int64_t span_count, float scale);

@@ -4,11 +4,6 @@
 
 enum { THREADS = 256, PACK_MULTIPLE = 32, STEP = 8 }; // STEP elements of a row for a thread
 
-size_t matrix_bytes_cuda(int64_t rows, int64_t width, ElementType type)
-{
-    return static_cast<size_t>(rows * packed_width(width)) * type_bytes(type);
-}
-
 // A block for each row and THREADS * STEP columns of `width`, which is a multiple of STEP.
 static dim3 row_grid(int64_t rows, int64_t width)
 {

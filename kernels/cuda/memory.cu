@@ -49,7 +49,7 @@ void *scratch_cuda(Queue *queue, Scratch use, size_t bytes)
         return block->memory;
     device_wait(stream_of(queue)); // kernels may still use the old block
     CUDA(cudaFree(block->memory));
-    block->bytes = bytes + bytes / 4; // sizes that grow slowly do not grow it every time
+    block->bytes = scratch_grown(bytes);
     CUDA(cudaMalloc(&block->memory, block->bytes));
     return block->memory;
 }

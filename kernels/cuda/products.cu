@@ -16,9 +16,7 @@
 #include <string.h>
 
 enum {
-    WORKSPACE_BYTES = 32 * 1024 * 1024,
-    CONVERTED_BYTES = 256 * 1024 * 1024, // of one operand at a time, about
-    MOST_CHOICES = 2048,                 // shapes remembered
+    MOST_CHOICES = 2048, // shapes remembered
 };
 
 // left and right as cuBLASLt has them: out [m, n] = op(left) op(right), all column-major.
