@@ -6,12 +6,16 @@
 #include "base/fail.h"
 #include "engine/wave.h"
 
-size_t engine_bytes(const Model *model, int64_t rows, int64_t slots)
+size_t engine_cache_bytes(const Model *model, int64_t slots)
 {
     const ModelShape *shape = model->shape;
-    size_t cache =
-        model->kernels->cache_bytes(slots, shape->kv_heads, shape->head_width, model->type);
-    return 2 * (size_t)shape->layers * cache + workspace_bytes(model, WORKSPACE_DECODE, rows, 0);
+    return 2 * (size_t)shape->layers *
+           model->kernels->cache_bytes(slots, shape->kv_heads, shape->head_width, model->type);
+}
+
+size_t engine_bytes(const Model *model, int64_t rows, int64_t slots)
+{
+    return engine_cache_bytes(model, slots) + workspace_bytes(model, WORKSPACE_DECODE, rows, 0);
 }
 
 static void make_caches(Engine *engine)

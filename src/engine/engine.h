@@ -55,7 +55,8 @@ typedef struct {
 // `rows`: rows of a forward pass; `slots`: cached positions.
 void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t rows, int64_t slots);
 void engine_free(Engine *engine);
-size_t engine_bytes(const Model *model, int64_t rows, int64_t slots);
+size_t engine_cache_bytes(const Model *model, int64_t slots);
+size_t engine_bytes(const Model *model, int64_t rows, int64_t slots); // caches among them
 
 // Samples a completion of every branch behind the `count` tokens that it has (room for
 // max_response_tokens more): fills tokens, logprobs, scored, count and finished. A branch that does

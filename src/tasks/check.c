@@ -208,8 +208,10 @@ static void print_memory(Checked *checked, const char *who, Roles roles, int eng
     };
     MemoryParts parts = sizes_memory(&question);
     printf("memory     %s: %.0f MiB a rank\n", who, (double)parts.total / 0x1p20);
-    for (int i = 0; i < parts.count; i++)
-        printf("             %-32s %9.1f MiB\n", parts.names[i], (double)parts.bytes[i] / 0x1p20);
+    for (int i = 0; i < PART_COUNT; i++)
+        if (parts.bytes[i] > 0)
+            printf("             %-35s %9.1f MiB\n", sizes_part_names[i],
+                   (double)parts.bytes[i] / 0x1p20);
 }
 
 static void print_ranks(Checked *checked)

@@ -7,6 +7,9 @@ enum {
     MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
 };
 
+// Allowances for what is not ours: the context with its code, gaps between blocks; communicators.
+static const size_t CUDA_BYTES = (size_t)1 << 30, NCCL_BYTES = (size_t)1 << 30;
+
 static int64_t slots_of_steps(StagePlan *stages, const Settings *settings, int64_t capacity)
 {
     SessionSchedule *schedule = &stages[STAGE_MAIN].schedule;
@@ -49,103 +52,195 @@ JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluatio
     return sizes;
 }
 
-static void add(MemoryParts *parts, const char *name, size_t bytes)
+const char *const sizes_part_names[PART_COUNT] = {
+    [PART_PROGRAM] = "program, text and data",
+    [PART_MPI] = "MPI",
+    [PART_SNAPSHOT] = "copy for checkpoints",
+    [PART_UNIT] = "one unit in fp32, once a node",
+    [PART_WEIGHTS] = "packed weights",
+    [PART_ADAPTER] = "packed adapter",
+    [PART_CACHES] = "cached keys and values",
+    [PART_ENGINE] = "engine: activations",
+    [PART_SCORER] = "scorer: activations",
+    [PART_MASTERS] = "masters",
+    [PART_MOMENTS] = "moments",
+    [PART_GRADIENTS] = "gradients",
+    [PART_ACTIVATIONS] = "learner: activations",
+    [PART_WINDOWS] = "gathered units",
+    [PART_REFERENCE] = "reference",
+    [PART_BASE] = "base of the adapter",
+    [PART_PUBLISHED] = "published weights",
+    [PART_READING] = "base while it is read",
+    [PART_JUDGE] = "judge: weights, caches, activations",
+    [PART_SCRATCH] = "working memory of kernels",
+    [PART_DRIVER] = "CUDA and NCCL, about",
+};
+
+// A memory question, and what its answer is made of.
+typedef struct {
+    const MemoryQuestion *question; // borrowed
+    Model model;                    // sizes only: borrows the parameters
+    TensorSlice slice;
+    MemoryParts parts;
+} Sizing;
+
+static void add(Sizing *sizing, MemoryPart part, size_t bytes)
 {
-    if (bytes == 0)
-        return;
-    parts->names[parts->count] = name;
-    parts->bytes[parts->count++] = bytes;
-    parts->total += bytes;
+    MemoryParts *parts = &sizing->parts;
+    parts->bytes[part] += bytes;
+    *(sizing->question->gpu && part <= PART_SNAPSHOT ? &parts->host : &parts->total) += bytes;
 }
 
-// Both return the bytes that are made only after an adapter's base was read.
-static size_t add_rollout(MemoryParts *parts, const Model *model, const TensorSlice *slice,
-                          const MemoryQuestion *question)
+static int64_t micro_batch(const Sizing *sizing)
 {
-    int64_t rows = question->settings->parallel.micro_batch_tokens;
-    bool adapted = model->adapter;
+    return sizing->question->settings->parallel.micro_batch_tokens;
+}
+
+static void add_rollout(Sizing *sizing)
+{
+    const Model *model = &sizing->model;
+    const TensorSlice *slice = &sizing->slice;
+    int64_t rows = micro_batch(sizing), slots = sizing->question->sizes.slots;
     Model part = model_cut(model, slice);
-    add(parts, adapted ? "packed base weights" : "packed policy weights",
+    add(sizing, PART_WEIGHTS,
         weights_slice_bytes(model->parameters, slice, model->kernels, model->type));
-    if (adapted)
-        add(parts, "packed adapter",
+    if (model->adapter)
+        add(sizing, PART_ADAPTER,
             weights_slice_bytes(model->adapter, slice, model->kernels, TYPE_F32));
-    size_t before = parts->total;
-    add(parts, "engine: caches and activations",
-        engine_bytes(&part, ENGINE_ROWS, question->sizes.slots));
-    add(parts, "scorer: activations",
-        workspace_bytes(&part, WORKSPACE_SCORE, rows, plan_slots(rows)));
-    return parts->total - before;
+    add(sizing, PART_CACHES, engine_cache_bytes(&part, slots));
+    add(sizing, PART_ENGINE, workspace_bytes(&part, WORKSPACE_DECODE, ENGINE_ROWS, 0));
+    add(sizing, PART_SCORER, workspace_bytes(&part, WORKSPACE_SCORE, rows, plan_slots(rows)));
 }
 
-static size_t add_learner(MemoryParts *parts, const Model *model, const MemoryQuestion *question)
+static void add_learner(Sizing *sizing)
 {
+    const MemoryQuestion *question = sizing->question;
     const Settings *settings = question->settings;
+    const Model *model = &sizing->model;
     bool lags = settings->train.sync_interval > 1;
-    bool gathers = !question->rollout || settings->rollout.tensor_parallel > 1 || lags;
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
     LearnerMemory memory = learner_bytes(
         model, (LearnerNeeds){.ranks = question->learners,
-                              .micro_batch_tokens = settings->parallel.micro_batch_tokens,
-                              .gathers = gathers,
+                              .micro_batch_tokens = micro_batch(sizing),
+                              .gathers = !question->rollout ||
+                                         settings->rollout.tensor_parallel > 1 || lags,
                               .recompute = settings->parallel.recompute,
                               .keeps_units = !settings->parallel.reshard_after_forward,
                               .reference = question->reference,
                               .moments = job_moments_type(settings)});
-    size_t before = parts->total;
-    add(parts, "masters", memory.masters);
-    add(parts, "moments", memory.moments);
-    add(parts, "gradients", memory.gradients);
-    add(parts, "learner: activations", memory.activations);
-    add(parts, "gathered units", memory.windows);
-    add(parts, "reference", memory.reference);
-    size_t later = parts->total - before;
-    add(parts, "base of the adapter", memory.base);
+    add(sizing, PART_MASTERS, memory.masters);
+    add(sizing, PART_MOMENTS, memory.moments);
+    add(sizing, PART_GRADIENTS, memory.gradients);
+    add(sizing, PART_ACTIVATIONS, memory.activations);
+    add(sizing, PART_WINDOWS, memory.windows);
+    add(sizing, PART_REFERENCE, memory.reference);
+    add(sizing, PART_BASE, memory.base);
     size_t published = lags ? type_bytes(model_trained_type(model)) : 0;
-    size_t snapshot = state_snapshot_bytes(trained, job_moments_type(settings), published);
-    add(parts, "published weights", (size_t)trained->local * published);
-    add(parts, "copy for checkpoints", snapshot);
-    return later + snapshot;
+    add(sizing, PART_PUBLISHED, (size_t)trained->local * published);
+    add(sizing, PART_SNAPSHOT,
+        state_snapshot_bytes(trained, job_moments_type(settings), published));
+}
+
+// An adapter's base is read as fp32 shards that are gone before engine, scorer and learner are
+// made: only what exceeds these counts.
+static void add_reading(Sizing *sizing)
+{
+    static const MemoryPart later[] = {
+        PART_SNAPSHOT, PART_CACHES,    PART_ENGINE,      PART_SCORER,  PART_MASTERS,
+        PART_MOMENTS,  PART_GRADIENTS, PART_ACTIVATIONS, PART_WINDOWS, PART_REFERENCE};
+    size_t shards = (size_t)sizing->model.parameters->local * sizeof(float), made = 0;
+    if (!sizing->model.adapter || !sizing->question->learner)
+        return;
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        made += sizing->parts.bytes[later[i]];
+    add(sizing, PART_READING, shards > made ? shards - made : 0);
+}
+
+// What the host takes, and the unit in which weights are published: on a GPU each rank has one.
+static void add_surroundings(Sizing *sizing)
+{
+    const MemoryQuestion *question = sizing->question;
+    const Model *model = &sizing->model;
+    int64_t largest = model->parameters->largest;
+    if (model->adapter && model->adapter->largest > largest)
+        largest = model->adapter->largest;
+    bool alone = question->gpu ? question->ranks == 1
+                               : question->rollout && question->learner && question->learners == 1;
+    add(sizing, PART_PROGRAM, question->loaded);
+    add(sizing, PART_MPI, MPI_BYTES);
+    if (!alone)
+        add(sizing, PART_UNIT, (size_t)largest * sizeof(float));
+}
+
+// Attention is cut into parts for branches of few rows: of responses as long as allowed, evenly
+// spread from none, such a share is as short.
+static int64_t short_rows(const Sizing *sizing, int64_t rows)
+{
+    enum { SHORT_ENTRIES = 32 }; // rows times the query heads of a key head
+    const ModelShape *shape = sizing->model.shape;
+    int64_t most = SHORT_ENTRIES / (shape->heads / shape->kv_heads);
+    int64_t longest = sizing->question->settings->rollout.max_response_tokens;
+    return most < longest ? rows * most / longest : rows;
+}
+
+static void add_gpu(Sizing *sizing)
+{
+    const MemoryQuestion *question = sizing->question;
+    const ModelShape *shape = sizing->model.shape;
+    int64_t rows = micro_batch(sizing), branches = short_rows(sizing, rows);
+    CudaWork work = {.rows = rows,
+                     .short_rows = branches > ENGINE_ROWS ? branches : ENGINE_ROWS,
+                     .logit_rows = SCORED_CHUNK,
+                     .positions = question->sizes.positions,
+                     .width = shape->width,
+                     .feed_forward = shape->feed_forward,
+                     .vocabulary = shape->vocabulary,
+                     .heads = shape->heads,
+                     .head_width = shape->head_width,
+                     .type = sizing->model.type,
+                     .learns = question->learner};
+    add(sizing, PART_SCRATCH, kernels_cuda_scratch(&work));
+    add(sizing, PART_DRIVER, CUDA_BYTES + (question->ranks > 1 ? NCCL_BYTES : 0));
+}
+
+// The ranks of a group that share the parameters. Of a node only the start knows how many ranks it
+// has: all, then.
+static int sharing_ranks(const MemoryQuestion *question)
+{
+    int64_t together = settings_shard_group(question->settings);
+    return together > 0 && together < question->learners ? (int)together : question->learners;
 }
 
 MemoryParts sizes_memory(const MemoryQuestion *question)
 {
     Parameters parameters, adapter = {0};
     bool adapted = question->adapter->rank > 0;
-    // Of a node only the start knows how many ranks it has: all, then.
-    int64_t together = settings_shard_group(question->settings);
-    int sharing =
-        together > 0 && together < question->learners ? (int)together : question->learners;
+    int sharing = sharing_ranks(question);
     parameters_make(&parameters, question->shape, 0, sharing);
     if (adapted)
         parameters_make_adapter(&adapter, question->shape, question->adapter, 0, sharing);
-    Model model = {.parameters = &parameters,
-                   .adapter = adapted ? &adapter : NULL,
-                   .shape = &parameters.shape,
-                   .kernels = kernels_cpu(),
-                   .type = job_element_type(question->settings),
-                   .positions = question->sizes.positions};
     const Group team = {.size = (int)question->settings->rollout.tensor_parallel};
-    TensorSlice slice = tensor_slice_of(question->shape, &team, &collective_mpi);
-    int64_t largest = adapter.largest > parameters.largest ? adapter.largest : parameters.largest;
-    size_t later = 0, shards = (size_t)parameters.local * sizeof(float);
-    MemoryParts parts = {0};
-    add(&parts, "program, text and data", question->loaded);
-    add(&parts, "MPI", MPI_BYTES);
-    bool alone = question->rollout && question->learner && question->learners == 1;
-    if (!alone)
-        add(&parts, "one unit in fp32, once a node", (size_t)largest * sizeof(float));
+    Sizing sizing = {
+        .question = question,
+        .model = {.parameters = &parameters,
+                  .adapter = adapted ? &adapter : NULL,
+                  .shape = &parameters.shape,
+                  .kernels = question->gpu ? kernels_cuda_sizes() : kernels_cpu(),
+                  .type = job_element_type(question->settings),
+                  .positions = question->sizes.positions},
+        .slice = tensor_slice_of(question->shape, &team, &collective_mpi),
+    };
+    add_surroundings(&sizing);
     if (question->rollout)
-        later += add_rollout(&parts, &model, &slice, question);
+        add_rollout(&sizing);
     if (question->learner)
-        later += add_learner(&parts, &model, question);
-    // An adapter's base is read as fp32 shards that are gone before the rest is made.
-    if (adapted && question->learner)
-        add(&parts, "base while it is read", shards > later ? shards - later : 0);
+        add_learner(&sizing);
+    add_reading(&sizing);
     if (question->grader)
-        add(&parts, "judge: weights, caches, activations",
-            grading_bytes(question->grading, model.kernels));
+        add(&sizing, PART_JUDGE, grading_bytes(question->grading, sizing.model.kernels));
+    if (question->gpu)
+        add_gpu(&sizing);
     parameters_free(&adapter);
     parameters_free(&parameters);
-    return parts;
+    return sizing.parts;
 }

@@ -11,13 +11,38 @@
 // how many share the work.
 JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines);
 
-enum { MEMORY_PARTS = 16 };
+// Of the host, where ranks compute on GPUs: the first three.
+typedef enum {
+    PART_PROGRAM,
+    PART_MPI,
+    PART_SNAPSHOT,
+    PART_UNIT, // in which weights are published
+    PART_WEIGHTS,
+    PART_ADAPTER,
+    PART_CACHES,
+    PART_ENGINE,
+    PART_SCORER,
+    PART_MASTERS,
+    PART_MOMENTS,
+    PART_GRADIENTS,
+    PART_ACTIVATIONS,
+    PART_WINDOWS,
+    PART_REFERENCE,
+    PART_BASE,
+    PART_PUBLISHED,
+    PART_READING,
+    PART_JUDGE,
+    PART_SCRATCH,
+    PART_DRIVER,
+    PART_COUNT
+} MemoryPart;
+
+extern const char *const sizes_part_names[PART_COUNT];
 
 typedef struct {
-    const char *names[MEMORY_PARTS];
-    size_t bytes[MEMORY_PARTS];
-    int count;
-    size_t total;
+    size_t bytes[PART_COUNT];
+    size_t total; // of the memory that the rank computes in: the host's, or its GPU's
+    size_t host;  // beside a GPU
 } MemoryParts;
 
 typedef struct {
@@ -28,8 +53,10 @@ typedef struct {
     bool rollout, learner, grader; // roles of the rank
     int learners;
     bool reference;         // with shards of its own
-    const Grading *grading; // borrowed
+    const Grading *grading; // borrowed; of a grader
     size_t loaded;          // resident once the text side and the data sets were read
+    bool gpu;               // the rank computes on a GPU, among `ranks`
+    int ranks;
 } MemoryQuestion;
 
 // Memory of a rank, part by part.

@@ -77,7 +77,7 @@ four='--set rollout.tensor_parallel=4' # the model has two key/value heads
 "$build/learn2ask" check "$tree/inputs/clinic.ini" >check.1
 # shellcheck disable=SC2086
 "$build/learn2ask" check "$tree/inputs/clinic.ini" $two >check.2 2>/dev/null
-for part in 'packed policy weights' 'engine: caches and activations'; do
+for part in 'packed weights' 'cached keys and values'; do
     one=$(sed -n "s/ *$part *//p" check.1 | head -n 1) # of one rank
     two=$(sed -n "s/ *$part *//p" check.2 | head -n 1) # of two
     echo "$part: one rank $one, each of two $two"
