@@ -78,7 +78,8 @@ static double time_plain(const Bench *bench, bool writing)
 static double time_copy(const Bench *bench)
 {
     const Kernels *kernels = bench->owner.kernels;
-    const float *arrays[] = {bench->optimizer.master, bench->optimizer.m, bench->optimizer.v};
+    const Moments *moments = &bench->optimizer.moments;
+    const void *arrays[] = {bench->optimizer.master, moments->m, moments->v};
     group_barrier(&bench->group);
     double since = clock_now();
     for (int i = 0; i < 3; i++)
@@ -133,7 +134,7 @@ static void open_bench(Bench *bench, const char *model, const char *directory)
     if (shape_read(&shape, model, NULL) != 0 || state_owner_make(&bench->owner, model) != 0)
         die_failed();
     parameters_make(&bench->parameters, &shape, bench->group.rank, bench->group.size);
-    optimizer_make(&bench->optimizer, &bench->parameters, kernels_cpu());
+    optimizer_make(&bench->optimizer, &bench->parameters, kernels_cpu(), TYPE_F32);
     parameters_randomise(&bench->parameters, 1, bench->optimizer.master);
     bench->owner.group = &bench->group;
     bench->owner.kernels = kernels_cpu();

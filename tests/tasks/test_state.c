@@ -225,14 +225,15 @@ static void copy_out_guarded(Queue *queue, void *host, const void *device, size_
 static void holder_guard(Holder *holder, Kernels *kernels)
 {
     size_t bytes = (size_t)holder->parameters.local * sizeof(float);
-    float **arrays[] = {&holder->optimizer.master, &holder->optimizer.m, &holder->optimizer.v};
+    Optimizer *optimizer = &holder->optimizer;
+    void **arrays[] = {(void **)&optimizer->master, &optimizer->moments.m, &optimizer->moments.v};
     *kernels = *kernels_cpu();
     kernels->host_is_device = false;
     kernels->copy_in = copy_in_guarded;
     kernels->copy_out = copy_out_guarded;
     holder->owner.kernels = kernels;
     for (int i = 0; i < 3; i++) {
-        float *plain = *arrays[i];
+        void *plain = *arrays[i];
         *arrays[i] = make_guarded(bytes);
         copy_in_guarded(NULL, *arrays[i], plain, bytes);
         kernels_cpu()->memory_free(plain);
@@ -243,10 +244,11 @@ static void holder_guard(Holder *holder, Kernels *kernels)
 static void holder_unguard(Holder *holder)
 {
     size_t bytes = (size_t)holder->parameters.local * sizeof(float);
-    float **arrays[] = {&holder->optimizer.master, &holder->optimizer.m, &holder->optimizer.v};
+    Optimizer *optimizer = &holder->optimizer;
+    void **arrays[] = {(void **)&optimizer->master, &optimizer->moments.m, &optimizer->moments.v};
     holder->owner.kernels = kernels_cpu();
     for (int i = 0; i < 3; i++) {
-        float *guarded = *arrays[i];
+        void *guarded = *arrays[i];
         *arrays[i] = kernels_cpu()->memory_make(bytes);
         copy_out_guarded(NULL, *arrays[i], guarded, bytes);
         munmap(guarded, bytes);
