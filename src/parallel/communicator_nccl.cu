@@ -11,7 +11,7 @@ extern "C" {
 
 enum { MOST_OPERATIONS = 64 };
 static const double LOOK_SECONDS = 0.001, // between two looks at what is under way
-    TIER_SECONDS = 2; // a rank that suffers from another's failure lets that one speak first
+    TIER_SECONDS = 10; // a rank that suffers from another's failure lets that one end all ranks
 
 static int keyval = MPI_KEYVAL_INVALID;
 static Communicator *communicators; // by `next`

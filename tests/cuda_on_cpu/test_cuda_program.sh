@@ -40,13 +40,15 @@ completes 3 4 again
 says shared 'backend    cuda, GPU 0 .CUDA on the CPU. of .*, nccl'
 expect_equal 'another order of streams' "$(clinic_weights again)" "$(clinic_weights shared)"
 
-mkdir stopped
-touch stopped/STOP
+# The first step's line comes long before the second step is over.
+: >stopped.log
+(until grep -q '^step 1/3' stopped.log; do sleep 0.1; done; touch stopped/STOP) &
 train 1 4 stopped
+wait
 [ "$status" -eq 75 ] || die "a stopped run ends with $status: $(tail -n 5 stopped.log)"
 rm stopped/STOP
 completes 2 4 stopped
-says stopped 'resumed    at step 1'
+says stopped 'resumed    at step [12] of 3'
 expect_equal 'stopped and resumed' "$(clinic_weights stopped)" "$(clinic_weights shared)"
 
 # shellcheck disable=SC2086
