@@ -4,29 +4,30 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "parallel/slurm.h"
 
-enum { HOLDER_BYTES = 400, HOST_BYTES = 128, JOB_BYTES = 64 };
+enum { HOLDER_BYTES = 400, HOST_BYTES = 128 };
 
 typedef struct {
-    char host[HOST_BYTES], job[JOB_BYTES];
+    char host[HOST_BYTES], job[SLURM_JOB_BYTES];
     long pid;
 } Holder;
 
 static Holder holder_self(void)
 {
     Holder self = {.pid = (long)getpid()};
-    const char *job = getenv("SLURM_JOB_ID");
+    slurm_name_job(self.job);
     if (gethostname(self.host, sizeof self.host - 1) != 0 || !self.host[0])
         snprintf(self.host, sizeof self.host, "unknown");
-    snprintf(self.job, sizeof self.job, "%s", job && job[0] && !strchr(job, ' ') ? job : "none");
     return self;
 }
 
@@ -34,7 +35,7 @@ static bool read_holder(int descriptor, Holder *holder)
 {
     char text[HOLDER_BYTES] = {0};
     ssize_t bytes = pread(descriptor, text, sizeof text - 1, 0);
-    return bytes > 0 && sscanf(text, "host=%127s pid=%ld job=%63s", holder->host, &holder->pid,
+    return bytes > 0 && sscanf(text, "host=%127s pid=%ld job=%95s", holder->host, &holder->pid,
                                holder->job) == 3;
 }
 
@@ -58,15 +59,31 @@ static int fail_held(const char *path, const Holder *holder)
                 path, holder->pid, holder->host, holder->job);
 }
 
-// Without flock: gone is a holder that gave the lock back, is a former life of this very job
-// (requeued), or died on this host.
-static bool holder_is_gone(const Holder *holder)
+// Whether flock holds between nodes, as far as one can know: on these file systems it may hold on
+// one node only, by the way they are mounted or configured.
+static bool flock_reaches_other_nodes(int descriptor)
+{
+    static const uint32_t doubtful[] = {0x0BD00BD0 /* Lustre */, 0x19830326 /* BeeGFS */,
+                                        0x47504653 /* GPFS */, 0x65735546 /* FUSE */};
+    struct statfs status;
+    if (fstatfs(descriptor, &status) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof doubtful / sizeof *doubtful; i++)
+        if ((uint32_t)status.f_type == doubtful[i])
+            return false;
+    return true;
+}
+
+// A holder that did not give the lock back is gone if it was a former life of this very job
+// (requeued), or if flock (`locked`: we have it now), its process or Slurm proves it.
+static bool holder_is_gone(const Holder *holder, int descriptor, bool locked)
 {
     Holder self = holder_self();
     if (strcmp(holder->job, "none") != 0 && strcmp(holder->job, self.job) == 0)
         return true;
-    return strcmp(holder->host, self.host) == 0 && kill((pid_t)holder->pid, 0) != 0 &&
-           errno == ESRCH;
+    if (strcmp(holder->host, self.host) == 0)
+        return locked || (kill((pid_t)holder->pid, 0) != 0 && errno == ESRCH);
+    return (locked && flock_reaches_other_nodes(descriptor)) || slurm_job_has_ended(holder->job);
 }
 
 static int lock(int descriptor, const char *path)
@@ -83,7 +100,7 @@ static int lock(int descriptor, const char *path)
             snprintf(holder.host, sizeof holder.host, "unknown");
         return fail_held(path, &holder);
     }
-    if (reason != 0 && named && !holder_is_gone(&holder))
+    if (named && !holder_is_gone(&holder, descriptor, reason == 0))
         return fail_held(path, &holder);
     if (named)
         warn("%s: process %ld on %s (job %s) ended without giving the run back; taking it over",

@@ -1,7 +1,8 @@
 // run_lock.h - one job a run directory: a lock file that names its holder; inside `store` only.
 //
-// DIRECTORY/lock is held with flock and says "host=NAME pid=N job=ID". Where the file system has no
-// flock the text alone decides: a holder on another host, or alive on this one, is respected.
+// DIRECTORY/lock is held with flock and says "host=NAME pid=N job=ID@CLUSTER". Where the file system
+// has no flock, or one that may hold on one node only, the text decides: a holder on another host is
+// respected unless Slurm knows that its job has ended.
 
 #ifndef L2A_STORE_RUN_LOCK_H
 #define L2A_STORE_RUN_LOCK_H
