@@ -3,87 +3,8 @@
 #include <stdio.h>
 
 #include "base/fail.h"
-#include "tasks/extraction.h"
-#include "tasks/sizes.h"
+#include "tasks/checked.h"
 #include "tasks/tasks.h"
-
-typedef struct {
-    const Settings *settings;
-    Job job; // text side only
-    bool has_model, trains, evaluates, prepares;
-    PreparedSet prepared;
-    Answerer extractor;
-    Dataset dataset;
-    StagePlan stages[STAGE_COUNT];
-    Evaluation evaluation;
-    size_t loaded; // memory_peak once all was read
-    int faults;
-} Checked;
-
-// Prints a recorded failure and goes on: a user wants to hear of all of them.
-static bool good(Checked *checked, int status)
-{
-    if (status != 0) {
-        fprintf(stderr, "error: %s\n", fail_message());
-        checked->faults++;
-    }
-    return status == 0;
-}
-
-static void open_prepare(Checked *checked)
-{
-    const Settings *settings = checked->settings;
-    PrepareSettings files = extraction_files(settings);
-    if (!settings->prepare.input[0])
-        return;
-    checked->prepares = good(checked, prepare_read(&checked->prepared, &files));
-    good(checked, answerer_open(&checked->extractor, settings->prepare.extractor,
-                                &settings->extractor, "extractor"));
-}
-
-static void open_all(Checked *checked)
-{
-    const Settings *settings = checked->settings;
-    open_prepare(checked);
-    if (!settings->data.train[0] && !settings->evaluate.file[0])
-        return;
-    // Training needs a model of our own; what is only evaluated may be served.
-    bool served = settings->policy.url[0] && !settings->data.train[0];
-    checked->job =
-        (Job){.settings = settings, .served = served, .trains = settings->data.train[0] != 0};
-    checked->has_model = good(checked, job_open_text(&checked->job));
-    if (!checked->has_model)
-        return;
-    if (settings->data.train[0]) {
-        DatasetOptions options = {.path = settings->data.train,
-                                  .system_prompt = settings->data.system_prompt,
-                                  .tools = react_declarations(checked->job.react),
-                                  .skip_bad = settings->data.skip_bad,
-                                  .max_prompt_tokens = settings->data.max_prompt_tokens};
-        checked->trains =
-            good(checked, dataset_open(&checked->dataset, checked->job.chat, options));
-        if (checked->trains) {
-            stages_make(checked->stages, &checked->dataset, settings);
-            good(checked, stages_check(checked->stages, &checked->dataset, settings->data.train));
-        }
-    }
-    if (settings->evaluate.file[0])
-        checked->evaluates = good(checked, evaluation_open(&checked->evaluation, &checked->job));
-    checked->loaded = memory_peak();
-}
-
-static void close_all(Checked *checked)
-{
-    answerer_close(&checked->extractor);
-    prepare_free(&checked->prepared);
-    if (checked->evaluates)
-        evaluation_close(&checked->evaluation);
-    if (checked->trains) {
-        stages_free(checked->stages);
-        dataset_close(&checked->dataset);
-    }
-    job_close(&checked->job);
-}
 
 static void print_data(const char *label, const Dataset *dataset)
 {
@@ -144,14 +65,9 @@ static void print_adapter(const Checked *checked)
     printf("\n");
 }
 
-static Reference reference_of(const Checked *checked)
-{
-    return stages_reference(checked->stages, checked->job.begins_adapter);
-}
-
 static void print_reference(const Checked *checked)
 {
-    Reference reference = reference_of(checked);
+    Reference reference = checked_reference(checked);
     if (reference == REFERENCE_BASE)
         printf("reference  the base alone, which takes no memory\n");
     if (reference == REFERENCE_COPY)
@@ -186,28 +102,11 @@ static void print_steps(const Checked *checked)
            (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);
 }
 
-typedef struct {
-    bool rollout, learner, grader;
-} Roles;
-
-static void print_memory(Checked *checked, const char *who, Roles roles, int engines, int learners)
+static void print_memory(Checked *checked, const RankKind *kind)
 {
-    MemoryQuestion question = {
-        .shape = &checked->job.shape,
-        .adapter = &checked->job.stored.shape,
-        .settings = checked->settings,
-        .sizes = sizes_of(&checked->job, checked->stages,
-                          checked->evaluates ? &checked->evaluation : NULL, engines),
-        .rollout = roles.rollout,
-        .learner = roles.learner,
-        .grader = roles.grader,
-        .learners = learners,
-        .reference = reference_of(checked) == REFERENCE_COPY,
-        .grading = checked->job.grading,
-        .loaded = checked->loaded,
-    };
-    MemoryParts parts = sizes_memory(&question);
-    printf("memory     %s: %.0f MiB a rank\n", who, (double)parts.total / 0x1p20);
+    MemoryParts parts = checked_memory(checked, kind);
+    printf("memory     each of %d %s rank%s: %.0f MiB a rank\n", kind->ranks, kind->name,
+           kind->ranks > 1 ? "s" : "", (double)parts.total / 0x1p20);
     for (int i = 0; i < PART_COUNT; i++)
         if (parts.bytes[i] > 0)
             printf("             %-35s %9.1f MiB\n", sizes_part_names[i],
@@ -216,35 +115,20 @@ static void print_memory(Checked *checked, const char *who, Roles roles, int eng
 
 static void print_ranks(Checked *checked)
 {
-    const Settings *settings = checked->settings;
-    int rollouts = (int)settings->parallel.rollout_ranks;
-    int graders = (int)settings->parallel.grader_ranks;
-    int learners = (int)settings->parallel.learner_ranks;
-    int engines = job_engines(&checked->job, rollouts);
-    char who[64];
-    if (settings->parallel.placement == PLACEMENT_SPLIT) {
-        snprintf(who, sizeof who, "each of %d rollout ranks", rollouts);
-        print_memory(checked, who, (Roles){.rollout = true, .grader = graders == 0}, engines,
-                     learners);
-        snprintf(who, sizeof who, "each of %d grader ranks", graders);
-        if (graders > 0)
-            print_memory(checked, who, (Roles){.grader = true}, engines, learners);
-        snprintf(who, sizeof who, "each of %d learner ranks", learners);
-        print_memory(checked, who, (Roles){.learner = true}, engines, learners);
-        return;
-    }
-    int least = grading_ranks(checked->job.grading, (int)settings->rollout.tensor_parallel);
-    for (int ranks = least; ranks <= 4 * least; ranks *= 2) {
-        snprintf(who, sizeof who, "each of %d shared rank%s", ranks, ranks > 1 ? "s" : "");
-        print_memory(checked, who, (Roles){true, true, true}, job_engines(&checked->job, ranks),
-                     ranks);
+    RankKind kinds[RANK_KINDS];
+    int least = checked_least_ranks(checked);
+    bool split = checked->settings->parallel.placement == PLACEMENT_SPLIT;
+    for (int ranks = least; ranks <= (split ? least : 4 * least); ranks *= 2) {
+        int count = checked_kinds(checked, ranks, kinds);
+        for (int i = 0; i < count; i++)
+            print_memory(checked, &kinds[i]);
     }
 }
 
 int task_check(const Settings *settings)
 {
-    Checked checked = {.settings = settings};
-    open_all(&checked);
+    Checked checked;
+    checked_open(&checked, settings);
     if (checked.prepares)
         print_prepare(&checked);
     if (checked.has_model && !checked.job.served) {
@@ -263,7 +147,7 @@ int task_check(const Settings *settings)
         print_ranks(&checked);
     }
     int faults = checked.faults;
-    close_all(&checked);
+    checked_close(&checked);
     if (faults == 0) {
         printf("check      no fault found\n");
         return EXIT_DONE;

@@ -1,0 +1,47 @@
+// checked.h - what can be known of a run without running it: `check` prints it, `job` asks for it.
+//
+// No MPI, and every fault that can be found is printed, on standard error.
+
+#ifndef L2A_TASKS_CHECKED_H
+#define L2A_TASKS_CHECKED_H
+
+#include "tasks/extraction.h"
+#include "tasks/sizes.h"
+
+typedef struct {
+    const Settings *settings;
+    Job job; // text side only
+    bool has_model, trains, evaluates, prepares;
+    PreparedSet prepared;
+    Answerer extractor;
+    Dataset dataset;
+    StagePlan stages[STAGE_COUNT];
+    Evaluation evaluation;
+    size_t loaded; // memory_peak once all was read
+    int faults;    // that were printed
+} Checked;
+
+// Ranks that have the same roles, and need the same memory.
+typedef struct {
+    const char *name; // shared, rollout, grader, learner
+    int ranks;
+    bool rollout, grader, learner;
+    int engines, learners; // of the whole job
+} RankKind;
+
+enum { RANK_KINDS = 3 };
+
+void checked_open(Checked *checked, const Settings *settings);
+void checked_close(Checked *checked);
+
+Reference checked_reference(const Checked *checked);
+
+// The smallest number of ranks that training can have; of placement = split the only one.
+int checked_least_ranks(const Checked *checked);
+
+// The kinds of so many ranks. Returns how many kinds there are.
+int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS]);
+
+MemoryParts checked_memory(Checked *checked, const RankKind *kind);
+
+#endif
