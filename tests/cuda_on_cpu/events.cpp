@@ -3,6 +3,8 @@
 // A wait refers to the last record at the time of the call: an event that is recorded again later
 // does not change it, and waiting for one that was never recorded is nothing.
 
+#include <sched.h>
+
 #include "tests/cuda_on_cpu/streams.h"
 
 using namespace cuda_on_cpu;
@@ -86,7 +88,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
         return status;
     if (!event->last || event->last->reached)
         return cudaSuccess;
-    streams_step(event->last->stream); // as in cudaStreamQuery
+    if (!streams_step(event->last->stream)) // as in cudaStreamQuery
+        sched_yield();
     return cudaErrorNotReady;
 }
 

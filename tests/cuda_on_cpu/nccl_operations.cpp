@@ -75,6 +75,17 @@ template <class Type> static void reductions(ncclDataType_t type)
     array_free(shard);
 }
 
+// 256 + 2 i and a half of the last place: to even.
+static void narrow_sums_are_rounded()
+{
+    Array<uint16_t> x = array_make<uint16_t>(COUNT);
+    array_fill(x, stream,
+               [](int i) { return shown<uint16_t>(rank == 0 ? 256 + 2 * (i % 64) : 1); });
+    NCCL(ncclAllReduce(x.device, x.device, COUNT, ncclBfloat16, ncclSum, world, stream));
+    HOLDS(array_is(x, stream, [](int i) { return shown<uint16_t>(256 + 2 * (i % 64 + i % 2)); }));
+    array_free(x);
+}
+
 void operations_give_what_they_should()
 {
     gathers<float>(ncclFloat);
@@ -87,6 +98,7 @@ void operations_give_what_they_should()
     reductions<uint16_t>(ncclBfloat16);
     reductions<int32_t>(ncclInt32);
     reductions<int64_t>(ncclInt64);
+    narrow_sums_are_rounded();
 }
 
 // Every rank sends every other one its number, twice: a group is one operation.
@@ -233,13 +245,19 @@ void streams_go_on_within_mpi()
         MPI_Alltoall(others, 1, MPI_INT, many, 1, MPI_INT, MPI_COMM_WORLD);
     });
     gathers_before([] {
-        MPI_Comm copy, part, node;
+        MPI_Comm copy;
         MPI_Comm_dup(MPI_COMM_WORLD, &copy);
-        MPI_Comm_split(copy, 0, 0, &part);
-        MPI_Comm_split_type(part, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-        MPI_Comm_free(&node);
-        MPI_Comm_free(&part);
         MPI_Comm_free(&copy);
+    });
+    gathers_before([] {
+        MPI_Comm part;
+        MPI_Comm_split(MPI_COMM_WORLD, 0, 0, &part);
+        MPI_Comm_free(&part);
+    });
+    gathers_before([] {
+        MPI_Comm node;
+        MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+        MPI_Comm_free(&node);
     });
     gathers_before([] {
         MPI_Win window;
