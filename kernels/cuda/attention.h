@@ -10,8 +10,6 @@
 #ifndef L2A_KERNELS_CUDA_ATTENTION_H
 #define L2A_KERNELS_CUDA_ATTENTION_H
 
-#include <vector>
-
 #include "kernels/cuda/cuda.h"
 
 enum {
@@ -44,23 +42,32 @@ typedef struct {
     int32_t visit, visits;
 } SlotTile;
 
+// What the blocks of a forward pass read, device memory. A launch has `most_items` blocks, somewhat
+// more than there are items, so that passes which differ little are launched alike; those past the
+// items have nothing to do.
 typedef struct {
-    std::vector<Item> items;
-    std::vector<int32_t> first_part; // [rows + 1]: where the parts of a row lie; none: no parts
+    const int32_t *item_count;
+    const Item *items;         // with the most work first
+    const int32_t *first_part; // [rows + 1]: where the parts of a row lie; none: no parts
+    int64_t most_items;        // 0: there are no rows
+    int64_t parts;
 } ForwardPlan;
 
 typedef struct {
-    std::vector<Item> items;
-    std::vector<SlotTile> tiles;
-    std::vector<Visit> visits;
+    const Item *items;
+    const SlotTile *tiles; // with the most work first
+    const Visit *visits;
+    int64_t item_count, tile_count;
     int64_t slots_end; // of the slots that are seen
 } BackwardPlan;
 
-// Items with the most work come first. Dies of spans that break tensor.h's rules.
-void plan_forward(ForwardPlan *plan, const Span *spans, int64_t span_count, int64_t rows,
-                  int64_t group, Cache cache);
-void plan_backward(BackwardPlan *plan, const Span *spans, int64_t span_count, int64_t rows,
-                   int64_t group, Cache cache);
+// The plan of a call, uploaded. The last one of each queue is remembered: the layers of a pass,
+// whose spans are the same, have it made and uploaded once. Dies of spans that break tensor.h's
+// rules.
+ForwardPlan plan_forward(Queue *queue, const Span *spans, int64_t span_count, int64_t rows,
+                         int64_t group, Cache cache);
+BackwardPlan plan_backward(Queue *queue, const Span *spans, int64_t span_count, int64_t rows,
+                           int64_t group, Cache cache);
 
 // Dies unless the shapes of queries and a cache fit; returns the query heads of a key/value head.
 int64_t attention_group(Tensor q, Cache cache);

@@ -12,9 +12,7 @@ typedef struct {
     Cache cache;
     float scale;
     int group;
-    const Item *items;
-    const SlotTile *tiles;
-    const Visit *visits;
+    BackwardPlan plan;
     void *queries, *gradients; // scaled q and y: [heads][entries][cached width], the cache's type
     float4 *numbers;           // [heads][entries]: m, 1 / l, D, unused
 } Backward;
@@ -117,7 +115,7 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_dq_kernel(Backward cal
     SHARED_DYNAMIC(shared);
     Element *queries = reinterpret_cast<Element *>(shared), *gradients = queries + ROWS;
     Element *tiles = gradients + ROWS, *staging = tiles + 4 * TILE;
-    const Item item = call.items[blockIdx.x];
+    const Item item = call.plan.items[blockIdx.x];
     int head = static_cast<int>(blockIdx.y), steps = steps_of<Tiles>(item);
     int entries = item.rows * call.group;
     int64_t offset = head * call.cache.slots * Tiles::WIDTH;
@@ -252,7 +250,7 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_dkv_kernel(Backward ca
     float4 *numbers = reinterpret_cast<float4 *>(shared); // [2][COLUMNS]
     Element *keys = reinterpret_cast<Element *>(numbers + 2 * Tiles::COLUMNS);
     Element *values = keys + ROWS, *tiles = values + ROWS, *staging = tiles + 4 * TILE;
-    const SlotTile slot_tile = call.tiles[blockIdx.x];
+    const SlotTile slot_tile = call.plan.tiles[blockIdx.x];
     int head = static_cast<int>(blockIdx.y);
     int64_t slot = static_cast<int64_t>(slot_tile.tile) * TILE_ROWS;
     int64_t end = min(call.cache.slots, call.dk.rows);
@@ -286,7 +284,7 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_dkv_kernel(Backward ca
         for (int c = 0; c < Tiles::SUMS_HELD; c++)
             dk[r][c] = dv[r][c] = 0.0f;
     }
-    const Visit *visits = call.visits + slot_tile.visit;
+    const Visit *visits = call.plan.visits + slot_tile.visit;
     Walk walk = {visits, visits + slot_tile.visits, 0};
     load(walk, 0);
     for (int stage = 0; walk.visit < walk.end; stage ^= 1) {
@@ -323,7 +321,7 @@ template <class Kernel> static void shared_allow(Kernel kernel, size_t bytes)
 
 // QueryTiles for dq, SlotTiles for dk and dv.
 template <class QueryTiles, class SlotTiles>
-static void backward_launch(Queue *queue, Backward call, const BackwardPlan *plan)
+static void backward_launch(Queue *queue, Backward call)
 {
     using Element = typename QueryTiles::Element;
     constexpr size_t QUERY_BYTES =
@@ -351,14 +349,17 @@ static void backward_launch(Queue *queue, Backward call, const BackwardPlan *pla
     int64_t blocks = pieces_of(call.q.rows * call.group, ENTRY_WARPS);
     LAUNCH(attention_entries_kernel<QueryTiles>, dim3(static_cast<unsigned>(blocks), heads),
            ENTRY_WARPS * 32, 0, queue, call);
-    LAUNCH(attention_dq_kernel<QueryTiles>, dim3(static_cast<unsigned>(plan->items.size()), heads),
-           TILE_THREADS, QUERY_BYTES, queue, call);
-    LAUNCH(attention_dkv_kernel<SlotTiles>, dim3(static_cast<unsigned>(plan->tiles.size()), heads),
-           TILE_THREADS, SLOT_BYTES, queue, call);
+    LAUNCH(attention_dq_kernel<QueryTiles>,
+           dim3(static_cast<unsigned>(call.plan.item_count), heads), TILE_THREADS, QUERY_BYTES,
+           queue, call);
+    LAUNCH(attention_dkv_kernel<SlotTiles>,
+           dim3(static_cast<unsigned>(call.plan.tile_count), heads), TILE_THREADS, SLOT_BYTES,
+           queue, call);
 }
 
-static void shapes_check(const Backward *call, int64_t slots_end)
+static void shapes_check(const Backward *call)
 {
+    int64_t slots_end = call->plan.slots_end;
     int64_t width = static_cast<int64_t>(call->cache.heads) * call->cache.head_width;
     int64_t heads = call->cache.heads * call->group, rows = call->q.rows;
     CHECK(call->dq.rows == rows && call->y.rows == rows && call->out.rows == rows &&
@@ -377,30 +378,23 @@ void attention_backward_cuda(Queue *queue, Tensor dq, Tensor dk, Tensor dv, Tens
                              Tensor statistics, Tensor q, Cache cache, const Span *spans,
                              int64_t span_count, float scale)
 {
-    static thread_local BackwardPlan plan;
     Backward call = {};
     call.dq = dq, call.dk = dk, call.dv = dv, call.y = y, call.out = out, call.q = q;
     call.statistics = statistics;
     call.cache = cache;
     call.scale = scale;
     call.group = static_cast<int>(attention_group(q, cache));
-    plan_backward(&plan, spans, span_count, q.rows, call.group, cache);
-    shapes_check(&call, plan.slots_end);
-    if (plan.items.empty())
+    call.plan = plan_backward(queue, spans, span_count, q.rows, call.group, cache);
+    shapes_check(&call);
+    if (call.plan.item_count == 0)
         return;
-    call.items = static_cast<const Item *>(
-        upload_cuda(queue, SCRATCH_ITEMS, plan.items.data(), plan.items.size() * sizeof(Item)));
-    call.tiles = static_cast<const SlotTile *>(
-        upload_cuda(queue, SCRATCH_ROWS, plan.tiles.data(), plan.tiles.size() * sizeof(SlotTile)));
-    call.visits = static_cast<const Visit *>(
-        upload_cuda(queue, SCRATCH_VISITS, plan.visits.data(), plan.visits.size() * sizeof(Visit)));
     bool narrow = cached_width(cache.head_width) == 64;
     if (cache.type == TYPE_BF16 && narrow)
-        backward_launch<TensorCoreTiles<64, 64>, TensorCoreTiles<64, 64>>(queue, call, &plan);
+        backward_launch<TensorCoreTiles<64, 64>, TensorCoreTiles<64, 64>>(queue, call);
     else if (cache.type == TYPE_BF16)
-        backward_launch<TensorCoreTiles<128, 64>, TensorCoreTiles<128, 32>>(queue, call, &plan);
+        backward_launch<TensorCoreTiles<128, 64>, TensorCoreTiles<128, 32>>(queue, call);
     else if (narrow)
-        backward_launch<PlainTiles<64, 32>, PlainTiles<64, 32>>(queue, call, &plan);
+        backward_launch<PlainTiles<64, 32>, PlainTiles<64, 32>>(queue, call);
     else
-        backward_launch<PlainTiles<128, 32>, PlainTiles<128, 32>>(queue, call, &plan);
+        backward_launch<PlainTiles<128, 32>, PlainTiles<128, 32>>(queue, call);
 }

@@ -59,10 +59,9 @@ typedef struct {
     Cache cache;
     float scale;
     int group;
-    const Item *items;
-    const int32_t *first_part; // [rows + 1]
-    float *sums;               // of parts: [parts][query heads][cached width]
-    float2 *pairs;             // m and l: [parts][query heads]
+    ForwardPlan plan;
+    float *sums;   // of parts: [parts][query heads][cached width]
+    float2 *pairs; // m and l: [parts][query heads]
 } Forward;
 
 // The item's queries, scaled, as a tile; entries past the end are zero.
@@ -91,11 +90,10 @@ template <class Tiles> struct Sums {
 
 // Takes a tile of keys and values in; row r sees its first visible[r] keys, all where `whole`.
 template <class Tiles>
-__device__ static void tile_take(Sums<Tiles> &sums, const typename Tiles::Element *queries,
-                                 const typename Tiles::Element *keys,
-                                 const typename Tiles::Element *values,
-                                 typename Tiles::Element *staging,
-                                 const int (&visible)[Tiles::ROWS_HELD], bool whole)
+__device__ static void
+tile_take(Sums<Tiles> &sums, const typename Tiles::Element *queries,
+          const typename Tiles::Element *keys, const typename Tiles::Element *values,
+          typename Tiles::Element *staging, const int (&visible)[Tiles::ROWS_HELD], bool whole)
 {
     float s[Tiles::ROWS_HELD][Tiles::COLUMNS_HELD];
     Tiles::scores(s, queries, keys);
@@ -140,7 +138,7 @@ __device__ static void sums_store(const Forward &call, const Item &item, int hea
         bool first = threadIdx.x % Tiles::ROW_LANES == 0;
         if (item.part >= 0) {
             int64_t place =
-                static_cast<int64_t>(call.first_part[row] + item.part) * heads + query_head;
+                static_cast<int64_t>(call.plan.first_part[row] + item.part) * heads + query_head;
             if (first)
                 call.pairs[place] = make_float2(sums.m[r], l);
 #pragma unroll
@@ -170,7 +168,9 @@ __global__ void __launch_bounds__(TILE_THREADS) attention_forward_kernel(Forward
     SHARED_DYNAMIC(shared);
     Element *queries = reinterpret_cast<Element *>(shared);
     Element *tiles = queries + TILE_ROWS * Tiles::STRIDE, *staging = tiles + 4 * TILE;
-    const Item item = call.items[blockIdx.x];
+    if (static_cast<int>(blockIdx.x) >= *call.plan.item_count)
+        return;
+    const Item item = call.plan.items[blockIdx.x];
     int head = static_cast<int>(blockIdx.y), steps = steps_of<Tiles>(item);
     int64_t offset = head * call.cache.slots * Tiles::WIDTH;
     const Element *keys = static_cast<const Element *>(call.cache.keys) + offset;
@@ -234,7 +234,7 @@ __global__ static void attention_combine_kernel(Forward call, int width)
     int64_t row = place / heads, query_head = place % heads;
     if (row >= call.q.rows)
         return;
-    int first = call.first_part[row], end = call.first_part[row + 1];
+    int first = call.plan.first_part[row], end = call.plan.first_part[row + 1];
     if (first == end)
         return;
     float m = -CUDART_INF_F, l = 0.0f, o[MOST_HEAD_WIDTH / 32] = {0.0f, 0.0f, 0.0f, 0.0f};
@@ -269,7 +269,7 @@ __global__ static void attention_combine_kernel(Forward call, int width)
 
 // ---- the entry ----------------------------------------------------------------------------------
 
-template <class Tiles> static void items_launch(Queue *queue, const Forward &call, size_t items)
+template <class Tiles> static void items_launch(Queue *queue, const Forward &call)
 {
     size_t elements = TILE_ROWS * Tiles::STRIDE + 4 * Tiles::COLUMNS * Tiles::STRIDE;
     size_t bytes = (elements + Tiles::STAGING) * sizeof(typename Tiles::Element);
@@ -280,7 +280,7 @@ template <class Tiles> static void items_launch(Queue *queue, const Forward &cal
                                   static_cast<int>(bytes)));
         prepared = true;
     }
-    dim3 grid(static_cast<unsigned>(items), static_cast<unsigned>(call.cache.heads));
+    dim3 grid(static_cast<unsigned>(call.plan.most_items), static_cast<unsigned>(call.cache.heads));
     LAUNCH(attention_forward_kernel<Tiles>, grid, TILE_THREADS, bytes, queue, call);
 }
 
@@ -301,7 +301,6 @@ static void shapes_check(const Forward *call)
 void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
                             const Span *spans, int64_t span_count, float scale)
 {
-    static thread_local ForwardPlan plan;
     Forward call = {};
     call.out = out;
     call.statistics = statistics;
@@ -310,34 +309,28 @@ void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor 
     call.scale = scale;
     call.group = static_cast<int>(attention_group(q, cache));
     shapes_check(&call);
-    plan_forward(&plan, spans, span_count, q.rows, call.group, cache);
-    if (plan.items.empty())
+    call.plan = plan_forward(queue, spans, span_count, q.rows, call.group, cache);
+    if (call.plan.most_items == 0)
         return;
     size_t width = static_cast<size_t>(cached_width(cache.head_width));
-    size_t heads = static_cast<size_t>(cache.heads * call.group);
-    size_t parts = static_cast<size_t>(plan.first_part.back()) * heads;
-    call.items = static_cast<const Item *>(
-        upload_cuda(queue, SCRATCH_ITEMS, plan.items.data(), plan.items.size() * sizeof(Item)));
-    if (parts > 0) {
-        call.first_part = static_cast<const int32_t *>(
-            upload_cuda(queue, SCRATCH_ROWS, plan.first_part.data(),
-                        plan.first_part.size() * sizeof(int32_t)));
+    size_t pairs = static_cast<size_t>(call.plan.parts * cache.heads * call.group);
+    if (pairs > 0) {
         call.sums = static_cast<float *>(
-            scratch_cuda(queue, SCRATCH_PARTIAL, parts * width * sizeof(float)));
+            scratch_cuda(queue, SCRATCH_PARTIAL, pairs * width * sizeof(float)));
         call.pairs =
-            static_cast<float2 *>(scratch_cuda(queue, SCRATCH_PAIRS, parts * sizeof(float2)));
+            static_cast<float2 *>(scratch_cuda(queue, SCRATCH_PAIRS, pairs * sizeof(float2)));
     }
     if (cache.type == TYPE_BF16 && width == 64)
-        items_launch<TensorCoreTiles<64, 64>>(queue, call, plan.items.size());
+        items_launch<TensorCoreTiles<64, 64>>(queue, call);
     else if (cache.type == TYPE_BF16)
-        items_launch<TensorCoreTiles<128, 64>>(queue, call, plan.items.size());
+        items_launch<TensorCoreTiles<128, 64>>(queue, call);
     else if (width == 64)
-        items_launch<PlainTiles<64, 32>>(queue, call, plan.items.size());
+        items_launch<PlainTiles<64, 32>>(queue, call);
     else
-        items_launch<PlainTiles<128, 32>>(queue, call, plan.items.size());
-    if (parts == 0)
+        items_launch<PlainTiles<128, 32>>(queue, call);
+    if (pairs == 0)
         return;
-    int64_t blocks = pieces_of(q.rows * static_cast<int64_t>(heads), COMBINE_WARPS);
+    int64_t blocks = pieces_of(q.rows * cache.heads * call.group, COMBINE_WARPS);
     LAUNCH(attention_combine_kernel, static_cast<unsigned>(blocks), COMBINE_WARPS * 32, 0, queue,
            call, static_cast<int>(width));
 }

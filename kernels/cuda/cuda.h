@@ -1,9 +1,9 @@
 // cuda.h - the CUDA implementations of the kernel table, and what they share.
 //
 // The contract of every entry is in kernels.h; numerics here are `fast`: sums have an order of
-// their own, fixed by the sizes of the call, so that two calls give the same bits and no sum uses an
-// atomic on floats. Products may choose another way of adding at another number of rows; every other
-// entry computes a row from that row's inputs alone. Files are compiled without contraction.
+// their own, fixed by the sizes of the call, so that two calls give the same bits and no sum uses
+// an atomic on floats. Products may choose another way of adding at another number of rows; every
+// other entry computes a row from that row's inputs alone. Files are compiled without contraction.
 //
 // A Queue is a CUDA stream; NULL is the device's own. Working memory belongs to a queue, so calls
 // on one queue may come from one thread at a time. A kernel that finds an input it must not use
@@ -37,7 +37,8 @@ void cuda_check(cudaError_t status, const char *call, const char *file, int line
 
 // ---- device.cu ----------------------------------------------------------------------------------
 
-// The device in use: its own stream, cuBLASLt's handle, and the limits that launches are planned by.
+// The device in use: its own stream, cuBLASLt's handle, and the limits that launches are planned
+// by.
 typedef struct {
     Gpu gpu;
     cudaStream_t stream; // does not wait for others, nor others for it
@@ -56,8 +57,9 @@ static inline cudaStream_t stream_of(Queue *queue)
 // ending; NULL: nobody.
 void device_set_watch(void (*watch)(void));
 
-// Waits for all that the stream has been given, watching.
+// Waits for all that the stream has been given, or for an event, watching.
 void device_wait(cudaStream_t stream);
+void device_wait_event(cudaEvent_t event);
 
 // ---- table.cu -----------------------------------------------------------------------------------
 
@@ -70,9 +72,9 @@ enum Scratch {
     SCRATCH_WORKSPACE, // cuBLASLt's
     SCRATCH_LEFT,      // converted operands of products
     SCRATCH_RIGHT,
-    SCRATCH_ITEMS, // plans of attention
-    SCRATCH_ROWS,
-    SCRATCH_VISITS,
+    SCRATCH_FORWARD_PLAN, // of attention
+    SCRATCH_BACKWARD_PLAN,
+    SCRATCH_ROWS,    // a number for each row
     SCRATCH_PARTIAL, // sums of parts, before they are put together
     SCRATCH_PAIRS,
     SCRATCH_QUERIES, // entries of attention's backward pass
@@ -85,8 +87,9 @@ enum Scratch {
 // valid until the next call with the same use. Grows when more is asked for and never shrinks.
 void *scratch_cuda(Queue *queue, Scratch use, size_t bytes);
 
-// Host memory into scratch of a use, in the order of the queue; `from` may be changed at once.
-void *upload_cuda(Queue *queue, Scratch use, const void *from, size_t bytes);
+// Queues are numbered from 0 as they come.
+enum { MOST_QUEUES = 16 };
+int queue_number(Queue *queue);
 
 // Inputs that a kernel must not use. A fault's place holds the least index that has it.
 enum Fault { FAULT_LOGITS, FAULT_TOKEN, FAULT_SLOT, FAULT_COUNT };
@@ -106,7 +109,16 @@ void copy_cuda(Queue *queue, void *to, const void *from, size_t bytes);
 void fill_zero_cuda(Queue *queue, void *device, size_t bytes);
 void queue_wait_cuda(Queue *queue);
 
-// ---- matrix.cu: the packed form is row-major, rows padded with zeros to packed_width -------------
+// ---- upload.cu ----------------------------------------------------------------------------------
+
+// Page-locked memory of at least `bytes`, for the host to fill before upload_end.
+void *upload_begin(Queue *queue, size_t bytes);
+// Copies the first `bytes` of it into scratch of a use, which it returns, in the order of the
+// queue. The host does not wait for the copy, nor do later uploads change what is under way.
+void *upload_end(Queue *queue, Scratch use, size_t bytes);
+
+// ---- matrix.cu: the packed form is row-major, rows padded with zeros to packed_width
+// -------------
 
 void matrix_pack_cuda(Queue *queue, Matrix w, int64_t first, Elements source, int64_t rows);
 void embedding_forward_cuda(Queue *queue, Tensor out, Matrix w, const int32_t *tokens);

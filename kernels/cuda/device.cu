@@ -94,15 +94,28 @@ void device_set_watch(void (*function)(void))
     watch = function;
 }
 
-void device_wait(cudaStream_t stream)
+// Watches as long as `status`, of what is waited for, says so; whether all is over.
+template <class Status> static bool watched(Status status)
 {
     while (watch) {
-        cudaError_t status = cudaStreamQuery(stream);
-        if (status != cudaErrorNotReady) {
-            CUDA(status);
-            return;
+        cudaError_t now = status();
+        if (now != cudaErrorNotReady) {
+            CUDA(now);
+            return true;
         }
         watch();
     }
-    CUDA(cudaStreamSynchronize(stream));
+    return false;
+}
+
+void device_wait(cudaStream_t stream)
+{
+    if (!watched([stream] { return cudaStreamQuery(stream); }))
+        CUDA(cudaStreamSynchronize(stream));
+}
+
+void device_wait_event(cudaEvent_t event)
+{
+    if (!watched([event] { return cudaEventQuery(event); }))
+        CUDA(cudaEventSynchronize(event));
 }

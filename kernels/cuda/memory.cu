@@ -5,7 +5,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { MOST_QUEUES = 16, MOST_LOCKED = 64 };
+enum { MOST_LOCKED = 64 };
 
 typedef struct {
     void *memory; // owned
@@ -31,20 +31,20 @@ static int queue_count;
 
 // ---- working memory -----------------------------------------------------------------------------
 
-static QueueScratch *scratch_of(Queue *queue)
+int queue_number(Queue *queue)
 {
     for (int i = 0; i < queue_count; i++) {
         if (queues[i].queue == queue)
-            return &queues[i];
+            return i;
     }
     CHECK(queue_count < MOST_QUEUES, "more than %d queues", MOST_QUEUES);
     queues[queue_count].queue = queue;
-    return &queues[queue_count++];
+    return queue_count++;
 }
 
 void *scratch_cuda(Queue *queue, Scratch use, size_t bytes)
 {
-    Block *block = &scratch_of(queue)->blocks[use];
+    Block *block = &queues[queue_number(queue)].blocks[use];
     if (bytes <= block->bytes)
         return block->memory;
     device_wait(stream_of(queue)); // kernels may still use the old block
@@ -52,13 +52,6 @@ void *scratch_cuda(Queue *queue, Scratch use, size_t bytes)
     block->bytes = scratch_grown(bytes);
     CUDA(cudaMalloc(&block->memory, block->bytes));
     return block->memory;
-}
-
-void *upload_cuda(Queue *queue, Scratch use, const void *from, size_t bytes)
-{
-    void *to = scratch_cuda(queue, use, bytes ? bytes : 1);
-    copy_in_cuda(queue, to, from, bytes); // from pageable memory: staged when the call returns
-    return to;
 }
 
 // ---- faults -------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@
 #define COUNT_OF(array) ((int64_t)(sizeof(array) / sizeof(array)[0]))
 
 static const Heads HEADS[] = {
-    {1, 1, 16, TYPE_F32},   {3, 3, 64, TYPE_F32},   {2, 7, 64, TYPE_BF16}, {2, 1, 24, TYPE_F32},
-    {1, 4, 40, TYPE_BF16},  {2, 2, 128, TYPE_F32},  {1, 7, 128, TYPE_BF16}, {1, 20, 32, TYPE_F32},
+    {1, 1, 16, TYPE_F32},   {3, 3, 64, TYPE_F32},  {2, 7, 64, TYPE_BF16},  {2, 1, 24, TYPE_F32},
+    {1, 4, 40, TYPE_BF16},  {2, 2, 128, TYPE_F32}, {1, 7, 128, TYPE_BF16}, {1, 20, 32, TYPE_F32},
     {1, 64, 96, TYPE_BF16}, {2, 33, 66, TYPE_F32},
 };
 
@@ -115,8 +115,7 @@ static Results attend(const Kernels *kernels, const void *inputs)
     const Forest *forest = &scene->forest;
     kernels->attention_forward(NULL, out, statistics, q, cache, forest->spans, forest->count,
                                scene->scale);
-    Results r = {.t = {arena_fetch(&arena, out), arena_fetch(&arena, statistics)},
-                 .count = 2};
+    Results r = {.t = {arena_fetch(&arena, out), arena_fetch(&arena, statistics)}, .count = 2};
     if (in->backward) {
         Tensor dq = arena_random(&arena, rows, scene->q.width, 5, 102);
         Tensor dk = arena_random(&arena, cache.slots, scene->keys.width, 3, 103);
@@ -220,7 +219,8 @@ static void a_row_does_not_depend_on_its_neighbours(void)
     }
 }
 
-// NaN in a row's query gives NaN in that row alone; a key of NaN that a row does not see is not read.
+// NaN in a row's query gives NaN in that row alone; a key of NaN that a row does not see is not
+// read.
 static void nan_stays_in_its_row(void)
 {
     for (int64_t h = 1; h <= 2; h++) {
@@ -252,13 +252,108 @@ static void statistics_may_be_left_out(void)
     Cache cache = cache_fill(&arena, &scene);
     Tensor q = arena_tensor(&arena, scene.q);
     Tensor out = arena_random(&arena, q.rows, q.width, 2, 100);
-    gpu->attention_forward(NULL, out, (Tensor){0}, q, cache, scene.forest.spans,
-                           scene.forest.count, scene.scale);
+    gpu->attention_forward(NULL, out, (Tensor){0}, q, cache, scene.forest.spans, scene.forest.count,
+                           scene.scale);
     Tensor without = arena_fetch(&arena, out);
     expect_same(without, with.t[0], "attention without statistics");
     release(without.data);
     arena_free(&arena);
     results_free(&with);
+    scene_free(&scene);
+}
+
+// ---- plans --------------------------------------------------------------------------------------
+
+enum { TURNS = 9 };
+
+// A pass of two layers, forward and backward, on rows of arrays that hold all turns.
+typedef struct {
+    Cache cache;
+    Tensor q[2], y, out, statistics, dq, dk, dv;
+    float scale;
+} Passes;
+
+static Passes passes_make(Arena *arena, const Scene *scene)
+{
+    int64_t rows = scene->q.rows, width = scene->q.width, layers = 2 * TURNS;
+    int64_t heads = scene->heads.heads * scene->heads.group;
+    Passes p = {.cache = cache_fill(arena, scene),
+                .q = {arena_tensor(arena, scene->q), arena_tensor(arena, scene->y)},
+                .y = arena_tensor(arena, scene->y),
+                .out = arena_random(arena, layers * rows, width, 0, 110),
+                .statistics = arena_random(arena, layers * rows, 2 * heads, 0, 111),
+                .dq = arena_random(arena, layers * rows, width, 0, 112),
+                .dk = arena_random(arena, scene->forest.slots, scene->keys.width, 0, 113),
+                .dv = arena_random(arena, scene->forest.slots, scene->keys.width, 0, 114),
+                .scale = scene->scale};
+    return p;
+}
+
+// The spans of a turn: sequences grow from one to the next.
+static Forest forest_of_turn(const Forest *whole, int64_t turn)
+{
+    Forest forest = *whole;
+    for (int64_t s = 0; s < forest.count; s++)
+        forest.spans[s].own_length = forest.spans[s].own_length * (turn + 1) / TURNS;
+    return forest;
+}
+
+// What is remembered then is a pass without rows.
+static void plans_forget(const Passes *p)
+{
+    Tensor q = tensor_rows(p->q[0], 0, 0), statistics = tensor_rows(p->statistics, 0, 0);
+    gpu->attention_forward(NULL, q, statistics, q, p->cache, NULL, 0, p->scale);
+    gpu->attention_backward(NULL, q, p->dk, p->dv, q, q, statistics, q, p->cache, NULL, 0,
+                            p->scale);
+}
+
+// Forward and back through each layer, as where a layer is computed again. `alone`: every call is
+// planned anew and waited for.
+static void pass_run(const Passes *p, const Forest *forest, int64_t turn, bool alone)
+{
+    int64_t rows = forest->rows;
+    for (int64_t call = 0; call < 4; call++) {
+        int64_t layer = call / 2, first = (2 * turn + layer) * rows;
+        Tensor out = tensor_rows(p->out, first, rows), dq = tensor_rows(p->dq, first, rows);
+        Tensor statistics = tensor_rows(p->statistics, first, rows);
+        if (alone)
+            plans_forget(p);
+        if (call % 2 == 0)
+            gpu->attention_forward(NULL, out, statistics, p->q[layer], p->cache, forest->spans,
+                                   forest->count, p->scale);
+        else
+            gpu->attention_backward(NULL, dq, p->dk, p->dv, p->y, out, statistics, p->q[layer],
+                                    p->cache, forest->spans, forest->count, p->scale);
+        if (alone)
+            gpu->queue_wait(NULL);
+    }
+}
+
+static Results passes_run(const Scene *scene, bool alone)
+{
+    Arena arena = {.kernels = gpu};
+    Passes p = passes_make(&arena, scene);
+    for (int64_t turn = TURNS - 1; turn >= 0; turn--) { // the longest first: scratch has its size
+        Forest forest = forest_of_turn(&scene->forest, turn);
+        pass_run(&p, &forest, turn, alone);
+    }
+    Results r = {.t = {arena_fetch(&arena, p.out), arena_fetch(&arena, p.statistics),
+                       arena_fetch(&arena, p.dq), arena_fetch(&arena, p.dk),
+                       arena_fetch(&arena, p.dv)},
+                 .count = 5};
+    arena_free(&arena);
+    return r;
+}
+
+// Many passes that nobody waits for, whose layers share plans.
+static void passes_that_follow_each_other_keep_their_plans(void)
+{
+    Scene scene = scene_of(3, 0);
+    Results together = passes_run(&scene, false), alone = passes_run(&scene, true);
+    for (int i = 0; i < together.count; i++)
+        expect_same(together.t[i], alone.t[i], "passes in a row");
+    results_free(&together);
+    results_free(&alone);
     scene_free(&scene);
 }
 
@@ -272,6 +367,7 @@ int main(int count, char **arguments)
         TEST(a_row_does_not_depend_on_its_neighbours),
         TEST(nan_stays_in_its_row),
         TEST(statistics_may_be_left_out),
+        TEST(passes_that_follow_each_other_keep_their_plans),
     };
     return TESTS_RUN(tests, arguments);
 }

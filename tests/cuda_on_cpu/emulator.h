@@ -15,7 +15,8 @@
 //   CUDA_ON_CPU_SEED=n         the order of threads, blocks and streams, and the pattern (0, 1,
 //   ...) CUDA_ON_CPU_DROP=barrier   a barrier of a kernel that does nothing: "kernel file:line"
 //   CUDA_ON_CPU_BARRIERS=path  appends each barrier that was reached, so named, at the end
-//   CUDA_ON_CPU_DROP_WAIT=wait a cudaStreamWaitEvent that does nothing: "file:line"
+//   CUDA_ON_CPU_DROP_WAIT=wait a cudaStreamWaitEvent or cudaEventSynchronize that does nothing:
+//                              "file:line"
 //   CUDA_ON_CPU_WAITS=path     appends each such call that was reached, so named, at the end
 //   CUDA_ON_CPU_DEVICES=n      devices there are (1), of which CUDA_VISIBLE_DEVICES shows some
 //   CUDA_ON_CPU_MEMORY_MIB=n   memory of a device (8192), for this process alone

@@ -93,7 +93,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
     return cudaErrorNotReady;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
+cudaError_t cudaEventSynchronize(cudaEvent_t event, const char *file, int line)
 {
     if (cudaError_t status = call_begins("cudaEventSynchronize"))
         return status;
@@ -101,6 +101,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event)
         return cudaErrorInvalidResourceHandle;
     if (cudaError_t status = captured(event))
         return status;
+    if (wait_left_out({file, line}))
+        return cudaSuccess;
     std::shared_ptr<const Record> last = event->last;
     if (last && !last->reached)
         streams_wait(last->stream, [last] { return last->reached; });

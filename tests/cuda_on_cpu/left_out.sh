@@ -1,5 +1,5 @@
 #!/bin/sh
-# left_out.sh - leaves out each barrier of the kernels that a test runs, or each cudaStreamWaitEvent
+# left_out.sh - leaves out each barrier of the kernels that a test runs, or each wait for an event
 # that it reaches, one at a time: with some seed the test must fail. What is never missed is
 # superfluous, or the test too small.
 #

@@ -21,6 +21,8 @@ typedef std::vector<Block *> Blocks; // owned
 
 static Blocks device_blocks, host_blocks;
 
+unsigned long copies_asked;
+
 // Whether the bytes lie in one block.
 static bool lies_in(const Blocks &blocks, const void *from, size_t bytes)
 {
@@ -197,6 +199,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
     if (cudaError_t status = call_begins("cudaMemcpyAsync"))
         return status;
+    copies_asked++;
     if ((kind != cudaMemcpyHostToDevice && !lies_in(device_blocks, from, bytes)) ||
         (kind != cudaMemcpyDeviceToHost && !lies_in(device_blocks, to, bytes)))
         return cudaErrorInvalidValue;

@@ -132,6 +132,8 @@ int device_current();
 
 // ---- memory.cpp ---------------------------------------------------------------------------------
 
+// Calls of cudaMemcpyAsync so far.
+extern unsigned long copies_asked;
 // Reports bytes around the blocks of all memory that were written.
 void memory_check();
 // Whether a device can use the bytes.

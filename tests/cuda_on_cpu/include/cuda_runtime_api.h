@@ -120,7 +120,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream = NULL);
 cudaError_t cudaEventQuery(cudaEvent_t event);
-cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventSynchronize(cudaEvent_t event, CUDA_ON_CPU_SITE);
 
 // ---- graphs -------------------------------------------------------------------------------------
 
