@@ -9,6 +9,8 @@
 #include "base/fail.h"
 #include "base/mathematics.h"
 
+static const double ROTARY_MAXIMUM = 1e12; // of theta and what scales it: far beyond any model's
+
 typedef struct {
     const json_t *object;
     const char *place;
@@ -35,14 +37,16 @@ static int64_t integer(Config *config, const char *key, int64_t missing, int64_t
     return number;
 }
 
-static double real(Config *config, const json_t *object, const char *key, double missing)
+static double real(Config *config, const json_t *object, const char *key, double missing,
+                   double low, double high)
 {
     const json_t *value = json_object_get(object, key);
     if (!value || json_is_null(value))
         return missing;
-    if (!json_is_number(value) || !(json_number_value(value) > 0))
-        refuse(config, key, "is not a positive number");
-    return json_number_value(value);
+    double number = json_number_value(value);
+    if (!json_is_number(value) || !(number >= low) || !(number <= high))
+        refuse(config, key, "is not a number in the range this program can use");
+    return number;
 }
 
 static bool flag(Config *config, const char *key, bool missing)
@@ -97,15 +101,16 @@ static void parse_rotary(Config *config, ModelShape *shape)
     const json_t *scaling = json_object_get(config->object, "rope_parameters");
     if (!json_is_object(scaling))
         scaling = json_object_get(config->object, "rope_scaling");
-    shape->rope_theta =
-        real(config, scaling, "rope_theta", real(config, config->object, "rope_theta", 10000.0));
+    double theta = real(config, config->object, "rope_theta", 10000.0, 1, ROTARY_MAXIMUM);
+    shape->rope_theta = real(config, scaling, "rope_theta", theta, 1, ROTARY_MAXIMUM);
     const char *type = text(scaling, "rope_type", text(scaling, "type", "default"));
     if (strcmp(type, "llama3") == 0) {
         shape->rope_llama3 = true;
-        shape->rope_factor = real(config, scaling, "factor", 8.0);
-        shape->rope_low = real(config, scaling, "low_freq_factor", 1.0);
-        shape->rope_high = real(config, scaling, "high_freq_factor", 4.0);
-        shape->rope_original = real(config, scaling, "original_max_position_embeddings", 8192.0);
+        shape->rope_factor = real(config, scaling, "factor", 8.0, 1, ROTARY_MAXIMUM);
+        shape->rope_low = real(config, scaling, "low_freq_factor", 1.0, 1e-3, ROTARY_MAXIMUM);
+        shape->rope_high = real(config, scaling, "high_freq_factor", 4.0, 1e-3, ROTARY_MAXIMUM);
+        shape->rope_original =
+            real(config, scaling, "original_max_position_embeddings", 8192.0, 1, ROTARY_MAXIMUM);
         if (shape->rope_high <= shape->rope_low)
             refuse(config, "high_freq_factor", "must exceed low_freq_factor");
     } else if (strcmp(type, "default") != 0) {
@@ -121,6 +126,8 @@ static void parse_sizes(Config *config, ModelShape *shape)
     shape->feed_forward = integer(config, "intermediate_size", -1, 1, 1 << 20);
     shape->vocabulary = integer(config, "vocab_size", -1, 2, 1 << 24);
     shape->positions = integer(config, "max_position_embeddings", 2048, 1, 1 << 24);
+    if (shape->positions > SHAPE_POSITIONS_LIMIT)
+        shape->positions = SHAPE_POSITIONS_LIMIT;
     shape->heads = (int32_t)integer(config, "num_attention_heads", -1, 1, 1024);
     if (config->status != 0)
         return;
@@ -131,8 +138,8 @@ static void parse_sizes(Config *config, ModelShape *shape)
     if (shape->head_width < 2 || shape->head_width % 2 != 0)
         refuse(config, "head_dim", "is not an even number of at least 2");
     shape->tied = flag(config, "tie_word_embeddings", false);
-    shape->epsilon = (float)real(config, config->object, "rms_norm_eps", 1e-6);
-    shape->initializer_range = real(config, config->object, "initializer_range", 0.02);
+    shape->epsilon = (float)real(config, config->object, "rms_norm_eps", 1e-6, 1e-30, 1);
+    shape->initializer_range = real(config, config->object, "initializer_range", 0.02, 1e-30, 1e3);
 }
 
 int shape_parse(ModelShape *shape, const char *bytes, size_t length, const char *place)
@@ -206,6 +213,7 @@ static float llama3_frequency(const ModelShape *shape, float frequency)
         return frequency / factor;
     float smooth = ((float)shape->rope_original / wavelength - low) /
                    (float)(shape->rope_high - shape->rope_low);
+    smooth = smooth < 0 ? 0 : smooth > 1 ? 1 : smooth; // factors that are almost equal
     return (1 - smooth) * frequency / factor + smooth * frequency;
 }
 

@@ -2,7 +2,9 @@
 //
 // Decoder-only, RMSNorm, rotary positions, grouped-query attention, SwiGLU: Qwen2 (query, key and
 // value bias), Qwen3 (query and key norm), Llama and SmolLM2 (neither). Anything else is refused by
-// name: other activations, sliding windows, rotary scalings but llama3, attention or MLP biases.
+// name: other activations, sliding windows, rotary scalings but llama3, attention or MLP biases. So
+// is every number that is no finite one within what the program computes with, and a file of more
+// than SHAPE_FILE_LIMIT bytes.
 
 #ifndef L2A_MODEL_SHAPE_H
 #define L2A_MODEL_SHAPE_H
@@ -11,6 +13,12 @@
 #include <stdint.h>
 
 #include "base/memory.h"
+
+enum {
+    SHAPE_FILE_LIMIT = 1 << 24,
+    // Angles of later positions are not computed; models that have more are used up to here.
+    SHAPE_POSITIONS_LIMIT = 1000000,
+};
 
 typedef struct {
     char architecture[64]; // e.g. LlamaForCausalLM

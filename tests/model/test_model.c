@@ -306,11 +306,49 @@ static void what_the_model_cannot_compute_is_refused_by_name(void **state)
     expect_refusal(llama, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4",
                    "is not a multiple of num_key_value_heads");
     expect_refusal(llama, "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0",
-                   "'rms_norm_eps' is not a positive number");
+                   "'rms_norm_eps' is not a number in the range");
     expect_refusal(scaled, "\"llama3\"", "\"yarn\"", "of a type that is not supported");
     expect_refusal(scaled, "\"high_freq_factor\": 4.0", "\"high_freq_factor\": 0.5",
                    "must exceed low_freq_factor");
     expect_refusal(llama, "{", "[", "not a JSON object");
+}
+
+static void numbers_that_are_not_to_be_computed_with_are_refused(void **state)
+{
+    (void)state;
+    const char *llama = tiny_configs[TINY_LLAMA], *scaled = tiny_configs[TINY_LLAMA3];
+    static const char *const values[] = {"1e300", "1e-300", "-1", "\"1\"", "true"};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        char number[32];
+        snprintf(number, sizeof number, ": %s", values[i]);
+        expect_refusal(llama, ": 10000.0", number, "'rope_theta' is not a number in the range");
+        expect_refusal(llama, ": 1e-05", number, "'rms_norm_eps' is not a number in the range");
+        expect_refusal(llama, ": 0.15", number, "'initializer_range' is not a number in");
+        expect_refusal(scaled, ": 8.0", number, "'factor' is not a number in the range");
+    }
+    expect_refusal(llama, ": 1e-05", ": 1e999", "real number overflow");
+    expect_refusal(llama, ": 1e-05", ": NaN", "invalid token");
+}
+
+static void positions_beyond_the_last_angle_are_left_out(void **state)
+{
+    (void)state;
+    ModelShape shape;
+    Bytes text = {0};
+    const char *llama = tiny_configs[TINY_LLAMA];
+    const char *positions = strstr(llama, "\"max_position_embeddings\": ");
+    const char *rest = positions + strcspn(positions, ",");
+    bytes_print(&text, "%.*s\"max_position_embeddings\": 16777216%s", (int)(positions - llama),
+                llama, rest);
+    assert_int_equal(shape_parse(&shape, text.data, text.length, "config.json"), 0);
+    assert_int_equal(shape.positions, SHAPE_POSITIONS_LIMIT);
+    size_t count = (size_t)shape.positions * (size_t)shape.head_width;
+    float *table = allocate(count, sizeof *table);
+    shape_rotary_table(&shape, table, shape.positions);
+    for (size_t i = 0; i < count; i++)
+        assert_true(table[i] >= -1 && table[i] <= 1);
+    release(table);
+    bytes_free(&text);
 }
 
 static void a_directory_without_configuration_is_told_by_its_name(void **state)
@@ -351,6 +389,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(random_weights_do_not_depend_on_the_number_of_ranks),
         cmocka_unit_test(random_matrices_have_the_spread_of_the_configuration),
         cmocka_unit_test(what_the_model_cannot_compute_is_refused_by_name),
+        cmocka_unit_test(numbers_that_are_not_to_be_computed_with_are_refused),
+        cmocka_unit_test(positions_beyond_the_last_angle_are_left_out),
         cmocka_unit_test(a_directory_without_configuration_is_told_by_its_name),
         cmocka_unit_test(both_ways_of_writing_rotary_settings_are_read),
     };
