@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/checkpoint_file.h"
 #include "files/directory.h"
@@ -46,7 +47,7 @@ static int read_texts(Import *import, const char *directory)
         struct stat there;
         bytes_print(&path, "%s/%s", directory, text_names[i]);
         if (i == 0 || stat(path.data, &there) == 0)
-            status = raw_read_file(path.data, FILE_BYTES_MAXIMUM, &import->texts[i]);
+            status = regular_read(path.data, FILE_BYTES_MAXIMUM, &import->texts[i]);
         bytes_free(&path);
     }
     return status;

@@ -10,6 +10,7 @@
 #include "ask/toolbox_kinds.h"
 #include "base/fail.h"
 #include "files/directory.h"
+#include "input/json_file.h"
 #include "input/utf8.h"
 
 struct Toolbox {
@@ -172,12 +173,8 @@ static int read_tool(Toolbox *toolbox, const json_t *object)
 
 static int read_file(Toolbox *toolbox, const char *path)
 {
-    json_error_t error;
-    toolbox->file = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!toolbox->file && access(path, R_OK) != 0)
-        return fail(EXIT_NO_INPUT, "%s: there is no such file ([react] tools)", path);
-    if (!toolbox->file)
-        return fail(EXIT_BAD_SETTINGS, "%s:%d: %s", path, error.line, error.text);
+    if (json_file_read(path, TOOLBOX_FILE_LIMIT, &toolbox->file) != 0)
+        return fail_context("[react] tools");
     size_t count = json_array_size(toolbox->file);
     if (count == 0)
         return fail(EXIT_BAD_SETTINGS, "%s: must be a list of at least one tool", path);

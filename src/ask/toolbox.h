@@ -20,7 +20,9 @@
 
 typedef struct Toolbox Toolbox;
 
-// NULL and a recorded failure that names file, tool and fault.
+// NULL and a recorded failure that names file, tool and fault: EXIT_NO_INPUT, EXIT_BAD_DATA (no
+// JSON, or more than TOOLBOX_FILE_LIMIT bytes), EXIT_BAD_SETTINGS.
+enum { TOOLBOX_FILE_LIMIT = 1 << 24 };
 Toolbox *toolbox_open(const char *path);
 void toolbox_close(Toolbox *toolbox); // NULL is fine
 

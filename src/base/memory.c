@@ -34,19 +34,27 @@ void *allocate(size_t count, size_t size)
     return memory;
 }
 
-void grow(void **array, size_t *capacity, size_t needed, size_t size)
+int grow_or_fail(void **array, size_t *capacity, size_t needed, size_t size)
 {
     if (needed <= *capacity)
-        return;
-    size_t wanted = *capacity ? *capacity : 16;
-    while (wanted < needed)
-        wanted += wanted / 2;
-    void *larger = allocate(wanted, size);
+        return 0;
+    size_t wanted = *capacity ? *capacity + *capacity / 2 : 16;
+    wanted = wanted < needed ? needed : wanted;
+    void *larger = allocate_or_fail(wanted, size);
+    if (!larger)
+        return -1;
     if (*array)
         memcpy(larger, *array, *capacity * size);
     release(*array);
     *array = larger;
     *capacity = wanted;
+    return 0;
+}
+
+void grow(void **array, size_t *capacity, size_t needed, size_t size)
+{
+    if (grow_or_fail(array, capacity, needed, size) != 0)
+        die_failed();
 }
 
 void release(void *memory)
@@ -67,6 +75,11 @@ char *duplicate(const char *text)
     char *copy = allocate(length + 1, 1);
     memcpy(copy, text, length);
     return copy;
+}
+
+int bytes_reserve(Bytes *bytes, size_t more)
+{
+    return grow_or_fail((void **)&bytes->data, &bytes->capacity, bytes->length + more + 1, 1);
 }
 
 void bytes_append(Bytes *bytes, const void *data, size_t length)

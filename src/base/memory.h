@@ -20,6 +20,9 @@ void *allocate_or_fail(size_t count, size_t size);
 // are zero. Dies with EXIT_NO_MEMORY.
 void grow(void **array, size_t *capacity, size_t needed, size_t size);
 
+// The same, but -1 and a recorded failure, the array as it was, when memory is not to be had.
+int grow_or_fail(void **array, size_t *capacity, size_t needed, size_t size);
+
 void release(void *memory);
 
 // The most memory this process has held resident so far, in bytes.
@@ -35,6 +38,8 @@ typedef struct {
     size_t capacity;
 } Bytes;
 
+// Room for `more` bytes and a closing 0, without appending them; fails as grow_or_fail.
+int bytes_reserve(Bytes *bytes, size_t more);
 void bytes_append(Bytes *bytes, const void *data, size_t length);
 void bytes_append_text(Bytes *bytes, const char *text);
 void bytes_print(Bytes *bytes, const char *format, ...) __attribute__((format(printf, 2, 3)));

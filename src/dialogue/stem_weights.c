@@ -9,6 +9,7 @@
 #include "base/mathematics.h"
 #include "base/memory.h"
 #include "files/atomic.h"
+#include "input/json_file.h"
 #include "input/jsonl.h"
 
 enum { LEAST_CAPACITY = 64 };
@@ -159,13 +160,10 @@ static int read_stems(StemWeights *weights, json_t *stems)
 
 int stem_weights_read(StemWeights *weights, const char *path)
 {
-    json_error_t error;
+    json_t *root;
     *weights = (StemWeights){0};
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
-    if (!root)
-        return fail(json_error_code(&error) == json_error_cannot_open_file ? EXIT_NO_INPUT
-                                                                           : EXIT_BAD_DATA,
-                    "%s: cannot read the stem weights: %s", path, error.text);
+    if (json_file_read(path, STEM_WEIGHTS_FILE_LIMIT, &root) != 0)
+        return fail_context("cannot read the stem weights");
     json_t *documents = json_object_get(root, "documents"), *stems = json_object_get(root, "stems");
     int status;
     weights->documents = json_integer_value(documents);

@@ -39,6 +39,8 @@ double stem_weights_overlap(const StemWeights *weights, const StemSet *q, const 
 StemFrequency *stem_weights_sorted(const StemWeights *weights);
 
 // Keeps the weights with a run: a small JSON file, written whole by rename, and read back.
+// EXIT_NO_INPUT, EXIT_BAD_DATA.
+enum { STEM_WEIGHTS_FILE_LIMIT = 1000000000 }; // bytes
 int stem_weights_write(const StemWeights *weights, const char *path);
 int stem_weights_read(StemWeights *weights, const char *path);
 void stem_weights_free(StemWeights *weights);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/checksum.h"
 #include "files/hdf5.h"
 #include "files/raw.h"
@@ -240,7 +241,7 @@ CheckpointFile *checkpoint_file_open(const char *path, CheckpointVerify verify)
     int64_t bytes = 0, bad_block = -1;
     CheckpointFile *file = allocate(1, sizeof *file);
     file->path = duplicate(path);
-    file->descriptor = raw_open(path, &bytes);
+    file->descriptor = regular_open(path, &bytes);
     int status = file->descriptor < 0 ? -1 : 0;
     if (status == 0)
         status = checksum_read_trailer(file->descriptor, path, bytes, &file->trailer);

@@ -10,6 +10,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/raw.h"
 
 enum { PIECE_BYTES = 1 << 16, READ_BYTES = 1 << 20 };
@@ -180,7 +181,7 @@ static int take_lines(Bytes *pending, JournalTake *take, void *context, int64_t 
 int journal_read(const char *path, JournalTake *take, void *context)
 {
     int64_t bytes = 0, number = 0;
-    int descriptor = raw_open(path, &bytes);
+    int descriptor = regular_open(path, &bytes);
     if (descriptor < 0)
         return -1;
     Bytes pending = {0};

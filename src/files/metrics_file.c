@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/hdf5.h"
 #include "files/journal.h"
@@ -89,7 +90,7 @@ int metrics_file_write(const char *path, const int64_t *steps, int64_t rows,
 {
     char *temporary = atomic_temporary_name(path);
     int status = write_hdf5(temporary, steps, rows, series, count);
-    int descriptor = status == 0 ? raw_open(temporary, NULL) : -1;
+    int descriptor = status == 0 ? regular_open(temporary, NULL) : -1;
     if (status == 0 && descriptor >= 0)
         status = raw_sync(descriptor, path);
     if (descriptor >= 0)

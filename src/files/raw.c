@@ -1,35 +1,13 @@
 #include "files/raw.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fail.h"
 
 // Linux moves at most 2 GiB less a page a call; a smaller slice also keeps signals responsive.
 enum { TRANSFER_MAXIMUM = 256 << 20, SLICE_ELEMENTS = 1 << 15 };
-
-int raw_open(const char *path, int64_t *bytes)
-{
-    // O_NONBLOCK: opening a FIFO without a writer must not hang before fstat can refuse it.
-    int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    if (descriptor < 0)
-        return fail(EXIT_NO_INPUT, "cannot open %s: %s", path, strerror(errno));
-    struct stat status;
-    if (fstat(descriptor, &status) != 0) {
-        fail(EXIT_NO_INPUT, "cannot stat %s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        fail(EXIT_BAD_DATA, "%s is not a regular file (a directory, FIFO or device?)", path);
-    } else {
-        if (bytes)
-            *bytes = (int64_t)status.st_size;
-        return descriptor;
-    }
-    close(descriptor);
-    return -1;
-}
 
 static size_t slice_of(size_t bytes)
 {
@@ -108,26 +86,4 @@ int raw_sync(int descriptor, const char *path)
         status = fsync(descriptor);
     } while (status != 0 && errno == EINTR);
     return status == 0 ? 0 : raw_fail_write("flush", path);
-}
-
-int raw_read_file(const char *path, size_t limit, Bytes *text)
-{
-    int64_t bytes = 0;
-    int descriptor = raw_open(path, &bytes);
-    if (descriptor < 0)
-        return -1;
-    int status = 0;
-    if ((uint64_t)bytes > limit) {
-        status = fail(EXIT_BAD_DATA, "%s has %lld bytes; at most %zu are allowed", path,
-                      (long long)bytes, limit);
-    } else {
-        size_t before = text->length;
-        grow((void **)&text->data, &text->capacity, before + (size_t)bytes + 1, 1);
-        status = raw_read_at(descriptor, path, text->data + before, (size_t)bytes, 0);
-        if (status == 0)
-            text->length += (size_t)bytes;
-        text->data[text->length] = 0;
-    }
-    close(descriptor);
-    return status;
 }

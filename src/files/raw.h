@@ -8,13 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/memory.h"
 #include "files/stored_type.h"
-
-// Opens a regular file for reading; never blocks on a FIFO. Returns the descriptor, or -1:
-// EXIT_NO_INPUT when it is missing or not to be opened, EXIT_BAD_DATA when it is no regular file.
-// `bytes` (may be NULL) receives its length.
-int raw_open(const char *path, int64_t *bytes);
 
 // Reads exactly [offset, offset + bytes). A file that ends before is EXIT_BAD_DATA (it was
 // shortened), an I/O error EXIT_NO_INPUT. Thread-safe.
@@ -29,9 +23,6 @@ int raw_write_at(int descriptor, const char *path, const void *data, size_t byte
 
 // fsync; EXIT_CANNOT_WRITE.
 int raw_sync(int descriptor, const char *path);
-
-// Appends a whole regular file of at most `limit` bytes to `text`; a larger one is EXIT_BAD_DATA.
-int raw_read_file(const char *path, size_t limit, Bytes *text);
 
 // Records why a write-like call failed, from errno: "cannot <verb> <path>: <reason>"; a full disk
 // or quota says what to do. Returns -1.

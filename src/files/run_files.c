@@ -11,6 +11,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/raw.h"
 
@@ -70,7 +71,7 @@ int64_t run_files_pointer(const char *directory, const char *name)
     int64_t step = -1;
     bytes_print(&path, "%s/%s", directory, name);
     if (stat(path.data, &status) == 0 &&
-        raw_read_file(path.data, POINTER_BYTES_MAXIMUM, &text) == 0 && text.length > 0) {
+        regular_read(path.data, POINTER_BYTES_MAXIMUM, &text) == 0 && text.length > 0) {
         if (text.data[text.length - 1] == '\n')
             text.data[text.length - 1] = 0;
         step = step_of_name(text.data);

@@ -9,6 +9,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/raw.h"
 #include "files/safetensors_header.h"
 
@@ -62,7 +63,7 @@ static int add_shard(SafetensorsSet *set, const char *path)
 {
     int64_t bytes = 0, count, data_offset;
     SafetensorsEntry *entries = NULL;
-    int descriptor = raw_open(path, &bytes);
+    int descriptor = regular_open(path, &bytes);
     if (descriptor < 0)
         return -1;
     grow((void **)&set->shards, &set->shard_capacity, set->shard_count + 1, sizeof *set->shards);
@@ -171,7 +172,7 @@ static int open_index(SafetensorsSet *set, const char *directory, const char *in
 {
     Bytes text = {0};
     json_error_t error;
-    if (raw_read_file(index_path, INDEX_BYTES_MAXIMUM, &text)) {
+    if (regular_read(index_path, INDEX_BYTES_MAXIMUM, &text)) {
         bytes_free(&text);
         return -1;
     }

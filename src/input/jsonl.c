@@ -4,14 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
+#include "base/regular.h"
 
 enum { READ_BYTES = 256 * 1024, REASON_BYTES = 256 };
 
 struct JsonlReader {
     char *path; // owned
-    FILE *file;
+    int descriptor;
     char *buffer; // owned, [READ_BYTES]
     size_t used, filled;
     Bytes line;
@@ -20,10 +22,16 @@ struct JsonlReader {
     Bytes listed; // "path:line: reason\n" of the first bad lines
 };
 
-static void refill(JsonlReader *reader)
+// -1 on a failure of the disk; nothing is filled at the end of the file.
+static int refill(JsonlReader *reader)
 {
+    ssize_t got;
+    do {
+        got = read(reader->descriptor, reader->buffer, READ_BYTES);
+    } while (got < 0 && errno == EINTR);
     reader->used = 0;
-    reader->filled = fread(reader->buffer, 1, READ_BYTES, reader->file);
+    reader->filled = got > 0 ? (size_t)got : 0;
+    return got < 0 ? fail(EXIT_NO_INPUT, "%s: cannot read: %s", reader->path, strerror(errno)) : 0;
 }
 
 // What no line-by-line reading can repair is a fault of the file, skip_bad or not.
@@ -44,23 +52,16 @@ static int check_encoding(const JsonlReader *reader)
     return 0;
 }
 
-static int read_error(const JsonlReader *reader)
-{
-    return fail(errno == EISDIR ? EXIT_BAD_DATA : EXIT_NO_INPUT, "%s: cannot read: %s",
-                reader->path, strerror(errno));
-}
-
 int jsonl_open(JsonlReader **reader, const char *path)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return fail(EXIT_NO_INPUT, "%s: cannot open: %s", path, strerror(errno));
+    int descriptor = regular_open(path, NULL);
+    if (descriptor < 0)
+        return -1;
     JsonlReader *opened = allocate(1, sizeof *opened);
     opened->path = duplicate(path);
-    opened->file = file;
+    opened->descriptor = descriptor;
     opened->buffer = allocate(READ_BYTES, 1);
-    refill(opened);
-    if (ferror(file) ? read_error(opened) : check_encoding(opened)) {
+    if (refill(opened) != 0 || check_encoding(opened) != 0) {
         jsonl_abandon(opened);
         return -1;
     }
@@ -83,8 +84,8 @@ static int read_line(JsonlReader *reader)
     reader->too_long = false;
     bool any = false;
     for (;;) {
-        if (reader->used == reader->filled)
-            refill(reader);
+        if (reader->used == reader->filled && refill(reader) != 0)
+            return -1;
         if (reader->filled == 0)
             break;
         any = true;
@@ -97,8 +98,6 @@ static int read_line(JsonlReader *reader)
         if (newline)
             break;
     }
-    if (ferror(reader->file))
-        return read_error(reader);
     reader->report.lines += any;
     return any;
 }
@@ -208,7 +207,7 @@ int jsonl_close(JsonlReader *reader, bool skip_bad, JsonlReport *report)
 
 void jsonl_abandon(JsonlReader *reader)
 {
-    fclose(reader->file);
+    close(reader->descriptor);
     release(reader->path);
     release(reader->buffer);
     bytes_free(&reader->line);

@@ -30,8 +30,8 @@ typedef struct {
     int64_t bad;   // unusable: not JSON, or rejected by the caller
 } JsonlReport;
 
-// Opens `path`. Fails where it is missing (EXIT_NO_INPUT), or opens with a byte order mark, is
-// UTF-16, or is a directory (EXIT_BAD_DATA).
+// Opens `path`. Fails where it is missing (EXIT_NO_INPUT), or begins with a byte order mark, is
+// UTF-16, or no regular file (EXIT_BAD_DATA).
 int jsonl_open(JsonlReader **reader, const char *path);
 
 // 1 and the next usable line's object (a new reference), 0 at the end of the file, -1 where the

@@ -1,14 +1,10 @@
-#define _GNU_SOURCE // O_CLOEXEC
 #include "input/settings.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "base/regular.h"
 #include "input/ini_scan.h"
 #include "input/settings_table.h"
 #include "input/suggest.h"
@@ -256,45 +252,11 @@ int settings_read_text(Settings *settings, const char *text, size_t length, cons
     return status;
 }
 
-// Reads up to one byte more than is allowed: the scan then says that the file is too long.
-static int read_all(int descriptor, const char *path, Bytes *text)
-{
-    char block[16384];
-    while (text->length <= INI_FILE_LIMIT) {
-        ssize_t got = read(descriptor, block, sizeof block);
-        if (got == 0)
-            return 0;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fail(EXIT_NO_INPUT, "cannot read %s: %s", path, strerror(errno));
-        bytes_append(text, block, (size_t)got);
-    }
-    return 0;
-}
-
-// O_NONBLOCK: a FIFO without a writer must not hold a job up.
-static int read_file(const char *path, Bytes *text)
-{
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return fail(EXIT_NO_INPUT, "cannot open %s: %s", path, strerror(errno));
-    struct stat status;
-    int result = fstat(descriptor, &status);
-    if (result || !S_ISREG(status.st_mode))
-        result = fail(EXIT_NO_INPUT, "%s is %s, expected a file of settings", path,
-                      !result && S_ISDIR(status.st_mode) ? "a directory" : "no regular file");
-    else
-        result = read_all(descriptor, path, text);
-    close(descriptor);
-    return result;
-}
-
 int settings_read(Settings *settings, const char *path, const char *const *overrides,
                   int64_t override_count, Bytes *faults)
 {
     Bytes text = {0};
-    int status = read_file(path, &text);
+    int status = regular_read(path, INI_FILE_LIMIT, &text);
     if (status == 0)
         status = settings_read_text(settings, text.data, text.length, path, overrides,
                                     override_count, faults);

@@ -243,8 +243,8 @@ const SettingRow *settings_find(const char *section, const char *key);
 // Reads `path`, applies `overrides` ("section.key=value", in order), fills defaults; `{seed}` in
 // run.directory becomes the seed. Every fault found is recorded, one a line as
 // "error: file:line: message", in `faults`; returns 0 when there is none, else -1 with the first in
-// fail_message and EXIT_BAD_SETTINGS (EXIT_NO_INPUT: no such file; EXIT_USAGE: only overrides are
-// at fault). After a failure there is nothing to free.
+// fail_message and EXIT_BAD_SETTINGS (EXIT_NO_INPUT: no such file; EXIT_BAD_DATA: no regular file;
+// EXIT_USAGE: only overrides are at fault). After a failure there is nothing to free.
 int settings_read(Settings *settings, const char *path, const char *const *overrides,
                   int64_t override_count, Bytes *faults);
 

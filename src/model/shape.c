@@ -1,6 +1,5 @@
 #include "model/shape.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/mathematics.h"
+#include "base/regular.h"
 
 static const double ROTARY_MAXIMUM = 1e12; // of theta and what scales it: far beyond any model's
 
@@ -165,20 +165,12 @@ int shape_read(ModelShape *shape, const char *directory, Bytes *out)
 {
     Bytes path = {0}, content = {0};
     bytes_print(&path, "%s/config.json", directory);
-    FILE *file = fopen(path.data, "rb");
-    int status;
-    if (!file) {
-        status = fail(EXIT_NO_INPUT, "%s: %s; a model is a Hugging Face directory", path.data,
-                      strerror(errno));
-    } else {
-        char part[4096];
-        size_t read;
-        while ((read = fread(part, 1, sizeof part, file)) > 0 && content.length < 1 << 24)
-            bytes_append(&content, part, read);
-        fclose(file);
-        status = shape_parse(shape, content.data ? content.data : "", content.length, path.data);
-    }
-    if (out)
+    int status = regular_read(path.data, SHAPE_FILE_LIMIT, &content);
+    if (status != 0)
+        fail_context("a model is a Hugging Face directory");
+    else
+        status = shape_parse(shape, content.data, content.length, path.data);
+    if (out && status == 0)
         bytes_append(out, content.data, content.length);
     bytes_free(&content);
     bytes_free(&path);

@@ -34,7 +34,8 @@ typedef struct {
     double initializer_range;
 } ModelShape;
 
-// Reads DIRECTORY/config.json; `text` (may be NULL) receives the file's bytes.
+// Reads DIRECTORY/config.json; `text` (may be NULL) receives the file's bytes. EXIT_NO_INPUT,
+// EXIT_BAD_DATA.
 int shape_read(ModelShape *shape, const char *directory, Bytes *text);
 
 // The same from the text of a config.json; `place` names it in messages.

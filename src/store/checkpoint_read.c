@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/checksum.h"
 #include "files/extents.h"
 #include "files/raw.h"
@@ -69,7 +70,7 @@ Checkpoint *checkpoint_open(const Group *group, const char *path)
     Checkpoint *checkpoint = allocate(1, sizeof *checkpoint);
     checkpoint->group = group;
     checkpoint->path = duplicate(path);
-    checkpoint->descriptor = raw_open(path, NULL);
+    checkpoint->descriptor = regular_open(path, NULL);
     int status = group_agree(group, checkpoint->descriptor < 0 ? -1 : 0);
     if (status == 0)
         status = share_structure(checkpoint);

@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
+#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/directory.h"
 #include "files/extents.h"
-#include "files/raw.h"
 #include "tasks/state.h"
 
 static const char *const side_files[] = {
@@ -31,7 +31,7 @@ static int read_side_file(const char *directory, const char *name, Bytes *bytes)
     bytes_print(&path, "%s/%s", directory, name);
     int status = 0;
     if (access(path.data, F_OK) == 0)
-        status = raw_read_file(path.data, SIDE_FILE_LIMIT, bytes);
+        status = regular_read(path.data, SIDE_FILE_LIMIT, bytes);
     bytes_free(&path);
     return status;
 }

@@ -1,35 +1,22 @@
 #include "text/model_file.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include <sys/stat.h>
 
 #include "base/fail.h"
+#include "base/regular.h"
+#include "input/json_file.h"
 
-// Reads the whole of `path`, appended to `out`; 1 if it is there, 0 if not, -1 on failure.
-static int read_whole(const char *path, Bytes *out)
+static bool is_missing(const char *path)
 {
-    FILE *file = fopen(path, "rb");
-    if (!file && (errno == ENOENT || errno == ENOTDIR))
-        return 0;
-    if (!file)
-        return fail(EXIT_NO_INPUT, "%s: cannot open: %s", path, strerror(errno));
-    char block[32768];
-    for (size_t got; (got = fread(block, 1, sizeof block, file)) > 0;)
-        bytes_append(out, block, got);
-    int status =
-        ferror(file) ? fail(EXIT_NO_INPUT, "%s: cannot read: %s", path, strerror(errno)) : 1;
-    fclose(file);
-    return status;
+    struct stat status;
+    return stat(path, &status) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-static int parse(const Bytes *text, const char *path, json_t **object)
+static int read_object(const char *path, json_t **object)
 {
-    json_error_t error;
-    *object =
-        json_loadb(text->data ? text->data : "", text->length, JSON_REJECT_DUPLICATES, &error);
-    if (!*object)
-        return fail(EXIT_BAD_DATA, "%s:%d: %s", path, error.line, error.text);
+    if (json_file_read(path, MODEL_FILE_LIMIT, object) != 0)
+        return -1;
     if (json_is_object(*object))
         return 0;
     json_decref(*object);
@@ -39,17 +26,16 @@ static int parse(const Bytes *text, const char *path, json_t **object)
 
 int model_file_read(const char *directory, const char *name, bool required, json_t **object)
 {
-    Bytes path = {0}, text = {0};
+    Bytes path = {0};
     bytes_print(&path, "%s/%s", directory, name);
     *object = NULL;
-    int status = read_whole(path.data, &text);
-    if (status == 0 && required)
+    int status = 0;
+    if (!is_missing(path.data))
+        status = read_object(path.data, object);
+    else if (required)
         status = fail(EXIT_NO_INPUT, "%s: no such file; is '%s' a Hugging Face model directory?",
                       path.data, directory);
-    else if (status > 0)
-        status = parse(&text, path.data, object);
     bytes_free(&path);
-    bytes_free(&text);
     return status;
 }
 
@@ -57,7 +43,9 @@ int model_file_read_text(const char *directory, const char *name, Bytes *out)
 {
     Bytes path = {0};
     bytes_print(&path, "%s/%s", directory, name);
-    int status = read_whole(path.data, out);
+    int status = 0;
+    if (!is_missing(path.data))
+        status = regular_read(path.data, MODEL_FILE_LIMIT, out) == 0 ? 1 : -1;
     bytes_free(&path);
     return status;
 }

@@ -9,11 +9,14 @@
 
 #include "base/memory.h"
 
-// Reads `directory`/`name`, a JSON object without duplicate keys, into `*object` (a new reference).
-// A missing file gives NULL there, and is a failure (EXIT_NO_INPUT) only if `required`.
+enum { MODEL_FILE_LIMIT = 100000000 }; // bytes
+
+// Reads `directory`/`name`, a JSON object, as json_file_read does. A missing file gives NULL in
+// `*object`, and is a failure (EXIT_NO_INPUT) only if `required`.
 int model_file_read(const char *directory, const char *name, bool required, json_t **object);
 
-// The whole of `directory`/`name` appended to `out`; 1 if it is there, 0 if not, -1 on failure.
+// The whole of the regular file `directory`/`name` appended to `out`; 1 if it is there, 0 if not,
+// -1 on failure.
 int model_file_read_text(const char *directory, const char *name, Bytes *out);
 
 // The value of "type" in `component`; "" when it is no object or has none.

@@ -361,7 +361,6 @@ static void a_file_that_declares_badly_is_refused(void **state)
 {
     (void)state;
     static const char *const texts[][2] = {
-        {"[{]", "bad.json:1: "},
         {"{}", "must be a list of at least one tool"},
         {"[]", "must be a list of at least one tool"},
         {"[1]", "tool 1: is no object"},
@@ -381,7 +380,6 @@ static void a_file_that_declares_badly_is_refused(void **state)
         {"[" TOOL("\"lookup\": 3") "]", "lookup must be the name of a file"},
         {"[" TOOL("\"url\": 3") "]", "must begin with http"},
         {"[" TOOL("\"lookup\": \"k.jsonl\", \"results\": 1001") "]", "results must be a number"},
-        {"[{\"name\": \"a\", \"name\": \"b\"}]", "bad.json:1: duplicate"},
         {"[" TOOL("\"command\": [\"cat\"], \"timeout\": -1") "]", "timeout must be a number from"},
         {"[" TOOL("\"command\": [\"cat\"], \"max_bytes\": \"1\"") "]",
          "max_bytes must be a number"},
@@ -395,6 +393,8 @@ static void a_file_that_declares_badly_is_refused(void **state)
     setenv("BROKEN_KEY", "a\nX: b", 1);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         expect_refusal(texts[i][0], EXIT_BAD_SETTINGS, texts[i][1]);
+    expect_refusal("[{]", EXIT_BAD_DATA, "bad.json:1: ");
+    expect_refusal("[{\"name\": \"a\", \"name\": \"b\"}]", EXIT_BAD_DATA, "bad.json:1: duplicate");
     expect_refusal("[" TOOL("\"command\": [\"./no-such-file\"]") "]", EXIT_NO_INPUT,
                    "./no-such-file cannot be executed");
     expect_refusal("[" TOOL("\"lookup\": \"none.jsonl\"") "]", EXIT_NO_INPUT, "none.jsonl");

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/directory.h"
-#include "files/raw.h"
 
 static char directory[256];
 
@@ -54,7 +54,7 @@ void scratch_write_text(const char *name, const char *text)
 char *scratch_read(const char *name, size_t *bytes)
 {
     Bytes text = {0};
-    if (raw_read_file(scratch_path(name), SIZE_MAX, &text))
+    if (regular_read(scratch_path(name), SIZE_MAX, &text))
         fail_msg("%s", fail_message());
     *bytes = text.length;
     return text.data;

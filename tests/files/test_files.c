@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/directory.h"
 #include "files/hdf5.h"
@@ -118,9 +119,9 @@ static void a_file_over_its_limit_is_refused(void **state)
     (void)state;
     Bytes text = {0};
     scratch_write_text("limited", "12345");
-    assert_int_equal(raw_read_file(scratch_path("limited"), 5, &text), 0);
+    assert_int_equal(regular_read(scratch_path("limited"), 5, &text), 0);
     assert_string_equal(text.data, "12345");
-    assert_int_equal(raw_read_file(scratch_path("limited"), 4, &text), -1);
+    assert_int_equal(regular_read(scratch_path("limited"), 4, &text), -1);
     assert_failed(EXIT_BAD_DATA, "at most 4");
     bytes_free(&text);
 }

@@ -131,15 +131,22 @@ static void foreign_encodings_are_refused_with_a_remedy(void **state)
     assert_int_equal(fail_code(), EXIT_BAD_DATA);
 }
 
-static void missing_files_and_directories_are_refused(void **state)
+static void what_is_no_regular_file_is_refused_without_waiting(void **state)
 {
     (void)state;
     JsonlReader *reader;
     assert_int_equal(jsonl_open(&reader, "/nowhere/sessions.jsonl"), -1);
     assert_int_equal(fail_code(), EXIT_NO_INPUT);
-    assert_message("/nowhere/sessions.jsonl: cannot open");
-    assert_int_equal(jsonl_open(&reader, "/tmp"), -1);
-    assert_int_equal(fail_code(), EXIT_BAD_DATA);
+    assert_message("cannot open /nowhere/sessions.jsonl");
+    const char *fifo = file_with("");
+    assert_int_equal(unlink(fifo) + mkfifo(fifo, 0600), 0);
+    const char *const paths[] = {"/tmp", "/dev/zero", fifo};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_int_equal(jsonl_open(&reader, paths[i]), -1);
+        assert_int_equal(fail_code(), EXIT_BAD_DATA);
+        assert_message("is not a regular file");
+    }
+    unlink(fifo);
 }
 
 static void a_line_over_the_limit_is_bad_and_the_next_is_read(void **state)
@@ -186,7 +193,7 @@ int main(void)
         cmocka_unit_test(ten_bad_lines_are_listed_and_all_are_counted),
         cmocka_unit_test(rejected_lines_count_as_bad),
         cmocka_unit_test(foreign_encodings_are_refused_with_a_remedy),
-        cmocka_unit_test(missing_files_and_directories_are_refused),
+        cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
         cmocka_unit_test(a_line_over_the_limit_is_bad_and_the_next_is_read),
         cmocka_unit_test(values_come_back_as_they_were),
     };

@@ -348,12 +348,12 @@ static void markdown_names_every_setting(void **state)
     bytes_free(&text);
 }
 
-static void expect_no_input(const char *path, const char *message)
+static void expect_no_file(const char *path, ExitCode code, const char *message)
 {
     Settings settings;
     Bytes faults = {0};
     assert_int_equal(settings_read(&settings, path, NULL, 0, &faults), -1);
-    assert_int_equal(fail_code(), EXIT_NO_INPUT);
+    assert_int_equal(fail_code(), code);
     if (!strstr(faults.data, message))
         fail_msg("expected '%s', found '%s'", message, faults.data);
     bytes_free(&faults);
@@ -365,10 +365,10 @@ static void files_are_read_and_what_is_no_file_is_named(void **state)
     char directory[] = "test_settings.XXXXXX", path[64];
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/run.ini", directory);
-    expect_no_input(path, "run.ini: No such file or directory");
-    expect_no_input(directory, "is a directory, expected a file of settings");
+    expect_no_file(path, EXIT_NO_INPUT, "run.ini: No such file or directory");
+    expect_no_file(directory, EXIT_BAD_DATA, "is not a regular file");
     assert_int_equal(mkfifo(path, 0600), 0);
-    expect_no_input(path, "is no regular file");
+    expect_no_file(path, EXIT_BAD_DATA, "is not a regular file");
     assert_int_equal(unlink(path), 0);
     FILE *file = fopen(path, "w");
     fputs("[run]\nseed = 9\n", file);

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/directory.h"
-#include "files/raw.h"
 #include "tests/store/model.h"
 
 Group world;
@@ -48,7 +48,7 @@ void damage(const char *path, int64_t offset)
 {
     Bytes file = {0};
     if (world.rank == 0) {
-        expect_done(raw_read_file(path, SIZE_MAX, &file));
+        expect_done(regular_read(path, SIZE_MAX, &file));
         file.data[offset] ^= 4;
         FILE *stream = fopen(path, "wb");
         assert_int_equal(fwrite(file.data, 1, file.length, stream), file.length);

@@ -10,8 +10,8 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/directory.h"
-#include "files/raw.h"
 #include "files/run_files.h"
 #include "tests/store/model.h"
 #include "tests/store/ranks.h"
@@ -75,8 +75,8 @@ static void the_file_does_not_depend_on_the_number_of_ranks(void **state)
     if (one.size > 0) {
         Bytes a = {0}, b = {0};
         write_model(&one, path_of("one.h5"), 1);
-        expect_done(raw_read_file(path_of("all.h5"), SIZE_MAX, &a));
-        expect_done(raw_read_file(path_of("one.h5"), SIZE_MAX, &b));
+        expect_done(regular_read(path_of("all.h5"), SIZE_MAX, &a));
+        expect_done(regular_read(path_of("one.h5"), SIZE_MAX, &b));
         assert_int_equal(a.length, b.length);
         assert_memory_equal(a.data, b.data, a.length);
         bytes_free(&a);
