@@ -1,9 +1,12 @@
 #include "tasks/evaluation_file.h"
 
-#include <jansson.h>
+#include <stdbool.h>
 
 #include "base/fail.h"
 #include "files/atomic.h"
+#include "input/json_file.h"
+
+enum { FILE_LIMIT = 1 << 20 }; // bytes; what is written has less than 4 KiB
 
 int evaluation_file_write(const char *path, const EvaluationResult *result)
 {
@@ -27,34 +30,47 @@ int evaluation_file_write(const char *path, const EvaluationResult *result)
     return status;
 }
 
-static double number(const json_t *object, const char *key)
+// What is missing or of another kind makes the whole file unusable.
+static double number(const json_t *value, bool *usable)
 {
-    return json_number_value(json_object_get(object, key));
+    *usable = *usable && json_is_number(value);
+    return json_number_value(value);
+}
+
+static int64_t whole(const json_t *value, bool *usable)
+{
+    *usable = *usable && json_is_integer(value);
+    return json_integer_value(value);
+}
+
+static bool read_result(const json_t *object, EvaluationResult *result)
+{
+    bool usable = true;
+    for (int s = 0; s < SCORE_COUNT; s++) {
+        const json_t *list = json_object_get(object, score_names[s]);
+        result->scores.values[s] = (ScoreValue){.value = number(json_array_get(list, 0), &usable),
+                                                .low = number(json_array_get(list, 1), &usable),
+                                                .high = number(json_array_get(list, 2), &usable),
+                                                .n = whole(json_array_get(list, 3), &usable)};
+    }
+    result->scores.rows = whole(json_object_get(object, "rows"), &usable);
+    result->scores.ungraded = whole(json_object_get(object, "ungraded"), &usable);
+    result->failures = whole(json_object_get(object, "failures"), &usable);
+    result->scores.sessions = whole(json_object_get(object, "sessions"), &usable);
+    result->expert_loss = number(json_object_get(object, "expert_loss"), &usable);
+    result->expert_tokens = number(json_object_get(object, "expert_tokens"), &usable);
+    result->response_tokens = number(json_object_get(object, "response_tokens"), &usable);
+    result->seconds = number(json_object_get(object, "seconds"), &usable);
+    return usable;
 }
 
 int evaluation_file_read(const char *path, EvaluationResult *result)
 {
-    json_error_t error;
-    json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    json_t *object;
     *result = (EvaluationResult){0};
-    if (!object)
-        return fail(EXIT_NO_INPUT, "%s: %s", path, error.text);
-    for (int s = 0; s < SCORE_COUNT; s++) {
-        const json_t *list = json_object_get(object, score_names[s]);
-        result->scores.values[s] =
-            (ScoreValue){.value = json_number_value(json_array_get(list, 0)),
-                         .low = json_number_value(json_array_get(list, 1)),
-                         .high = json_number_value(json_array_get(list, 2)),
-                         .n = (int64_t)json_number_value(json_array_get(list, 3))};
-    }
-    result->scores.rows = (int64_t)number(object, "rows");
-    result->scores.ungraded = (int64_t)number(object, "ungraded");
-    result->failures = (int64_t)number(object, "failures");
-    result->scores.sessions = (int64_t)number(object, "sessions");
-    result->expert_loss = number(object, "expert_loss");
-    result->expert_tokens = number(object, "expert_tokens");
-    result->response_tokens = number(object, "response_tokens");
-    result->seconds = number(object, "seconds");
+    if (json_file_read(path, FILE_LIMIT, &object) != 0)
+        return -1;
+    bool usable = read_result(object, result);
     json_decref(object);
-    return 0;
+    return usable ? 0 : fail(EXIT_BAD_DATA, "%s: is not the result of an evaluation", path);
 }

@@ -8,7 +8,7 @@
 // Replaced whole by rename.
 int evaluation_file_write(const char *path, const EvaluationResult *result);
 
-// EXIT_NO_INPUT where there is none.
+// EXIT_NO_INPUT where there is none, EXIT_BAD_DATA where a number is missing or of another kind.
 int evaluation_file_read(const char *path, EvaluationResult *result);
 
 #endif
