@@ -23,18 +23,19 @@ static void refuse(Config *config, const char *key, const char *reason)
         config->status = fail(EXIT_BAD_DATA, "%s: '%s' %s", config->place, key, reason);
 }
 
+// The least that is allowed stands in for what is refused: callers divide by some.
 static int64_t integer(Config *config, const char *key, int64_t missing, int64_t low, int64_t high)
 {
     const json_t *value = json_object_get(config->object, key);
-    if (!value || json_is_null(value)) {
-        if (missing < 0)
-            refuse(config, key, "is missing");
-        return missing;
-    }
     int64_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < low || number > high)
-        refuse(config, key, "is not a whole number in the range this program can use");
-    return number;
+    bool absent = !value || json_is_null(value);
+    if (absent && missing >= 0)
+        return missing;
+    if (!absent && json_is_integer(value) && number >= low && number <= high)
+        return number;
+    refuse(config, key,
+           absent ? "is missing" : "is not a whole number in the range this program can use");
+    return low;
 }
 
 static double real(Config *config, const json_t *object, const char *key, double missing,
@@ -129,8 +130,6 @@ static void parse_sizes(Config *config, ModelShape *shape)
     if (shape->positions > SHAPE_POSITIONS_LIMIT)
         shape->positions = SHAPE_POSITIONS_LIMIT;
     shape->heads = (int32_t)integer(config, "num_attention_heads", -1, 1, 1024);
-    if (config->status != 0)
-        return;
     shape->kv_heads = (int32_t)integer(config, "num_key_value_heads", shape->heads, 1, 1024);
     shape->head_width = (int32_t)integer(config, "head_dim", shape->width / shape->heads, 1, 1024);
     if (shape->heads % shape->kv_heads != 0)

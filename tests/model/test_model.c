@@ -305,6 +305,8 @@ static void what_the_model_cannot_compute_is_refused_by_name(void **state)
                    "'head_dim' is not an even number");
     expect_refusal(llama, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4",
                    "is not a multiple of num_key_value_heads");
+    expect_refusal(llama, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 0",
+                   "'num_key_value_heads' is not a whole number");
     expect_refusal(llama, "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": 0",
                    "'rms_norm_eps' is not a number in the range");
     expect_refusal(scaled, "\"llama3\"", "\"yarn\"", "of a type that is not supported");
