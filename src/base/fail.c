@@ -11,11 +11,24 @@ static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local ExitCode message_code;
 static void (*end_program)(int code) = exit;
 
+// Names and texts of foreign files stand in messages: what a terminal obeys becomes '?', in ASCII
+// and in UTF-8's second range of control characters, but for line ends and tabs.
+static void write_text(char *text, size_t size, const char *format, va_list arguments)
+{
+    vsnprintf(text, size, format, arguments);
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if ((*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
+            *c = '?';
+        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = '?';
+    }
+}
+
 int fail(ExitCode code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    write_text(message, sizeof message, format, arguments);
     va_end(arguments);
     message_code = code;
     return -1;
@@ -26,7 +39,7 @@ int fail_context(const char *format, ...)
     char place[MESSAGE_BYTES / 4], reason[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(place, sizeof place, format, arguments);
+    write_text(place, sizeof place, format, arguments);
     va_end(arguments);
     memcpy(reason, message, sizeof reason);
     snprintf(message, sizeof message, "%s: %.*s", place, (int)(MESSAGE_BYTES - sizeof place - 3),
@@ -84,7 +97,7 @@ void die(ExitCode code, const char *format, ...)
     char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    write_text(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "error: %s\n", text);
     end_with(code);
@@ -100,7 +113,7 @@ void warn(const char *format, ...)
     char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    write_text(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "warning: %s\n", text);
 }
@@ -115,7 +128,7 @@ void check_failed(const char *file, int line, const char *condition, const char 
     char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    write_text(text, sizeof text, format, arguments);
     va_end(arguments);
     fprintf(stderr, "error: %s:%d: %s (%s): this is a bug, please report it\n", file, line, text,
             condition);

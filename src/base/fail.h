@@ -3,6 +3,7 @@
 // Outside input that cannot be used: `return fail(EXIT_BAD_DATA, "...")`, the caller decides.
 // Everything else that cannot go on: `die(...)`. A broken precondition: `CHECK(...)`, always on.
 // A message says what, where and what to do; it has no trailing newline and no "error:" prefix.
+// Whatever it quotes, it holds no control characters: they become '?'.
 
 #ifndef L2A_BASE_FAIL_H
 #define L2A_BASE_FAIL_H

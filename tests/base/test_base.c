@@ -77,6 +77,17 @@ static void background_work_goes_on_beside_and_tells_its_failure(void **state)
     }
 }
 
+static void messages_hold_nothing_that_a_terminal_obeys(void **state)
+{
+    (void)state;
+    fail(EXIT_BAD_DATA, "%s",
+         "a\033[2J\rb\177c\xC2\x9B"
+         "d\te\n\xC3\xA9\xC2\xA0");
+    fail_context("%s", "\a\x01x");
+    assert_string_equal(fail_message(), "??x: a?[2J?b?c??"
+                                        "d\te\n\xC3\xA9\xC2\xA0");
+}
+
 static void allocation_of_absurd_sizes_fails_with_a_message(void **state)
 {
     (void)state;
@@ -170,6 +181,7 @@ int main(void)
         cmocka_unit_test(failures_keep_the_first_reason_and_gain_context),
         cmocka_unit_test(a_kept_failure_survives_others),
         cmocka_unit_test(background_work_goes_on_beside_and_tells_its_failure),
+        cmocka_unit_test(messages_hold_nothing_that_a_terminal_obeys),
         cmocka_unit_test(allocation_of_absurd_sizes_fails_with_a_message),
         cmocka_unit_test(bytes_grow_and_stay_terminated),
         cmocka_unit_test(philox_gives_its_authors_numbers),
