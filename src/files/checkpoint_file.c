@@ -16,6 +16,7 @@ struct CheckpointFile {
     ChecksumTrailer trailer;
     CheckpointTensor *tensors; // owned, with their names [count], ordered by name
     size_t count, capacity;
+    int64_t objects;                 // data sets, groups and others of the file
     CheckpointAttribute *attributes; // owned, with their names and texts
     size_t attribute_count, attribute_capacity;
 };
@@ -89,10 +90,27 @@ static int read_place(const CheckpointFile *file, hid_t set, CheckpointTensor *t
     return 0;
 }
 
+// A visit of nested groups takes time that grows with the square of their depth.
+static int check_object(CheckpointFile *file, const char *name)
+{
+    int depth = 0;
+    for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/'))
+        depth++;
+    if (depth > CHECKPOINT_DEPTH_MAXIMUM)
+        return fail(EXIT_BAD_DATA, "%s: groups are nested deeper than %d", file->path,
+                    CHECKPOINT_DEPTH_MAXIMUM);
+    if (++file->objects > CHECKPOINT_OBJECTS_MAXIMUM)
+        return fail(EXIT_BAD_DATA, "%s holds more than %d data sets and groups", file->path,
+                    CHECKPOINT_OBJECTS_MAXIMUM);
+    return 0;
+}
+
 // Returns 1 to stop with a recorded failure of ours; HDF5's own are negative.
 static herr_t take_object(hid_t root, const char *name, const H5O_info_t *info, void *context)
 {
     CheckpointFile *file = context;
+    if (check_object(file, name) != 0)
+        return 1;
     if (info->type != H5O_TYPE_DATASET)
         return 0;
     hid_t set = H5Dopen2(root, name, H5P_DEFAULT);
@@ -117,6 +135,11 @@ static herr_t take_attribute(hid_t root, const char *name, const H5A_info_t *inf
     (void)info;
     CheckpointFile *file = context;
     CheckpointAttribute taken = {.name = name};
+    if (file->attribute_count == CHECKPOINT_ATTRIBUTES_MAXIMUM) {
+        fail(EXIT_BAD_DATA, "%s has more than %d attributes", file->path,
+             CHECKPOINT_ATTRIBUTES_MAXIMUM);
+        return 1;
+    }
     hid_t attribute = H5Aopen(root, name, H5P_DEFAULT);
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     bool known = H5Sget_simple_extent_npoints(space) == 1;
@@ -174,8 +197,10 @@ static int check_format(const CheckpointFile *file)
 static int read_structure_open(CheckpointFile *file, hid_t root)
 {
     hsize_t position = 0;
-    if (H5Aiterate2(root, H5_INDEX_NAME, H5_ITER_INC, &position, take_attribute, file) < 0)
-        return hdf5_fail(EXIT_BAD_DATA, "read the attributes of", file->path);
+    herr_t attributes =
+        H5Aiterate2(root, H5_INDEX_NAME, H5_ITER_INC, &position, take_attribute, file);
+    if (attributes != 0)
+        return attributes > 0 ? -1 : hdf5_fail(EXIT_BAD_DATA, "read the attributes of", file->path);
     if (check_format(file))
         return -1;
     herr_t visit =

@@ -17,7 +17,13 @@
 #include "files/stored_type.h"
 
 #define CHECKPOINT_FORMAT "l2a-checkpoint"
-enum { CHECKPOINT_FORMAT_VERSION = 1, CHECKPOINT_TEXT_MAXIMUM = 60000 };
+enum {
+    CHECKPOINT_FORMAT_VERSION = 1,
+    CHECKPOINT_TEXT_MAXIMUM = 60000,      // bytes of an attribute
+    CHECKPOINT_ATTRIBUTES_MAXIMUM = 1000, // of a file
+    CHECKPOINT_OBJECTS_MAXIMUM = 100000,  // data sets and groups of a file
+    CHECKPOINT_DEPTH_MAXIMUM = 8,         // groups around a data set
+};
 
 typedef struct {
     const char *name;
@@ -62,7 +68,10 @@ typedef enum {
     CHECKPOINT_VERIFY_STRUCTURE, // the trailer and what HDF5 reads: the caller verifies the data
 } CheckpointVerify;
 
-// NULL with EXIT_NO_INPUT or EXIT_BAD_DATA; damage is told with block and tensor.
+// NULL with EXIT_NO_INPUT or EXIT_BAD_DATA; damage is told with block and tensor. Links that lead
+// elsewhere are not followed, and data that lie in another file, or in pieces, are refused. Whoever
+// gives a file a fitting trailer has HDF5 read it, whose own parser is no match for hostile files:
+// take checkpoints from where programs are taken from.
 CheckpointFile *checkpoint_file_open(const char *path, CheckpointVerify verify);
 void checkpoint_file_close(CheckpointFile *file); // NULL is fine
 

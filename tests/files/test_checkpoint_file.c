@@ -176,6 +176,60 @@ static void other_versions_and_layouts_are_refused(void **state)
     assert_failed(EXIT_BAD_DATA, "no type that this program knows");
 }
 
+// A sealed checkpoint of so many attributes beside its own, groups in its root, and groups within
+// one another.
+static void make_large(const char *name, int attributes, int groups, int depth)
+{
+    hdf5_enter();
+    hid_t root = hdf5_create(scratch_path(name));
+    hdf5_write_text(root, "format", CHECKPOINT_FORMAT);
+    hdf5_write_integer(root, "format_version", CHECKPOINT_FORMAT_VERSION);
+    for (int i = 0; i < attributes; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "a%d", i);
+        hdf5_write_integer(root, text, i);
+    }
+    for (int i = 0; i < groups; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "g%d", i);
+        H5Gclose(H5Gcreate2(root, text, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    }
+    hid_t inner = H5Gopen2(root, "/", H5P_DEFAULT);
+    for (int i = 0; i < depth; i++) {
+        hid_t outer = inner;
+        inner = H5Gcreate2(outer, "in", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        H5Gclose(outer);
+    }
+    H5Gclose(inner);
+    H5Fclose(root);
+    hdf5_leave();
+    size_t bytes;
+    release(scratch_read(name, &bytes));
+    assert_int_equal(checkpoint_file_seal(scratch_path(name), (int64_t)bytes), 0);
+}
+
+static void expect_too_large(int attributes, int groups, int depth, const char *part)
+{
+    make_large("large.h5", attributes, groups, depth);
+    assert_null(checkpoint_file_open(scratch_path("large.h5"), CHECKPOINT_VERIFY_ALL));
+    assert_failed(EXIT_BAD_DATA, part);
+    assert_int_equal(unlink(scratch_path("large.h5")), 0);
+}
+
+static void more_than_the_limits_is_refused(void **state)
+{
+    (void)state;
+    // One nested group is deeper than the data sets that it may hold; the file has two attributes.
+    make_large("limits.h5", CHECKPOINT_ATTRIBUTES_MAXIMUM - 2, 100, CHECKPOINT_DEPTH_MAXIMUM + 1);
+    CheckpointFile *file = checkpoint_file_open(scratch_path("limits.h5"), CHECKPOINT_VERIFY_ALL);
+    assert_non_null(file);
+    checkpoint_file_close(file);
+    expect_too_large(CHECKPOINT_ATTRIBUTES_MAXIMUM - 1, 0, 0, "has more than 1000 attributes");
+    expect_too_large(0, 0, 3000, "groups are nested deeper than 8");
+    expect_too_large(0, CHECKPOINT_OBJECTS_MAXIMUM, 0,
+                     "holds more than 100000 data sets and groups");
+}
+
 static void what_cannot_be_created_is_told_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -225,6 +279,7 @@ int main(void)
         cmocka_unit_test(h5dump_lists_the_tensors),
         cmocka_unit_test(foreign_files_are_refused),
         cmocka_unit_test(other_versions_and_layouts_are_refused),
+        cmocka_unit_test(more_than_the_limits_is_refused),
         cmocka_unit_test(what_cannot_be_created_is_told_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
