@@ -43,6 +43,11 @@ int adapter_parse_targets(const char *text, bool targets[LINEAR_COUNT])
     }
 }
 
+bool adapter_alpha_is_usable(double alpha)
+{
+    return alpha >= 1e-6 && alpha <= 1e6;
+}
+
 void adapter_print_targets(const AdapterShape *shape, Bytes *out)
 {
     const char *separator = "";

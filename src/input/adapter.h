@@ -30,13 +30,16 @@ enum { ADAPTER_RANK_MAXIMUM = 65536 };
 
 typedef struct {
     int64_t rank; // 0: no adapter
-    double alpha;
+    double alpha; // from 1e-6 to 1e6
     bool targets[LINEAR_COUNT];
 } AdapterShape;
 
 // Reads a comma list of layers: "q_proj, v_proj". EXIT_BAD_SETTINGS where a name is none, stands
 // there twice, or where there is no name at all.
 int adapter_parse_targets(const char *text, bool targets[LINEAR_COUNT]);
+
+// Whether an adapter of outside origin may have this alpha; a NaN may not.
+bool adapter_alpha_is_usable(double alpha);
 
 // The list again, with nothing but commas between the names.
 void adapter_print_targets(const AdapterShape *shape, Bytes *out);

@@ -74,13 +74,11 @@ static int read_targets(const json_t *config, AdapterShape *shape)
         bytes_print(&names, "%s%s", i > 0 ? "," : "", name ? name : "");
     }
     int status = adapter_parse_targets(names.data, shape->targets);
-    if (status != 0) { // here they are a file's, no setting
-        char *reason = duplicate(fail_message());
-        fail(EXIT_BAD_DATA, "'target_modules': %s", reason);
-        release(reason);
-    }
     bytes_free(&names);
-    return status;
+    if (status == 0)
+        return 0;
+    fail_context("'target_modules'");
+    return fail_as(EXIT_BAD_DATA);
 }
 
 static int read_config(const json_t *config, StoredAdapter *stored)
@@ -92,8 +90,8 @@ static int read_config(const json_t *config, StoredAdapter *stored)
     if (!json_is_integer(rank) || json_integer_value(rank) < 1 ||
         json_integer_value(rank) > ADAPTER_RANK_MAXIMUM)
         return fail(EXIT_BAD_DATA, "'r' is not a whole number from 1 to %d", ADAPTER_RANK_MAXIMUM);
-    if (!json_is_number(alpha) || !(json_number_value(alpha) > 0))
-        return fail(EXIT_BAD_DATA, "'lora_alpha' is not a positive number");
+    if (!json_is_number(alpha) || !adapter_alpha_is_usable(json_number_value(alpha)))
+        return fail(EXIT_BAD_DATA, "'lora_alpha' is not a number from 1e-6 to 1e6");
     const char *base = json_string_value(json_object_get(config, "base_model_name_or_path"));
     if (!base)
         return fail(EXIT_BAD_DATA,

@@ -10,6 +10,14 @@ static const char *text_of(const CheckpointAttribute *attribute)
     return attribute && attribute->kind == ATTRIBUTE_TEXT ? attribute->text : NULL;
 }
 
+// What stored_adapter_list writes, and nothing else: a text that is cut must not read as "unknown".
+static bool read_checksum(const char *text, uint64_t *checksum)
+{
+    enum { DIGITS = 16 };
+    *checksum = strtoull(text, NULL, 16);
+    return strspn(text, "0123456789abcdef") == DIGITS && text[DIGITS] == 0;
+}
+
 int stored_adapter_take(StoredAdapter *stored, FindAttribute *find, const void *file)
 {
     *stored = (StoredAdapter){0};
@@ -22,14 +30,16 @@ int stored_adapter_take(StoredAdapter *stored, FindAttribute *find, const void *
         return 0;
     if (rank->kind != ATTRIBUTE_INTEGER || rank->integer < 1 ||
         rank->integer > ADAPTER_RANK_MAXIMUM || !alpha || alpha->kind != ATTRIBUTE_REAL ||
-        !targets || !base || !checksum)
-        return fail(EXIT_BAD_DATA, "the attributes of its adapter are incomplete");
-    if (adapter_parse_targets(targets, stored->shape.targets) != 0)
-        return fail_context("adapter_targets");
+        !adapter_alpha_is_usable(alpha->real) || !targets || !base || !checksum ||
+        !read_checksum(checksum, &stored->checksum))
+        return fail(EXIT_BAD_DATA, "the attributes of its adapter are incomplete or damaged");
+    if (adapter_parse_targets(targets, stored->shape.targets) != 0) {
+        fail_context("adapter_targets");
+        return fail_as(EXIT_BAD_DATA);
+    }
     stored->shape.rank = rank->integer;
     stored->shape.alpha = alpha->real;
     stored->base = duplicate(base);
-    stored->checksum = strtoull(checksum, NULL, 16);
     return 0;
 }
 

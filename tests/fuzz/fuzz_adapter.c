@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_write("adapter_config.json", parts[0]);
     StoredAdapter stored;
     if (peft_adapter_read(&stored, fuzz_directory()) == 0)
-        CHECK(stored.shape.rank > 0 && stored.base, "half an adapter");
+        CHECK(stored.shape.rank > 0 && adapter_alpha_is_usable(stored.shape.alpha) && stored.base,
+              "half an adapter");
     stored_adapter_free(&stored);
     if (parts[1].data)
         read_list(parts[1]);

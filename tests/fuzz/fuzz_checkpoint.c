@@ -267,6 +267,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     checkpoint_file_close(file);
     StoredAdapter stored;
     if (stored_adapter_read(&stored, path) == 0)
-        stored_adapter_free(&stored);
+        CHECK(stored.shape.rank == 0 ||
+                  (adapter_alpha_is_usable(stored.shape.alpha) && stored.base),
+              "half an adapter");
+    stored_adapter_free(&stored);
     return 0;
 }
