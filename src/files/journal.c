@@ -195,6 +195,9 @@ int journal_read(const char *path, JournalTake *take, void *context)
             bytes_append(&pending, piece, part);
             status = take_lines(&pending, take, context, &number);
         }
+        if (status == 0 && pending.length > JOURNAL_LINE_LIMIT)
+            status = fail(EXIT_BAD_DATA, "%s:%lld: the line is longer than %d bytes", path,
+                          (long long)number + 1, JOURNAL_LINE_LIMIT);
     }
     release(piece);
     bytes_free(&pending);

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { JOURNAL_LINE_LIMIT = 64 << 20 }; // bytes of a line that is read
+
 typedef struct {
     char *path; // owned
     int descriptor;
@@ -33,7 +35,8 @@ int journal_sync(Journal *journal);
 void journal_close(Journal *journal); // NULL is fine
 
 // Calls `take` with every whole line, its newline taken off, numbered from 1, until it returns
-// other than 0, which is then returned. EXIT_NO_INPUT when the file cannot be read.
+// other than 0, which is then returned. EXIT_NO_INPUT when the file cannot be read, EXIT_BAD_DATA
+// when a line has more than JOURNAL_LINE_LIMIT bytes.
 typedef int JournalTake(void *context, const char *line, size_t length, int64_t number);
 int journal_read(const char *path, JournalTake *take, void *context);
 

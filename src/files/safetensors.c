@@ -13,7 +13,7 @@
 #include "files/raw.h"
 #include "files/safetensors_header.h"
 
-enum { INDEX_BYTES_MAXIMUM = 100000000, SHARDS_MAXIMUM = 4096, SHOWN = 80 };
+enum { INDEX_BYTES_MAXIMUM = 100000000, SHARDS_MAXIMUM = 512, SHOWN = 80 };
 
 typedef struct {
     char *path; // owned

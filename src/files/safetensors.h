@@ -1,8 +1,10 @@
 // safetensors.h - tensors of a Hugging Face directory: a strict reader and a streaming writer.
 //
 // All headers of all shards are validated before the first tensor is read: no overlap, no hole, no
-// duplicate, no name twice, no size that does not match, no shard outside the directory. Data are
-// read with pread, so a file that shrinks meanwhile is a message and not a signal.
+// duplicate, no name twice, no size that does not match, no shard that is named outside the
+// directory (symbolic links are followed: a hub's cache is made of them). An index has at most
+// 100,000,000 bytes and names at most 512 files; safetensors_header.h has the limits of a header.
+// Data are read with pread, so a file that shrinks meanwhile is a message and not a signal.
 
 #ifndef L2A_FILES_SAFETENSORS_H
 #define L2A_FILES_SAFETENSORS_H

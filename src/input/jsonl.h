@@ -1,9 +1,10 @@
 // jsonl.h - JSON lines: one object a line, read strictly and written back value for value.
 //
 // A line is usable when it is one JSON object in valid UTF-8 without duplicate keys and without
-// "\u0000" (texts are C strings). CRLF ends and a last line without newline are accepted; lines of
-// white space only are passed over and counted. Unusable lines are reported with file, line and
-// reason: the first ten in words, the rest in number. Nothing is dropped silently.
+// "\u0000" (texts are C strings), nested at most 2,048 deep, of at most JSONL_LINE_LIMIT bytes.
+// CRLF ends and a last line without newline are accepted; lines of white space only are passed over
+// and counted. Unusable lines are reported with file, line and reason: the first ten in words, the
+// rest in number. Nothing is dropped silently.
 
 #ifndef L2A_INPUT_JSONL_H
 #define L2A_INPUT_JSONL_H

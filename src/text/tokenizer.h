@@ -7,6 +7,7 @@
 // for a byte (SmolLM2 lacks some that its training text never held), the byte is dropped, as
 // Hugging Face does. Nothing is ever added in front or behind (no begin-of-text token): chat.h does
 // that. A Tokenizer does not change after it was opened: any number of threads may use it at once.
+// Limits: files of 100,000,000 bytes, ids below 2^24, JSON nested 2,048 deep.
 
 #ifndef L2A_TEXT_TOKENIZER_H
 #define L2A_TEXT_TOKENIZER_H

@@ -402,6 +402,10 @@ static void a_file_that_declares_badly_is_refused(void **state)
     expect_refusal("[" TOOL("\"lookup\": \"empty.jsonl\"") "]", EXIT_BAD_DATA, "holds no entry");
     put_file("odd.jsonl", "{\"title\": 1}\n");
     expect_refusal("[" TOOL("\"lookup\": \"odd.jsonl\"") "]", EXIT_BAD_DATA, "odd.jsonl:1");
+    put_file("bad.json", "");
+    assert_int_equal(truncate("bad.json", (off_t)TOOLBOX_FILE_LIMIT + 1), 0);
+    assert_null(toolbox_open("bad.json"));
+    assert_non_null(strstr(fail_message(), "at most 16777216 are allowed"));
     assert_null(toolbox_open("no-such.json"));
     assert_int_equal(fail_code(), EXIT_NO_INPUT);
 }

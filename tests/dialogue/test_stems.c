@@ -166,6 +166,10 @@ static void unusable_weight_files_are_refused(void **state)
         assert_message(path);
         unlink(path);
     }
+    const char *large = file_with("");
+    assert_int_equal(truncate(large, (off_t)STEM_WEIGHTS_FILE_LIMIT + 1), 0);
+    assert_int_equal(stem_weights_read(&weights, large), -1);
+    assert_message("at most 1000000000 are allowed");
     assert_int_equal(stem_weights_read(&weights, "/nowhere/weights.json"), -1);
     assert_int_equal(fail_code(), EXIT_NO_INPUT);
 }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "base/regular.h"
 #include "files/atomic.h"
 #include "files/directory.h"
 #include "files/hdf5.h"
@@ -114,18 +113,6 @@ static void directories_are_made_with_parents_and_removed_with_content(void **st
     }
 }
 
-static void a_file_over_its_limit_is_refused(void **state)
-{
-    (void)state;
-    Bytes text = {0};
-    scratch_write_text("limited", "12345");
-    assert_int_equal(regular_read(scratch_path("limited"), 5, &text), 0);
-    assert_string_equal(text.data, "12345");
-    assert_int_equal(regular_read(scratch_path("limited"), 4, &text), -1);
-    assert_failed(EXIT_BAD_DATA, "at most 4");
-    bytes_free(&text);
-}
-
 static int count_lines(void *context, const char *line, size_t length, int64_t number)
 {
     int64_t *count = context;
@@ -194,6 +181,18 @@ static void an_unfinished_line_is_cut_at_the_next_open(void **state)
     char *content = scratch_read("torn.jsonl.orphan", &bytes);
     assert_string_equal(content, "{\"st");
     release(content);
+}
+
+static void a_line_over_the_limit_is_refused(void **state)
+{
+    (void)state;
+    int64_t count = 0;
+    const char *path = scratch_path("endless.jsonl");
+    scratch_write_text("endless.jsonl", "one\n");
+    assert_int_equal(truncate(path, 4 + (off_t)JOURNAL_LINE_LIMIT + (2 << 20)), 0);
+    assert_int_equal(journal_read(path, count_lines, &count), -1);
+    assert_failed(EXIT_BAD_DATA, "endless.jsonl:2: the line is longer than 67108864 bytes");
+    assert_int_equal(count, 1);
 }
 
 static void a_line_that_does_not_fit_is_taken_back(void **state)
@@ -382,10 +381,10 @@ int main(void)
         cmocka_unit_test(a_full_disk_keeps_the_old_file),
         cmocka_unit_test(what_cannot_be_made_is_told),
         cmocka_unit_test(directories_are_made_with_parents_and_removed_with_content),
-        cmocka_unit_test(a_file_over_its_limit_is_refused),
         cmocka_unit_test(a_journal_grows_line_by_line),
         cmocka_unit_test(a_journal_is_cut_back_and_keeps_the_orphans),
         cmocka_unit_test(an_unfinished_line_is_cut_at_the_next_open),
+        cmocka_unit_test(a_line_over_the_limit_is_refused),
         cmocka_unit_test(a_line_that_does_not_fit_is_taken_back),
         cmocka_unit_test(a_killed_writer_leaves_whole_lines),
         cmocka_unit_test(metrics_are_rebuilt_from_the_journal),

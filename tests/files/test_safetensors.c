@@ -163,6 +163,11 @@ static void bad_headers_are_refused_with_the_reason(void **state)
         {" {}", 0, "does not begin with '{'"},
         {"{\"t\":", 0, "bad header"},
         {"{\"\xff\":1}", 0, "bad header"},
+        {"{\"\\u0000\":1}", 0, "bad header"},
+        {"{\"\\ud800\":1}", 0, "bad header"},
+        {ONE("F32", "[1e999]", "0", "4"), 4, "bad header"},
+        {ONE("F32", "[NaN]", "0", "4"), 4, "bad header"},
+        {ONE("F32", "[1]", "0", "-0"), 4, "need 4 bytes"},
         {"{} x", 0, "bad header"},
         {"{\"t\":1}", 0, "not described by an object"},
         {"{\"t\":{}}", 0, "dtype, shape and data_offsets alone"},
@@ -341,6 +346,54 @@ static void bad_indices_are_refused_with_the_reason(void **state)
     }
 }
 
+static void more_shards_than_the_limit_are_refused(void **state)
+{
+    (void)state;
+    Bytes index = {0};
+    enum { SHARDS = 513 };
+    assert_int_equal(mkdir(scratch_path("many"), 0777), 0);
+    for (int i = 0; i < SHARDS; i++) {
+        char name[64], header[128];
+        snprintf(name, sizeof name, "many/%d.safetensors", i);
+        snprintf(header, sizeof header,
+                 "{\"t%d\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}", i);
+        write_file(name, header, 0);
+        bytes_print(&index, "%s\"t%d\":\"%s\"", i ? "," : "{\"weight_map\":{", i, name + 5);
+    }
+    bytes_append_text(&index, "}}");
+    scratch_write_text("many/model.safetensors.index.json", index.data);
+    assert_null(safetensors_open(scratch_path("many")));
+    assert_failed(EXIT_BAD_DATA, "names more than 512 files");
+    bytes_free(&index);
+    assert_int_equal(truncate(scratch_path("many/model.safetensors.index.json"), 100000001), 0);
+    assert_null(safetensors_open(scratch_path("many")));
+    assert_failed(EXIT_BAD_DATA, "has 100000001 bytes; at most 100000000 are allowed");
+}
+
+// A hub's cache is a directory of symbolic links.
+static void shards_may_be_links_but_only_to_files(void **state)
+{
+    (void)state;
+    const char *index = "{\"weight_map\":{\"a\":\"1.safetensors\",\"b\":\"1.safetensors\","
+                        "\"c\":\"2.safetensors\"}}";
+    make_shards(index);
+    assert_int_equal(rename(scratch_path("sharded/2.safetensors"), scratch_path("blob")), 0);
+    assert_int_equal(symlink("../blob", scratch_path("sharded/2.safetensors")), 0);
+    SafetensorsSet *set = safetensors_open(scratch_path("sharded"));
+    assert_non_null(set);
+    safetensors_close(set);
+    const char *const others[] = {"../absent", "/dev/zero", "..", "../pipe"};
+    const ExitCode codes[] = {EXIT_NO_INPUT, EXIT_BAD_DATA, EXIT_BAD_DATA, EXIT_BAD_DATA};
+    assert_int_equal(mkfifo(scratch_path("pipe"), 0600), 0);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(unlink(scratch_path("sharded/2.safetensors")), 0);
+        assert_int_equal(symlink(others[i], scratch_path("sharded/2.safetensors")), 0);
+        assert_null(safetensors_open(scratch_path("sharded")));
+        assert_failed(codes[i], "sharded/2.safetensors");
+    }
+    assert_int_equal(unlink(scratch_path("sharded/2.safetensors")), 0);
+}
+
 static void a_tensor_in_two_shards_is_refused(void **state)
 {
     (void)state;
@@ -370,6 +423,8 @@ int main(void)
         cmocka_unit_test(what_is_no_regular_file_is_refused_without_waiting),
         cmocka_unit_test(shards_are_read_as_one_set),
         cmocka_unit_test(bad_indices_are_refused_with_the_reason),
+        cmocka_unit_test(more_shards_than_the_limit_are_refused),
+        cmocka_unit_test(shards_may_be_links_but_only_to_files),
         cmocka_unit_test(a_tensor_in_two_shards_is_refused),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);

@@ -4,7 +4,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "tests/model/golden.h"
@@ -362,6 +364,22 @@ static void a_directory_without_configuration_is_told_by_its_name(void **state)
     assert_non_null(strstr(fail_message(), "no/such/model/config.json"));
 }
 
+static void a_configuration_of_absurd_size_is_not_read(void **state)
+{
+    (void)state;
+    ModelShape shape;
+    char directory[] = "/tmp/learn2ask-shape-XXXXXX", path[64];
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/config.json", directory);
+    fclose(fopen(path, "w"));
+    assert_int_equal(truncate(path, (off_t)SHAPE_FILE_LIMIT + 1), 0);
+    assert_int_equal(shape_read(&shape, directory, NULL), -1);
+    assert_int_equal(fail_code(), EXIT_BAD_DATA);
+    assert_non_null(strstr(fail_message(), "at most 16777216 are allowed"));
+    unlink(path);
+    rmdir(directory);
+}
+
 static void both_ways_of_writing_rotary_settings_are_read(void **state)
 {
     (void)state;
@@ -394,6 +412,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(numbers_that_are_not_to_be_computed_with_are_refused),
         cmocka_unit_test(positions_beyond_the_last_angle_are_left_out),
         cmocka_unit_test(a_directory_without_configuration_is_told_by_its_name),
+        cmocka_unit_test(a_configuration_of_absurd_size_is_not_read),
         cmocka_unit_test(both_ways_of_writing_rotary_settings_are_read),
     };
     int failures = cmocka_run_group_tests(tests, NULL, NULL);

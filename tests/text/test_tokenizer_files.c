@@ -3,10 +3,12 @@
 #include "tests/testing.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
 #include "tests/text/small.h"
+#include "text/model_file.h"
 #include "text/tokenizer.h"
 
 static const char good[] =
@@ -177,6 +179,30 @@ static void files_that_are_not_there_or_not_json_are_named(void **state)
     assert_says("/tokenizer_config.json: the file must hold one JSON object");
 }
 
+// Nesting, NUL and the size of a file: what json_file_read leaves no parser of ours to meet.
+static void files_beyond_the_limits_are_refused(void **state)
+{
+    (void)state;
+    Bytes deep = {0};
+    for (int i = 0; i < 2100; i++)
+        bytes_append_text(&deep, "{\"type\": \"Sequence\", \"normalizers\": [");
+    assert_refused("\"normalizer\": null", "\"normalizer\": 1e999", "real number overflow");
+    assert_refused("\"a b\"", "\"a\\u0000b\"", "\\u0000 is not allowed");
+    Bytes text = {0};
+    bytes_print(&text, "\"normalizer\": %s", deep.data);
+    assert_refused("\"normalizer\": null", text.data, "maximum parsing depth reached");
+    bytes_free(&deep);
+    bytes_free(&text);
+    char *directory = small_directory();
+    small_write(directory, "tokenizer.json", good, NULL);
+    bytes_print(&text, "%s/tokenizer.json", directory);
+    assert_int_equal(truncate(text.data, (off_t)MODEL_FILE_LIMIT + 1), 0);
+    assert_null(tokenizer_open(directory));
+    assert_says("has 100000001 bytes; at most 100000000 are allowed");
+    small_remove(directory);
+    bytes_free(&text);
+}
+
 static void assert_ends(const char *file, const char *content, int64_t count, int32_t last)
 {
     Tokenizer *tokenizer = open_changed("\"a b\"", "\"a b\"", file, content);
@@ -223,6 +249,7 @@ int main(void)
         cmocka_unit_test(merges_with_faults_are_refused),
         cmocka_unit_test(added_tokens_with_faults_are_refused),
         cmocka_unit_test(files_that_are_not_there_or_not_json_are_named),
+        cmocka_unit_test(files_beyond_the_limits_are_refused),
         cmocka_unit_test(end_tokens_come_from_the_configurations),
         cmocka_unit_test(end_tokens_that_are_no_tokens_are_refused),
     };
