@@ -190,23 +190,24 @@ static void take_own_defaults(Reader *reader)
 // The only variable of a path: one input file serves an array of jobs.
 static void replace_seed(Reader *reader)
 {
-    char **directory = &reader->settings->run.directory;
+    const SettingRow *row = settings_find("run", "directory");
+    const char *directory = reader->settings->run.directory, *rest = directory;
+    char place[FAULTS_PLACE_BYTES];
     Bytes replaced = {0};
-    const char *rest = *directory;
+    settings_place(reader->settings, row, place);
     for (const char *open; (open = strchr(rest, '{')); rest = open + strlen("{seed}")) {
         if (strncmp(open, "{seed}", strlen("{seed}")) != 0) {
-            char place[FAULTS_PLACE_BYTES];
-            settings_place(reader->settings, settings_find("run", "directory"), place);
             faults_add(&reader->faults, place,
-                       "run.directory = %s: of words in braces only {seed} is known", *directory);
+                       "run.directory = %s: of words in braces only {seed} is known", directory);
             break;
         }
         bytes_append(&replaced, rest, (size_t)(open - rest));
         bytes_print(&replaced, "%lld", (long long)reader->settings->run.seed);
     }
     bytes_append_text(&replaced, rest);
-    release(*directory);
-    *directory = replaced.data; // Bytes' memory is released like any other
+    if (setting_parse(row, replaced.data, reader->settings) != 0)
+        faults_add(&reader->faults, place, "%s", fail_message());
+    bytes_free(&replaced);
 }
 
 void settings_place(const Settings *settings, const SettingRow *row, char *place)

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "input/ini_scan.h"
 #include "input/settings_table.h"
 #include "input/suggest.h"
+#include "input/utf8.h"
 
 static const char *const flags[] = {"no", "yes", "off", "on", "false", "true", "0", "1", NULL};
 
@@ -163,6 +165,13 @@ static int check_text(const SettingRow *row, const char *text)
         if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '"')
             return fail(EXIT_BAD_SETTINGS, "%s: a %s cannot be part of a value", row->key,
                         *c == '"' ? "double quote" : "control character");
+    size_t length = strlen(text), valid = utf8_valid_length(text, length);
+    if (valid < length)
+        return fail(EXIT_BAD_SETTINGS, "%s: byte 0x%02x is not UTF-8", row->key,
+                    (unsigned char)text[valid]);
+    if (strlen(row->key) + strlen(" = \"\"") + length > INI_LINE_LIMIT)
+        return fail(EXIT_BAD_SETTINGS, "%s: the value is too long for a line of %d bytes", row->key,
+                    INI_LINE_LIMIT);
     if (row->type == SETTING_PATH && (*text == '~' || strchr(text, '$')))
         return fail(EXIT_BAD_SETTINGS, "%s = %s: '%c' is not replaced here: write the path out",
                     row->key, text, *text == '~' ? '~' : '$');

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "input/ini_scan.h"
 #include "input/settings_table.h"
 #include "input/suggest.h"
 
@@ -247,6 +248,42 @@ static void a_faulty_override_is_refused_by_its_name(void **state)
     expect_override_fault(".=", "no section is called []");
     expect_override_fault("data.train=a\"b", "train: a double quote cannot be part of a value");
     expect_override_fault("data.train=a\nb", "train: a control character cannot be part");
+    expect_override_fault("data.train=a\xAB", "train: byte 0xab is not UTF-8");
+}
+
+// `override` with as many x behind it as make the line `key = "value"` of run.ini `bytes` long.
+static void append_line(const char *override, size_t bytes, Bytes *out)
+{
+    const char *key = strchr(override, '.') + 1, *value = strchr(key, '=') + 1;
+    size_t used = (size_t)(value - key - 1) + strlen(" = \"\"") + strlen(value);
+    bytes_append_text(out, override);
+    for (size_t i = used; i < bytes; i++)
+        bytes_append_text(out, "x");
+}
+
+// Else a run could not be gone on with.
+static void no_value_is_longer_than_a_line_of_run_ini(void **state)
+{
+    (void)state;
+    Bytes fits = {0}, longer = {0}, printed = {0};
+    append_line("data.train=", INI_LINE_LIMIT, &fits);
+    append_line("data.train=", INI_LINE_LIMIT + 1, &longer);
+    expect_override_fault(longer.data, "train: the value is too long for a line of 1000 bytes");
+    bytes_clear(&longer);
+    append_line("run.directory={seed}{seed}", INI_LINE_LIMIT - 7, &longer);
+    Settings settings, read;
+    const char *const overrides[] = {fits.data, longer.data, "run.seed=1000000000"};
+    assert_int_equal(settings_read_text(&settings, "", 0, "x.ini", overrides, 3, NULL), -1);
+    assert_non_null(strstr(fail_message(), "directory: the value is too long for a line"));
+    assert_int_equal(settings_read_text(&settings, "", 0, "x.ini", overrides, 2, NULL), 0);
+    settings_print(&settings, &printed);
+    expect_settings(&read, printed.data);
+    assert_string_equal(read.data.train, settings.data.train);
+    settings_free(&read);
+    settings_free(&settings);
+    bytes_free(&fits);
+    bytes_free(&longer);
+    bytes_free(&printed);
 }
 
 static void paths_are_written_out(void **state)
@@ -414,6 +451,7 @@ int main(void)
         cmocka_unit_test(a_long_list_of_faults_is_cut_and_counted),
         cmocka_unit_test(overrides_replace_values_of_the_file),
         cmocka_unit_test(a_faulty_override_is_refused_by_its_name),
+        cmocka_unit_test(no_value_is_longer_than_a_line_of_run_ini),
         cmocka_unit_test(paths_are_written_out),
         cmocka_unit_test(the_seed_stands_in_for_its_name_in_the_directory),
         cmocka_unit_test(printed_settings_read_back_exactly),
