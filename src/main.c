@@ -2,7 +2,10 @@
 
 #include <stdio.h>
 
+#include <jansson.h>
+
 #include "base/fail.h"
+#include "base/memory.h"
 #include "base/version.h"
 #include "input/options.h"
 #include "input/settings.h"
@@ -121,6 +124,7 @@ int main(int argc, char **argv)
 {
     Options options;
     int code;
+    json_set_alloc_funcs(memory_take, release);
     if (options_read(&options, argc, argv) != 0) {
         fprintf(stderr, "error: %s\n", fail_message());
         return (int)fail_code();

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/fail.h"
 #include "base/memory.h"
 #include "dialogue/prepare.h"
@@ -266,6 +268,7 @@ static int parse_options(int count, char **words, Options *options)
 int main(int count, char **words)
 {
     Options options;
+    json_set_alloc_funcs(memory_take, release);
     int status = parse_options(count, words, &options);
     if (status < 0 || (status > 0 && write_all(&options)))
         die_failed();

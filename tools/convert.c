@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/fail.h"
+#include "base/memory.h"
 
 static const char help[] =
     "l2a-convert - checkpoints to Hugging Face directories and back\n"
@@ -133,6 +136,7 @@ int main(int argc, char **argv)
     ConvertOptions options = {.type = STORED_BF16, .shard_size = 5000000000};
     ConvertCounts counts = {0};
     bool import = false;
+    json_set_alloc_funcs(memory_take, release);
     if (parse_options(argc, argv, &options, &import))
         die_failed();
     const char *from = argv[optind], *to = argv[optind + 1];

@@ -277,6 +277,7 @@ static int read_options(int count, char **words, Options *options)
 int main(int count, char **words)
 {
     Tool tool = {.options = {.chat = "auto"}};
+    json_set_alloc_funcs(memory_take, release);
     int status = read_options(count, words, &tool.options);
     if (status == 0) {
         tool.tokenizer = tokenizer_open(tool.options.directory);

@@ -10,6 +10,12 @@
 
 enum { ALIGNMENT = 64 };
 
+static void fail_memory(size_t bytes)
+{
+    fail(EXIT_NO_MEMORY,
+         "out of memory: cannot allocate %zu bytes (learn2ask check tells what a rank needs)", bytes);
+}
+
 void *allocate_or_fail(size_t count, size_t size)
 {
     size_t bytes;
@@ -20,7 +26,7 @@ void *allocate_or_fail(size_t count, size_t size)
     size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     void *memory = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
     if (!memory) {
-        fail(EXIT_NO_MEMORY, "out of memory: cannot allocate %zu bytes", bytes);
+        fail_memory(bytes);
         return NULL;
     }
     return memset(memory, 0, rounded);
@@ -31,6 +37,16 @@ void *allocate(size_t count, size_t size)
     void *memory = allocate_or_fail(count, size);
     if (!memory)
         die_failed();
+    return memory;
+}
+
+void *memory_take(size_t bytes)
+{
+    void *memory = malloc(bytes);
+    if (!memory) {
+        fail_memory(bytes);
+        die_failed();
+    }
     return memory;
 }
 

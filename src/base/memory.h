@@ -16,6 +16,10 @@ void *allocate(size_t count, size_t size);
 // input decides.
 void *allocate_or_fail(size_t count, size_t size);
 
+// malloc, but dies with EXIT_NO_MEMORY: what every main() gives to jansson (json_set_alloc_funcs), so
+// that no value is ever left out for want of memory. Free with release.
+void *memory_take(size_t bytes);
+
 // Grows `*array` so that it holds at least `needed` elements; `*capacity` in elements. New elements
 // are zero. Dies with EXIT_NO_MEMORY.
 void grow(void **array, size_t *capacity, size_t needed, size_t size);

@@ -5,6 +5,7 @@
 
 #include <utf8proc.h>
 
+#include "base/fail.h"
 #include "base/memory.h"
 #include "dialogue/stopwords.h"
 #include "input/utf8.h"
@@ -218,6 +219,8 @@ static char *normalised(const char *text, size_t length, size_t *normalised_leng
         utf8proc_map((const utf8proc_uint8_t *)valid, (utf8proc_ssize_t)length, &mapped,
                      UTF8PROC_COMPAT | UTF8PROC_COMPOSE | UTF8PROC_STABLE);
     release(valid);
+    if (bytes == UTF8PROC_ERROR_NOMEM)
+        die(EXIT_NO_MEMORY, "out of memory: cannot normalise %zu bytes", length);
     *normalised_length = bytes > 0 ? (size_t)bytes : 0;
     return (char *)mapped;
 }

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 enum { ALIGNMENT_THRESHOLD = 65536, ALIGNMENT_BYTES = 4096, METADATA_BLOCK = 65536 };
+enum { MEMORY_NEEDED = 16 << 20 }; // its caches, and those objects of a checkpoint that it holds
 
 static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
 
@@ -14,6 +15,7 @@ void hdf5_enter(void)
 {
     static bool started;
     pthread_mutex_lock(&door);
+    release(allocate(MEMORY_NEEDED, 1));
     if (!started)
         H5dont_atexit(); // its exit handler crashes after a failed write
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

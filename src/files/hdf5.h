@@ -1,7 +1,8 @@
 // hdf5.h - the one door to HDF5: one thread at a time, silent, and reasons as text.
 //
 // Debian's HDF5 is not thread-safe and prints its error stack; a full disk makes its exit handler
-// crash. So every use stands between hdf5_enter and hdf5_leave, which cure all three.
+// crash, and so does any call that gets no memory. So every use stands between hdf5_enter, which
+// dies with EXIT_NO_MEMORY where there is too little, and hdf5_leave.
 
 #ifndef L2A_FILES_HDF5_H
 #define L2A_FILES_HDF5_H

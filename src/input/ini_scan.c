@@ -1,6 +1,7 @@
 #define _GNU_SOURCE // memfd_create
 #include "input/ini_scan.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,7 +11,10 @@
 
 #include "input/utf8.h"
 
-enum { SHOWN_BYTES = 60 }; // of a line that a message quotes
+enum {
+    SHOWN_BYTES = 60,           // of a line that a message quotes
+    INIPARSER_TABLES = 1 << 12, // elements of 8 bytes, at least what it begins with
+};
 
 typedef struct {
     IniScan *scan;
@@ -289,11 +293,16 @@ static dictionary *load(const char *text, size_t length)
     if (descriptor < 0)
         return NULL;
     dictionary *loaded = NULL;
+    // iniparser writes to its first tables whether or not it got them: so see that there is memory.
+    release(allocate(INIPARSER_TABLES + length, 8));
     if (write(descriptor, text, length) == (ssize_t)length) {
         char path[64];
         snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
         iniparser_set_error_callback(stay_silent);
+        errno = 0;
         loaded = iniparser_load(path);
+        if (errno == ENOMEM) // it may go on without an entry, which would pass for a difference
+            die(EXIT_NO_MEMORY, "out of memory: cannot read %zu bytes of settings", length);
     }
     close(descriptor);
     return loaded;

@@ -61,9 +61,9 @@ static void append_composed(Bytes *out, const char *text, size_t length)
     utf8proc_uint8_t *composed = NULL;
     utf8proc_ssize_t bytes = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length,
                                           &composed, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (bytes < 0)
-        die(bytes == UTF8PROC_ERROR_NOMEM ? EXIT_NO_MEMORY : EXIT_BUG, "NFC of %zu bytes: %s",
-            length, utf8proc_errmsg(bytes));
+    if (bytes == UTF8PROC_ERROR_NOMEM)
+        die(EXIT_NO_MEMORY, "out of memory: cannot normalise %zu bytes", length);
+    CHECK(bytes >= 0, "NFC of %zu bytes: %s", length, utf8proc_errmsg(bytes));
     bytes_append(out, composed, (size_t)bytes);
     free(composed);
 }

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "base/fail.h"
 #include "base/memory.h"
 #include "files/directory.h"
@@ -20,13 +22,18 @@ static void end_is_finding(int code)
     abort();
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
     die_set_end(end_is_finding);
+    json_set_alloc_funcs(memory_take, release);
     return 0;
+}
+
+// starved.c has another.
+__attribute__((weak)) void fuzz_begin(void)
+{
 }
 
 void fuzz_parts(const uint8_t *data, size_t size, FuzzPart *parts, int most)

@@ -12,7 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+// A target calls it where its parser begins: before that, memory is always to be had.
+void fuzz_begin(void);
 
 typedef struct {
     const char *data; // NULL: the input has no such part

@@ -261,6 +261,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int descriptor = regular_open(path, &bytes);
     close(descriptor);
     CHECK(checkpoint_file_seal(path, bytes) == 0, "%s", fail_message());
+    fuzz_begin();
     CheckpointFile *file = checkpoint_file_open(path, CHECKPOINT_VERIFY_TRAILER);
     if (file)
         read_all(file);
