@@ -4,9 +4,12 @@
 
 #include "base/fail.h"
 
-// Prints a recorded failure and goes on: a user wants to hear of all of them.
+// Prints a recorded failure and goes on: a user wants to hear of all of them. Want of memory is no
+// fault of the input, and would be the next one's as well.
 static bool good(Checked *checked, int status)
 {
+    if (status != 0 && fail_code() == EXIT_NO_MEMORY)
+        die_failed();
     if (status != 0) {
         fprintf(stderr, "error: %s\n", fail_message());
         checked->faults++;
