@@ -205,7 +205,7 @@ static void make_large(const char *name, int attributes, int groups, int depth)
     hdf5_leave();
     size_t bytes;
     release(scratch_read(name, &bytes));
-    assert_int_equal(checkpoint_file_seal(scratch_path(name), (int64_t)bytes), 0);
+    assert_int_equal(checkpoint_file_seal(scratch_path(name), (int64_t)bytes, NULL, 0), 0);
 }
 
 static void expect_too_large(int attributes, int groups, int depth, const char *part)

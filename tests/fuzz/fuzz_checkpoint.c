@@ -260,9 +260,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t bytes;
     int descriptor = regular_open(path, &bytes);
     close(descriptor);
-    CHECK(checkpoint_file_seal(path, bytes) == 0, "%s", fail_message());
+    CHECK(checkpoint_file_seal(path, bytes, NULL, 0) == 0, "%s", fail_message());
     fuzz_begin();
-    CheckpointFile *file = checkpoint_file_open(path, CHECKPOINT_VERIFY_TRAILER);
+    CheckpointFile *file = checkpoint_file_open(path, CHECKPOINT_VERIFY_STRUCTURE);
     if (file)
         read_all(file);
     checkpoint_file_close(file);
