@@ -1,6 +1,7 @@
 // main.c - read what is asked, split the job, run the task.
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -53,6 +54,14 @@ static bool answer(const Options *options, int *code)
     return true;
 }
 
+// What is written from here on is as private as the run is to be, and as the umask asks.
+static void set_readable(Readable readable_by)
+{
+    static const mode_t kept_out[] = {
+        [READABLE_OWNER] = 077, [READABLE_GROUP] = 027, [READABLE_ALL] = 022};
+    umask(umask(077) | kept_out[readable_by]);
+}
+
 static int run_task(Task task, const Settings *settings)
 {
     static int (*const tasks[TASK_COUNT])(const Settings *) = {
@@ -87,6 +96,7 @@ static int read_and_run(const Options *options, bool speaks)
     } else {
         if (warnings.length > 0 && speaks)
             fputs(warnings.data, stderr);
+        set_readable(settings.run.readable_by);
         code = run_task(options->task, &settings);
         if (code != EXIT_DONE && code != EXIT_AGAIN && speaks)
             fprintf(stderr, "error: %s\n", fail_message());

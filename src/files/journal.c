@@ -25,7 +25,7 @@ static int truncate_to(Journal *journal, int64_t bytes)
 
 static int open_append(const char *path)
 {
-    int descriptor = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    int descriptor = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
     struct stat status;
     if (descriptor < 0)
         return fail(EXIT_CANNOT_CREATE, "cannot open %s: %s", path, strerror(errno));
@@ -127,7 +127,7 @@ int journal_cut(Journal *journal, int64_t offset)
         return 0;
     Bytes orphan_path = {0};
     bytes_print(&orphan_path, "%s.orphan", journal->path);
-    int orphan = open(orphan_path.data, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    int orphan = open(orphan_path.data, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     int status = -1;
     if (orphan < 0)
         fail(EXIT_CANNOT_CREATE, "cannot open %s: %s", orphan_path.data, strerror(errno));

@@ -1,8 +1,8 @@
 // journal.h - files of lines that grow: metrics.jsonl, samples.jsonl.
 //
 // A line is one write() with O_APPEND, so a killed program leaves whole lines and at most one
-// unfinished one at the end, which is cut at the next open. Files are readable by their owner
-// only: they hold what patients said. What a restart cuts away is kept in NAME.orphan.
+// unfinished one at the end, which is cut at the next open. What a restart cuts away is kept in
+// NAME.orphan.
 
 #ifndef L2A_FILES_JOURNAL_H
 #define L2A_FILES_JOURNAL_H

@@ -22,6 +22,7 @@ typedef enum {
     TASK_COUNT
 } Task;
 
+typedef enum { READABLE_OWNER, READABLE_GROUP, READABLE_ALL } Readable;
 typedef enum { PLACEMENT_SHARED, PLACEMENT_SPLIT } Placement;
 typedef enum { COMPUTE_F32, COMPUTE_BF16 } Compute;
 typedef enum {
@@ -85,6 +86,7 @@ typedef struct {
         char *directory; // of the run
         int64_t seed;
         double max_hours; // of a start; 0: no limit
+        Readable readable_by; // what is written
     } run;
     struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory

@@ -125,6 +125,7 @@ static const double EXACT = 9007199254740992; // 2^53, the last integer before d
 
 #define WORDS(name, ...) static const char *const name[] = {__VA_ARGS__, NULL}
 WORDS(backends, "auto", "cpu", "cuda");
+WORDS(readables, "owner", "group", "all");
 WORDS(placements, "shared", "split");
 WORDS(computes, "f32", "bf16");
 WORDS(products, "exact", "native");
@@ -177,6 +178,9 @@ const SettingRow settings_table[] = {
          "Hours after which a start of `train` has saved its state and ended, to be started again; "
          "0: "
          "no limit but that of the batch job."),
+    CHOICE(run, readable_by, "owner", readables,
+           "Who may read the files that are written, which hold what patients said; the umask may "
+           "narrow it."),
 
     PATH(model, path,
          "Hugging Face or PEFT directory, checkpoint or run that the model is read from."),

@@ -112,7 +112,7 @@ int run_lock_take(const char *directory)
 {
     Bytes path = {0};
     bytes_print(&path, "%s/lock", directory);
-    int descriptor = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    int descriptor = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (descriptor < 0) {
         fail(EXIT_CANNOT_CREATE, "cannot open %s: %s", path.data, strerror(errno));
     } else if (lock(descriptor, path.data)) {

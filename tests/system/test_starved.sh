@@ -16,14 +16,17 @@ check() { # the number of the allocation
 
 check 0
 all=$(cat count)
-[ "$status" -eq 0 ] && [ "$all" -gt 1000 ] || die "$all allocations, exit code $status: $(cat errors)"
+if [ "$status" -ne 0 ] || [ "$all" -lt 1000 ]; then
+    die "$all allocations, exit code $status: $(cat errors)"
+fi
 at=1
 runs=0
 while [ "$at" -le "$all" ]; do
     check "$at"
     [ "$status" -eq 71 ] || die "without memory at allocation $at: exit code $status: $(cat errors)"
-    [ "$(grep -c '^error: .*out of memory' errors)" -eq 1 ] && [ "$(wc -l <errors)" -eq 1 ] ||
+    if [ "$(wc -l <errors)" -ne 1 ] || ! grep -q '^error: .*out of memory' errors; then
         die "without memory at allocation $at: $(cat errors)"
+    fi
     runs=$((runs + 1))
     at=$((at < 100 ? at + 1 : at + at / 16))
 done
