@@ -65,9 +65,9 @@ static void set_readable(Readable readable_by)
 static int run_task(Task task, const Settings *settings)
 {
     static int (*const tasks[TASK_COUNT])(const Settings *) = {
-        [TASK_CHECK] = task_check,         [TASK_PREPARE] = task_prepare,
-        [TASK_TRAIN] = task_train,         [TASK_EVALUATE] = task_evaluate,
-        [TASK_CALIBRATE] = task_calibrate,
+        [TASK_CHECK] = task_check,       [TASK_JOB] = task_job,
+        [TASK_PREPARE] = task_prepare,   [TASK_TRAIN] = task_train,
+        [TASK_EVALUATE] = task_evaluate, [TASK_CALIBRATE] = task_calibrate,
     };
     return tasks[task](settings);
 }
@@ -140,7 +140,8 @@ int main(int argc, char **argv)
         return (int)fail_code();
     }
     if (!answer(&options, &code)) {
-        if (options.task == TASK_CHECK) // must work on a login node, where MPI may not start
+        // These must work on a login node, where MPI may not start.
+        if (options.task == TASK_CHECK || options.task == TASK_JOB)
             code = read_and_run(&options, true);
         else
             code = run_ranks(&options, &argc, &argv);

@@ -7,6 +7,7 @@
 
 const OptionsTask options_tasks[TASK_COUNT] = {
     [TASK_CHECK] = {"check", "read everything, run nothing: settings, data, model, memory, time"},
+    [TASK_JOB] = {"job", "print a Slurm job script that trains in as many turns as it takes"},
     [TASK_PREPARE] = {"prepare", "cut sessions into rounds and write training samples"},
     [TASK_TRAIN] = {"train", "train a model, or go on where the run was stopped"},
     [TASK_CALIBRATE] = {"calibrate", "choose the prompt that agrees best with labelled examples"},

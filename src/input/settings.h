@@ -15,6 +15,7 @@
 // What the program is asked to do; options.h has the names.
 typedef enum {
     TASK_CHECK,
+    TASK_JOB,
     TASK_PREPARE,
     TASK_TRAIN,
     TASK_EVALUATE,
@@ -270,6 +271,12 @@ bool settings_sample_responses(const Settings *settings);
 
 // The effective settings as an .ini text, every default explicit. settings_read takes it back.
 void settings_print(const Settings *settings, Bytes *out);
+
+// Appends a text as a shell takes it for one word and nothing else.
+void settings_print_word(const char *text, Bytes *out);
+
+// The words of a shell's command line that gives these settings: the file, and every --set.
+void settings_print_words(const Settings *settings, Bytes *out);
 
 // The defaults as an .ini text with a comment above each: a file to start from.
 void settings_print_defaults(Bytes *out);

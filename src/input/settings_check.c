@@ -258,6 +258,7 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
                        .faults = faults_make("error", faults),
                        .warnings = faults_make("warning", warnings)};
     static void (*const checks[TASK_COUNT])(Checker *) = {[TASK_CHECK] = check_named,
+                                                          [TASK_JOB] = checker_train,
                                                           [TASK_PREPARE] = check_prepare,
                                                           [TASK_TRAIN] = checker_train,
                                                           [TASK_EVALUATE] = check_evaluate,

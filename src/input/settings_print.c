@@ -25,6 +25,36 @@ void settings_print(const Settings *settings, Bytes *out)
     }
 }
 
+void settings_print_word(const char *text, Bytes *out)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "%+,-./:=@_";
+    if (*text && text[strspn(text, plain)] == 0) {
+        bytes_append_text(out, text);
+        return;
+    }
+    bytes_append_text(out, "'");
+    for (; *text; text++)
+        bytes_print(out, *text == '\'' ? "'\\%c'" : "%c", *text);
+    bytes_append_text(out, "'");
+}
+
+void settings_print_words(const Settings *settings, Bytes *out)
+{
+    settings_print_word(settings->source->name, out);
+    for (int64_t i = 0; i < settings_count; i++) {
+        const SettingRow *row = &settings_table[i];
+        Bytes word = {0};
+        if (settings->source->lines[i] != SOURCE_OVERRIDE)
+            continue;
+        bytes_print(&word, "%s.%s=", row->section, row->key);
+        setting_print(row, settings, &word);
+        bytes_append_text(out, " --set ");
+        settings_print_word(word.data, out);
+        bytes_free(&word);
+    }
+}
+
 // `text` in comment lines of at most HELP_COLUMNS.
 static void print_comment(const char *text, Bytes *out)
 {

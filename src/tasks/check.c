@@ -104,7 +104,7 @@ static void print_steps(const Checked *checked)
 
 static void print_memory(Checked *checked, const RankKind *kind)
 {
-    MemoryParts parts = checked_memory(checked, kind);
+    MemoryParts parts = checked_memory(checked, kind, false);
     printf("memory     each of %d %s rank%s: %.0f MiB a rank\n", kind->ranks, kind->name,
            kind->ranks > 1 ? "s" : "", (double)parts.total / 0x1p20);
     for (int i = 0; i < PART_COUNT; i++)

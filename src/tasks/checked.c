@@ -98,6 +98,7 @@ int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS])
                               .rollout = true,
                               .grader = true,
                               .learner = true,
+                              .all = ranks,
                               .engines = job_engines(&checked->job, ranks),
                               .learners = ranks};
         return 1;
@@ -107,23 +108,26 @@ int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS])
                                 .ranks = rollouts,
                                 .rollout = true,
                                 .grader = graders == 0,
+                                .all = ranks,
                                 .engines = engines,
                                 .learners = learners};
     if (graders > 0)
         kinds[count++] = (RankKind){.name = "grader",
                                     .ranks = graders,
                                     .grader = true,
+                                    .all = ranks,
                                     .engines = engines,
                                     .learners = learners};
     kinds[count++] = (RankKind){.name = "learner",
                                 .ranks = learners,
                                 .learner = true,
+                                .all = ranks,
                                 .engines = engines,
                                 .learners = learners};
     return count;
 }
 
-MemoryParts checked_memory(Checked *checked, const RankKind *kind)
+MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu)
 {
     MemoryQuestion question = {
         .shape = &checked->job.shape,
@@ -138,6 +142,8 @@ MemoryParts checked_memory(Checked *checked, const RankKind *kind)
         .reference = checked_reference(checked) == REFERENCE_COPY,
         .grading = checked->job.grading,
         .loaded = checked->loaded,
+        .gpu = gpu,
+        .ranks = kind->all,
     };
     return sizes_memory(&question);
 }

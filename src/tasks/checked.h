@@ -1,6 +1,6 @@
 // checked.h - what can be known of a run without running it: `check` prints it, `job` asks for it.
 //
-// No MPI, and every fault that can be found is printed, on standard error.
+// No MPI, and no GPU. Every fault that can be found is printed on standard error.
 
 #ifndef L2A_TASKS_CHECKED_H
 #define L2A_TASKS_CHECKED_H
@@ -26,7 +26,7 @@ typedef struct {
     const char *name; // shared, rollout, grader, learner
     int ranks;
     bool rollout, grader, learner;
-    int engines, learners; // of the whole job
+    int all, engines, learners; // of the whole job
 } RankKind;
 
 enum { RANK_KINDS = 3 };
@@ -42,6 +42,7 @@ int checked_least_ranks(const Checked *checked);
 // The kinds of so many ranks. Returns how many kinds there are.
 int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS]);
 
-MemoryParts checked_memory(Checked *checked, const RankKind *kind);
+// `gpu`: of a rank that computes on one.
+MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu);
 
 #endif

@@ -29,11 +29,13 @@ expect 64 'error: what is to be done?'
 expect 64 "error: no task is called 'trian'; did you mean 'train'?" trian a.ini
 expect 64 'error: which input file?' check
 expect 66 'error: cannot open a.ini: No such file or directory' check a.ini
+expect 66 'error: cannot open a.ini: No such file or directory' job a.ini
 printf '[train]\nstep = 1\nepochs = x\n' >a.ini
 expect 78 "error: a.ini:2: no setting is called 'step' in [train]; did you mean 'steps'?" check a.ini
 expect 78 'error: a.ini:3: epochs = x: expected an integer from 1 to' check a.ini
 : >a.ini
 expect 78 'error: a.ini: data.train: nothing to check' check a.ini
+expect 78 'error: a.ini: data.train: must be given for train' job a.ini
 expect 64 'error: --set train.steps: steps = x: expected' check a.ini --set train.steps=x
 "$program" --defaults >a.ini
 expect 78 'error: a.ini:' check a.ini
