@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "base/regular.h"
 #include "files/atomic.h"
-#include "files/raw.h"
 
 enum { LINE_BYTES = 64 };
 
@@ -14,7 +14,7 @@ static int64_t read_starts(const char *path, int64_t step)
     Bytes text = {0};
     long long there = -1, starts = 0;
     int end = 0;
-    bool whole = raw_read_file(path, LINE_BYTES, &text) == 0 && text.length > 0 &&
+    bool whole = regular_read(path, LINE_BYTES, &text) == 0 && text.length > 0 &&
                  sscanf(text.data, "step=%18lld starts=%18lld\n%n", &there, &starts, &end) == 2 &&
                  (size_t)end == text.length;
     bytes_free(&text);
