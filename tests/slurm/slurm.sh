@@ -94,7 +94,9 @@ slurm_start() {
     ln -s "$tree/inputs" inputs
     slurm_configure
     trap slurm_stop EXIT
-    slurmctld -i && slurmd -N n1 && slurmd -N n2 || slurm_log 'Slurm does not start'
+    if ! slurmctld -i || ! slurmd -N n1 || ! slurmd -N n2; then
+        slurm_log 'Slurm does not start'
+    fi
     waits=0
     until [ "$(sinfo --noheader --states=idle --format=%D 2>/dev/null)" = 2 ]; do
         waits=$((waits + 1))

@@ -35,7 +35,7 @@ go_on() { # script, run, options of sbatch
 
 srun --ntasks=2 build/learn2ask train inputs/clinic.ini --set run.directory=apart >apart.log 2>&1 &&
     status=0 || status=$?
-expect_equal 'status of ranks that do not know each other' $status 64
+expect_equal 'status of ranks that do not know each other' "$status" 64
 grep '^error: srun started 2 tasks that do not know of each other: .*use srun --mpi=pmix' apart.log
 expect_equal 'their messages' "$(grep -cv '^srun' apart.log)" 1
 [ ! -e apart ] || slurm_log 'they wrote something'
@@ -74,6 +74,8 @@ PROBE
 probe=$(sbatch --parsable --time=7:00:00 --output=probe.log probe.sh "$first")
 job_await "$probe" 'COMPLETED 0:0'
 left=$(sed -n 's/^left //p' probe.log)
-[ "$left" -gt 25000 ] && [ "$left" -le 25200 ] || slurm_log "of 7 hours $left seconds are left"
+if [ "$left" -le 25000 ] || [ "$left" -gt 25200 ]; then
+    slurm_log "of 7 hours $left seconds are left"
+fi
 expect_equal 'jobs as squeue knows them' "$(sed -n 's/^.*@.* //p' probe.log | tr '\n' ' ')" \
     'lives ended ended lives '

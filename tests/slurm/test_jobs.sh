@@ -24,7 +24,9 @@ build/learn2ask job tiny.ini $split | grep '^#SBATCH --ntasks=5$' || die 'not 5 
 needs=$(build/learn2ask check tiny.ini | sed -n 's/.*each of 1 shared rank: \([0-9]*\) MiB.*/\1/p')
 asked=$(sed -n 's/^#SBATCH --mem-per-cpu=\([0-9]*\)M$/\1/p' printed.sbatch)
 echo "a rank needs $needs MiB, the script asks for 8 times $asked"
-[ $((asked * 8)) -ge "$needs" ] && [ $((asked * 4)) -lt "$needs" ] || die 'memory that does not fit'
+if [ $((asked * 8)) -lt "$needs" ] || [ $((asked * 4)) -ge "$needs" ]; then
+    die 'memory that does not fit'
+fi
 
 printed=$(sbatch --parsable --output=printed.log printed.sbatch --set evaluate.file=)
 array=$(sbatch --parsable --array=2-3 --ntasks=1 --output=seed-%a.log jobs/seeds.sbatch tiny.ini \
