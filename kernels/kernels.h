@@ -24,6 +24,7 @@
 #include "kernels/tensor.h"
 
 typedef struct Queue Queue; // an order of execution; NULL on the CPU
+typedef struct Graph Graph; // what a queue was asked for, kept to be asked for again
 
 typedef struct {
     float learning_rate, beta1, beta2, epsilon, weight_decay;
@@ -57,6 +58,19 @@ typedef struct {
     void (*copy)(Queue *queue, void *to, const void *from, size_t bytes); // device to device
     void (*fill_zero)(Queue *queue, void *device, size_t bytes);
     void (*queue_wait)(Queue *queue);
+
+    // ---- graphs: many calls asked for at once. NULL, all of them, on a device that gains nothing --
+
+    // What is asked of a queue between graph_begin and graph_end is kept instead of being done;
+    // graph_run asks for it, with the same arguments, as often as wanted. What these point to is
+    // read and written then. Every call has been made at these sizes before; in between nothing is
+    // waited for, no memory is made or freed, and host memory is host_make's. Attention in a graph
+    // is planned before it is kept and before each run: see attention_plan.
+    void (*graph_begin)(Queue *queue);
+    Graph *(*graph_end)(Queue *queue);
+    // False: working memory has moved since, nothing was asked for, and the graph is of no use.
+    bool (*graph_run)(Graph *graph);
+    void (*graph_free)(Graph *graph);
 
     // ---- weight matrices ------------------------------------------------------------------------
 
@@ -148,6 +162,12 @@ typedef struct {
     // not wanted (decoding). `spans` is host memory.
     void (*attention_forward)(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
                               const Span *spans, int64_t span_count, float scale);
+
+    // Attention over `rows` rows in a graph follows the spans given here last, and those it was kept
+    // with need not be the same: what must be is `rows`, the shapes, and the number returned, which
+    // says how large the launches are. NULL where graphs are.
+    int64_t (*attention_plan)(Queue *queue, int64_t rows, int32_t query_heads, Cache cache,
+                              const Span *spans, int64_t span_count);
 
     // Gradients given y = gradient of out: dq [rows, query_heads * head_width] is written; dk, dv
     // [slots, heads * head_width] are added to. With P_j = p_j / l, D = chain over d of y_d o_d:

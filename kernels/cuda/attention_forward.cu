@@ -298,6 +298,30 @@ static void shapes_check(const Forward *call)
           static_cast<long>(call->q.rows), static_cast<long>(heads));
 }
 
+// The call's plan, and room for the sums of its parts.
+static void call_plan(Queue *queue, Forward *call, const Span *spans, int64_t span_count)
+{
+    call->group = static_cast<int>(attention_group(call->q, call->cache));
+    call->plan = plan_forward(queue, spans, span_count, call->q.rows, call->group, call->cache);
+    size_t width = static_cast<size_t>(cached_width(call->cache.head_width));
+    size_t pairs = static_cast<size_t>(call->plan.parts * call->cache.heads * call->group);
+    if (pairs == 0)
+        return;
+    call->sums =
+        static_cast<float *>(scratch_cuda(queue, SCRATCH_PARTIAL, pairs * width * sizeof(float)));
+    call->pairs = static_cast<float2 *>(scratch_cuda(queue, SCRATCH_PAIRS, pairs * sizeof(float2)));
+}
+
+int64_t attention_plan_cuda(Queue *queue, int64_t rows, int32_t query_heads, Cache cache,
+                            const Span *spans, int64_t span_count)
+{
+    Forward call = {};
+    call.q = tensor_of(NULL, rows, static_cast<int64_t>(query_heads) * cache.head_width);
+    call.cache = cache;
+    call_plan(queue, &call, spans, span_count);
+    return 2 * call.plan.most_items + (call.plan.parts > 0);
+}
+
 void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
                             const Span *spans, int64_t span_count, float scale)
 {
@@ -307,19 +331,11 @@ void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor 
     call.q = q;
     call.cache = cache;
     call.scale = scale;
-    call.group = static_cast<int>(attention_group(q, cache));
+    call_plan(queue, &call, spans, span_count);
     shapes_check(&call);
-    call.plan = plan_forward(queue, spans, span_count, q.rows, call.group, cache);
     if (call.plan.most_items == 0)
         return;
-    size_t width = static_cast<size_t>(cached_width(cache.head_width));
-    size_t pairs = static_cast<size_t>(call.plan.parts * cache.heads * call.group);
-    if (pairs > 0) {
-        call.sums = static_cast<float *>(
-            scratch_cuda(queue, SCRATCH_PARTIAL, pairs * width * sizeof(float)));
-        call.pairs =
-            static_cast<float2 *>(scratch_cuda(queue, SCRATCH_PAIRS, pairs * sizeof(float2)));
-    }
+    int64_t width = cached_width(cache.head_width);
     if (cache.type == TYPE_BF16 && width == 64)
         items_launch<TensorCoreTiles<64, 64>>(queue, call);
     else if (cache.type == TYPE_BF16)
@@ -328,7 +344,7 @@ void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor 
         items_launch<PlainTiles<64, 32>>(queue, call);
     else
         items_launch<PlainTiles<128, 32>>(queue, call);
-    if (pairs == 0)
+    if (call.plan.parts == 0)
         return;
     int64_t blocks = pieces_of(q.rows * cache.heads * call.group, COMBINE_WARPS);
     LAUNCH(attention_combine_kernel, static_cast<unsigned>(blocks), COMBINE_WARPS * 32, 0, queue,

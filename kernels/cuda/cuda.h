@@ -87,6 +87,9 @@ enum Scratch {
 // valid until the next call with the same use. Grows when more is asked for and never shrinks.
 void *scratch_cuda(Queue *queue, Scratch use, size_t bytes);
 
+// Counts the times that a block of a queue's working memory has moved.
+int64_t scratch_moves(Queue *queue);
+
 // Queues are numbered from 0 as they come.
 enum { MOST_QUEUES = 16 };
 int queue_number(Queue *queue);
@@ -108,6 +111,16 @@ void copy_out_cuda(Queue *queue, void *host, const void *device, size_t bytes);
 void copy_cuda(Queue *queue, void *to, const void *from, size_t bytes);
 void fill_zero_cuda(Queue *queue, void *device, size_t bytes);
 void queue_wait_cuda(Queue *queue);
+
+// ---- graph.cu -----------------------------------------------------------------------------------
+
+// Whether what the queue is asked for is kept for a graph.
+bool graph_is_open(Queue *queue);
+
+void graph_begin_cuda(Queue *queue);
+Graph *graph_end_cuda(Queue *queue);
+bool graph_run_cuda(Graph *graph);
+void graph_free_cuda(Graph *graph);
 
 // ---- upload.cu ----------------------------------------------------------------------------------
 
@@ -163,6 +176,8 @@ void scale_cuda(Queue *queue, float *x, float factor, int64_t n);
 void cache_append_cuda(Queue *queue, Cache cache, Tensor keys, Tensor values, const int32_t *slots);
 void attention_forward_cuda(Queue *queue, Tensor out, Tensor statistics, Tensor q, Cache cache,
                             const Span *spans, int64_t span_count, float scale);
+int64_t attention_plan_cuda(Queue *queue, int64_t rows, int32_t query_heads, Cache cache,
+                            const Span *spans, int64_t span_count);
 void attention_backward_cuda(Queue *queue, Tensor dq, Tensor dk, Tensor dv, Tensor y, Tensor out,
                              Tensor statistics, Tensor q, Cache cache, const Span *spans,
                              int64_t span_count, float scale);

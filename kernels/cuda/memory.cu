@@ -15,6 +15,7 @@ typedef struct {
 typedef struct {
     Queue *queue; // borrowed
     Block blocks[SCRATCH_COUNT];
+    int64_t moves; // of blocks
 } QueueScratch;
 
 // Host memory that was made here.
@@ -44,14 +45,21 @@ int queue_number(Queue *queue)
 
 void *scratch_cuda(Queue *queue, Scratch use, size_t bytes)
 {
-    Block *block = &queues[queue_number(queue)].blocks[use];
+    QueueScratch *scratch = &queues[queue_number(queue)];
+    Block *block = &scratch->blocks[use];
     if (bytes <= block->bytes)
         return block->memory;
     device_wait(stream_of(queue)); // kernels may still use the old block
     CUDA(cudaFree(block->memory));
     block->bytes = scratch_grown(bytes);
     CUDA(cudaMalloc(&block->memory, block->bytes));
+    scratch->moves++;
     return block->memory;
+}
+
+int64_t scratch_moves(Queue *queue)
+{
+    return queues[queue_number(queue)].moves;
 }
 
 // ---- faults -------------------------------------------------------------------------------------

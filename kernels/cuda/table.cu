@@ -16,6 +16,11 @@ static const Kernels kernels_table = {
     .fill_zero = fill_zero_cuda,
     .queue_wait = queue_wait_cuda,
 
+    .graph_begin = graph_begin_cuda,
+    .graph_end = graph_end_cuda,
+    .graph_run = graph_run_cuda,
+    .graph_free = graph_free_cuda,
+
     .matrix_bytes = matrix_bytes_cuda,
     .matrix_pack = matrix_pack_cuda,
     .product_nt = product_nt_cuda,
@@ -39,6 +44,7 @@ static const Kernels kernels_table = {
     .cache_bytes = cache_bytes_cuda,
     .cache_append = cache_append_cuda,
     .attention_forward = attention_forward_cuda,
+    .attention_plan = attention_plan_cuda,
     .attention_backward = attention_backward_cuda,
 
     .logsumexp = logsumexp_cuda,

@@ -28,6 +28,7 @@ static Area *area_due(Queue *queue)
 
 void *upload_begin(Queue *queue, size_t bytes)
 {
+    CHECK(!graph_is_open(queue), "a plan of attention is due inside a graph");
     Area *area = area_due(queue);
     if (area->copied)
         device_wait_event(area->copied);

@@ -1,80 +1,9 @@
 #include "engine/engine.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/fail.h"
+#include "engine/decode.h"
 #include "engine/wave.h"
-
-size_t engine_cache_bytes(const Model *model, int64_t slots)
-{
-    const ModelShape *shape = model->shape;
-    return 2 * (size_t)shape->layers *
-           model->kernels->cache_bytes(slots, shape->kv_heads, shape->head_width, model->type);
-}
-
-size_t engine_bytes(const Model *model, int64_t rows, int64_t slots)
-{
-    return engine_cache_bytes(model, slots) + workspace_bytes(model, WORKSPACE_DECODE, rows, 0);
-}
-
-static void make_caches(Engine *engine)
-{
-    const Model *model = engine->model;
-    const ModelShape *shape = model->shape;
-    size_t bytes =
-        model->kernels->cache_bytes(engine->slots, shape->kv_heads, shape->head_width, model->type);
-    engine->caches = allocate((size_t)shape->layers, sizeof *engine->caches);
-    engine->cache_memory = model->kernels->memory_make(2 * (size_t)shape->layers * bytes);
-    for (int64_t l = 0; l < shape->layers; l++) {
-        char *keys = (char *)engine->cache_memory + 2 * (size_t)l * bytes;
-        engine->caches[l] = (Cache){.keys = keys,
-                                    .values = keys + bytes,
-                                    .slots = engine->slots,
-                                    .heads = shape->kv_heads,
-                                    .head_width = shape->head_width,
-                                    .type = model->type};
-    }
-}
-
-void engine_make(Engine *engine, const Model *model, Weights *weights, int64_t rows, int64_t slots)
-{
-    const Kernels *kernels = model->kernels;
-    *engine = (Engine){.model = model, .weights = weights, .slots = slots_aligned(slots)};
-    workspace_make(&engine->workspace, model, WORKSPACE_DECODE, rows, 0);
-    batch_make(&engine->batch, rows, engine->slots);
-    make_caches(engine);
-    engine->uniform_host = allocate(SCORED_CHUNK, sizeof *engine->uniform_host);
-    engine->uniform = kernels->memory_make(SCORED_CHUNK * sizeof *engine->uniform);
-    engine->sampled = kernels->memory_make(SCORED_CHUNK * sizeof *engine->sampled);
-    engine->logprobs = kernels->memory_make(SCORED_CHUNK * sizeof *engine->logprobs);
-    engine->rows = kernels->memory_make(SCORED_CHUNK * sizeof *engine->rows);
-    engine->targets = kernels->memory_make(SCORED_CHUNK * sizeof *engine->targets);
-}
-
-void engine_free(Engine *engine)
-{
-    if (!engine->model)
-        return;
-    const Kernels *kernels = engine->model->kernels;
-    workspace_free(&engine->workspace, engine->model);
-    batch_free(&engine->batch);
-    kernels->memory_free(engine->cache_memory);
-    kernels->memory_free(engine->uniform);
-    kernels->memory_free(engine->sampled);
-    kernels->memory_free(engine->logprobs);
-    kernels->memory_free(engine->rows);
-    kernels->memory_free(engine->targets);
-    if (engine->raw)
-        kernels->memory_free(engine->raw);
-    if (engine->seen)
-        kernels->memory_free(engine->seen);
-    if (engine->seen_offsets)
-        kernels->memory_free(engine->seen_offsets);
-    release(engine->caches);
-    release(engine->uniform_host);
-    *engine = (Engine){0};
-}
 
 // One generation in progress.
 typedef struct {
@@ -125,6 +54,13 @@ static double uniform_of(const Generation *generation, const Live *live)
                                .completion = (uint32_t)live->branch->completion,
                                .attempt = (uint32_t)live->branch->attempt,
                                .position = (uint32_t)live->branch->count});
+}
+
+static Sampling sampling_of(const Generation *generation)
+{
+    return (Sampling){.temperature = (float)generation->temperature,
+                      .top_p = (float)generation->top_p,
+                      .top_k = generation->top_k};
 }
 
 static void reserve_seen(Engine *engine, size_t bytes)
@@ -190,9 +126,7 @@ static void sample_chunk(Run *run, const int32_t *rows, Live **live, int64_t cou
         engine->uniform_host[r] = uniform_of(g, live[r]);
     kernels->copy_in(NULL, engine->uniform, engine->uniform_host, (size_t)count * sizeof(double));
     kernels->sample(NULL, engine->sampled, engine->logprobs, z, workspace->lse, engine->uniform,
-                    (Sampling){.temperature = (float)g->temperature,
-                               .top_p = (float)g->top_p,
-                               .top_k = g->top_k});
+                    sampling_of(g));
     kernels->copy_out(NULL, tokens, engine->sampled, (size_t)count * sizeof *tokens);
     kernels->queue_wait(NULL);
     if (penalised) {
@@ -225,6 +159,25 @@ static void flush_rows(Run *run)
         sample_chunk(run, engine->rows, run->waiting + first, count);
     }
     batch_clear(&engine->batch);
+    run->waiting_count = 0;
+}
+
+// The same of a decode step, whose rows are waited for by one branch each. A penalty looks at
+// tokens that every branch has its own number of, which steps have not in common.
+static void flush_decoded(Run *run)
+{
+    Decoder *decoder = run->engine->decoder;
+    const Generation *g = run->generation;
+    if (!decoder || g->repetition_penalty != 1) {
+        flush_rows(run);
+        return;
+    }
+    for (int64_t r = 0; r < run->waiting_count; r++)
+        decoder_uniforms(decoder)[r] = uniform_of(g, run->waiting[r]);
+    Decoded decoded = decoder_step(decoder, run->engine, sampling_of(g));
+    for (int64_t r = 0; r < run->waiting_count; r++)
+        record(run, run->waiting[r], decoded.tokens[r], decoded.logprobs[r]);
+    batch_clear(&run->engine->batch);
     run->waiting_count = 0;
 }
 
@@ -367,7 +320,7 @@ static void decode_step(Run *run)
         const Branch *branch = live->branch;
         int64_t own = branch->forced + branch->count - 1;
         if (room(run) <= 0)
-            flush_rows(run);
+            flush_decoded(run);
         batch_add_rows(&run->engine->batch, branch->tokens + own, 1, branch->attach + own,
                        (Span){.shared = live->open->trunk_slot,
                               .shared_length = branch->attach,
@@ -377,7 +330,7 @@ static void decode_step(Run *run)
     }
     run->engine->counts.decode_rows += run->wave.live_count;
     run->engine->counts.decode_steps++;
-    flush_rows(run);
+    flush_decoded(run);
 }
 
 static void start_penalty(Run *run, int64_t count)

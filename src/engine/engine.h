@@ -32,14 +32,17 @@ typedef struct {
     int64_t prefill_rows, decode_rows, decode_steps;
 } EngineCounts;
 
+typedef struct Decoder Decoder;
+
 typedef struct {
     const Model *model; // borrowed
     Weights *weights;   // borrowed, resident
     Workspace workspace;
-    Batch batch;        // rows of one forward pass
-    Cache *caches;      // owned [layers]
-    void *cache_memory; // owned, device
-    int64_t slots;
+    Batch batch;                    // rows of one forward pass
+    Cache *caches;                  // owned [layers]
+    void *cache_memory;             // owned, device
+    int64_t slots;                  // of the caches; a decoder has some more behind them
+    Decoder *decoder;               // owned; NULL: decodes call by call
     float *raw;                     // owned, device: logits before the penalty; NULL until needed
     int32_t *seen;                  // owned, device: tokens to be penalised; NULL until needed
     int64_t *seen_offsets;          // device [SCORED_CHUNK + 1]

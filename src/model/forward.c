@@ -79,16 +79,15 @@ static void copy_stream(const Pass *pass, float *to, const float *from)
         pass->kernels->copy(NULL, to, from, (size_t)(pass->rows * pass->shape->width) * sizeof *to);
 }
 
-static void copy_rows_in(const Pass *pass)
+void model_rows_in(const Model *model, const Batch *batch, Workspace *workspace)
 {
-    const Batch *batch = pass->batch;
-    Workspace *workspace = pass->workspace;
-    size_t bytes = (size_t)pass->rows * sizeof(int32_t);
-    CHECK(pass->rows <= workspace->rows, "a batch of %lld rows in a workspace of %lld",
-          (long long)pass->rows, (long long)workspace->rows);
-    pass->kernels->copy_in(NULL, workspace->tokens, batch->tokens, bytes);
-    pass->kernels->copy_in(NULL, workspace->positions, batch->positions, bytes);
-    pass->kernels->copy_in(NULL, workspace->slot_of_row, batch->slot_of_row, bytes);
+    const Kernels *kernels = model->kernels;
+    size_t bytes = (size_t)batch->rows * sizeof(int32_t);
+    CHECK(batch->rows <= workspace->rows, "a batch of %lld rows in a workspace of %lld",
+          (long long)batch->rows, (long long)workspace->rows);
+    kernels->copy_in(NULL, workspace->tokens, batch->tokens, bytes);
+    kernels->copy_in(NULL, workspace->positions, batch->positions, bytes);
+    kernels->copy_in(NULL, workspace->slot_of_row, batch->slot_of_row, bytes);
 }
 
 void layer_forward(const Pass *pass, const LayerWeights *w, LayerState *state, Cache cache)
@@ -107,13 +106,12 @@ void layer_forward(const Pass *pass, const LayerWeights *w, LayerState *state, C
     feed_forward(pass, w, state);
 }
 
-void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
-                   const Cache *caches)
+void model_layers_forward(const Model *model, Weights *weights, const Batch *batch,
+                          Workspace *workspace, const Cache *caches)
 {
     Pass pass = pass_of(model, batch, workspace);
     const Kernels *kernels = model->kernels;
     int64_t width = model->shape->width, layers = model->shape->layers;
-    copy_rows_in(&pass);
     Matrix embedding = weights_embedding(weights);
     kernels->embedding_forward(NULL, view(&pass, workspace->layers[0].x, width), embedding,
                                workspace->tokens);
@@ -129,6 +127,13 @@ void model_forward(const Model *model, Weights *weights, const Batch *batch, Wor
         kernels->residual_rmsnorm_forward(NULL, (Tensor){0}, view(&pass, after, width),
                                           view(&pass, workspace->delta, width), NULL, 0);
     }
+}
+
+void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
+                   const Cache *caches)
+{
+    model_rows_in(model, batch, workspace);
+    model_layers_forward(model, weights, batch, workspace, caches);
 }
 
 Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, const int32_t *rows,

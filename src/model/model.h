@@ -103,6 +103,11 @@ size_t workspace_bytes(const Model *model, WorkspaceKind kind, int64_t rows, int
 void model_forward(const Model *model, Weights *weights, const Batch *batch, Workspace *workspace,
                    const Cache *caches);
 
+// Its two steps: tokens, positions and slots of the batch's rows go to the device; the layers.
+void model_rows_in(const Model *model, const Batch *batch, Workspace *workspace);
+void model_layers_forward(const Model *model, Weights *weights, const Batch *batch,
+                          Workspace *workspace, const Cache *caches);
+
 // logits [count, vocabulary] (in workspace->logits) of `count` <= SCORED_CHUNK rows of
 // workspace->x, whose indices start at `rows` (device). Also leaves the gathered and normed rows.
 Tensor model_logits(const Model *model, Weights *weights, Workspace *workspace, const int32_t *rows,

@@ -7,40 +7,6 @@
 
 #include "tests/engine/sampling.h"
 
-static void assert_same_branch(const Branch *a, const Branch *b)
-{
-    size_t count = (size_t)b->count;
-    assert_int_equal(a->count, b->count);
-    assert_int_equal(a->finished, b->finished);
-    assert_memory_equal(a->tokens + a->forced, b->tokens + b->forced, count * sizeof(int32_t));
-    assert_memory_equal(a->logprobs, b->logprobs, count * sizeof(float));
-    assert_memory_equal(a->scored, b->scored, count);
-}
-
-static void assert_same_responses(const Grove *a, const Grove *b)
-{
-    assert_int_equal(a->count, b->count);
-    for (int64_t t = 0; t < a->count; t++)
-        for (int32_t i = 0; i < a->trees[t].branch_count; i++)
-            assert_same_branch(&a->trees[t].branches[i], &b->trees[t].branches[i]);
-}
-
-// The smallest caches: one branch beside its tree's trunk.
-static int64_t least_slots(const Grove *grove)
-{
-    int64_t least = 0;
-    for (int64_t t = 0; t < grove->count; t++) {
-        Part all = {.tree = &grove->trees[t], .count = grove->trees[t].branch_count};
-        for (int32_t b = 0; b < grove->trees[t].branch_count; b++) {
-            const Branch *branch = &grove->trees[t].branches[b];
-            int64_t slots =
-                slots_aligned(part_trunk(&all)) + slots_aligned(branch->forced + CAPACITY);
-            least = slots > least ? slots : least;
-        }
-    }
-    return least;
-}
-
 static void caches_and_rows_of_a_pass_do_not_show_in_the_responses(void **state)
 {
     (void)state;

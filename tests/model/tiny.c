@@ -92,7 +92,13 @@ void tiny_perturb(const Parameters *parameters, uint64_t seed, double scale, flo
 
 void tiny_publish(Tiny *tiny)
 {
-    weights_load(tiny->weights, elements_f32(tiny->values));
+    const Kernels *kernels = tiny->model.kernels;
+    size_t bytes = (size_t)tiny->parameters.local * sizeof *tiny->values;
+    float *values = kernels->memory_make(bytes);
+    kernels->copy_in(NULL, values, tiny->values, bytes);
+    weights_load(tiny->weights, elements_f32(values));
+    kernels->queue_wait(NULL);
+    kernels->memory_free(values);
 }
 
 void tiny_make(Tiny *tiny, TinyFamily family, const Kernels *kernels, ElementType type,
