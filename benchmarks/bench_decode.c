@@ -24,29 +24,29 @@ typedef struct {
     Parameters parameters;
     Model model;
     Weights *weights;
-} Decoder;
+} Decoding;
 
-static int decoder_make(Decoder *decoder, const char *directory, ElementType type)
+static int decoding_make(Decoding *decoding, const char *directory, ElementType type)
 {
     ModelShape shape;
     const Kernels *kernels = kernels_cpu();
     if (shape_read(&shape, directory, NULL) != 0)
         return -1;
-    parameters_make(&decoder->parameters, &shape, 0, 1);
-    model_make(&decoder->model, &decoder->parameters, NULL, kernels, type, TRUNK + RESPONSE);
-    decoder->weights = weights_make(&decoder->parameters, kernels, type, true);
-    float *values = allocate((size_t)decoder->parameters.local, sizeof *values);
-    parameters_randomise(&decoder->parameters, 1, values);
-    weights_load(decoder->weights, elements_f32(values));
+    parameters_make(&decoding->parameters, &shape, 0, 1);
+    model_make(&decoding->model, &decoding->parameters, NULL, kernels, type, TRUNK + RESPONSE);
+    decoding->weights = weights_make(&decoding->parameters, kernels, type, true);
+    float *values = allocate((size_t)decoding->parameters.local, sizeof *values);
+    parameters_randomise(&decoding->parameters, 1, values);
+    weights_load(decoding->weights, elements_f32(values));
     release(values);
     return 0;
 }
 
-static void decoder_free(Decoder *decoder)
+static void decoding_free(Decoding *decoding)
 {
-    weights_free(decoder->weights);
-    model_free(&decoder->model);
-    parameters_free(&decoder->parameters);
+    weights_free(decoding->weights);
+    model_free(&decoding->model);
+    parameters_free(&decoding->parameters);
 }
 
 static Tree make_tree(const ModelShape *shape, int64_t session, int branches)
@@ -62,7 +62,7 @@ static Tree make_tree(const ModelShape *shape, int64_t session, int branches)
 }
 
 // Seconds of decoding all branches, the best of ROUNDS.
-static double decode(Decoder *decoder, int trunks, int branches, double *passes)
+static double decode(Decoding *decoding, int trunks, int branches, double *passes)
 {
     enum { MOST_TRUNKS = 16 };
     double best = 0;
@@ -73,12 +73,12 @@ static double decode(Decoder *decoder, int trunks, int branches, double *passes)
                              .max_response_tokens = RESPONSE,
                              .forced_length = true,
                              .seed = 1};
-    engine_make(&engine, &decoder->model, decoder->weights, ROWS,
+    engine_make(&engine, &decoding->model, decoding->weights, ROWS,
                 (int64_t)trunks * (slots_aligned(TRUNK) + branches * slots_aligned(RESPONSE)));
     for (int round = 0; round < ROUNDS; round++) {
         Tree trees[MOST_TRUNKS];
         for (int t = 0; t < trunks; t++)
-            trees[t] = make_tree(decoder->model.shape, t, branches);
+            trees[t] = make_tree(decoding->model.shape, t, branches);
         engine.counts = (EngineCounts){0};
         engine_generate(&engine, trees, trunks, &generation);
         double seconds = engine.counts.decode_seconds;
@@ -103,12 +103,13 @@ static void probe(Machine *machine)
     machine->rate = rate > machine->rate ? rate : machine->rate;
 }
 
-static void measure(Decoder *decoder, ElementType type, Machine *machine, int trunks, int branches)
+static void measure(Decoding *decoding, ElementType type, Machine *machine, int trunks,
+                    int branches)
 {
-    const ModelShape *shape = decoder->model.shape;
+    const ModelShape *shape = decoding->model.shape;
     double passes = 0, element = type == TYPE_BF16 ? 2e-9 : 4e-9;
     probe(machine);
-    double seconds = decode(decoder, trunks, branches, &passes);
+    double seconds = decode(decoding, trunks, branches, &passes);
     probe(machine);
     double rows = trunks * branches, seen = TRUNK + RESPONSE / 2.0; // keys a row sees, on average
     double key = (double)shape->layers * shape->kv_heads * shape->head_width;
@@ -134,16 +135,16 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < 2; i++) {
         ElementType type = i ? TYPE_BF16 : TYPE_F32;
-        Decoder decoder = {0};
+        Decoding decoding = {0};
         if (argc > 2 && strcmp(argv[2], i ? "bf16" : "f32") != 0)
             continue;
-        if (decoder_make(&decoder, argv[1], type) != 0) {
+        if (decoding_make(&decoding, argv[1], type) != 0) {
             fprintf(stderr, "error: %s\n", fail_message());
             return (int)fail_code();
         }
-        measure(&decoder, type, &machine, 1, 1);
-        measure(&decoder, type, &machine, 16, 5);
-        decoder_free(&decoder);
+        measure(&decoding, type, &machine, 1, 1);
+        measure(&decoding, type, &machine, 16, 5);
+        decoding_free(&decoding);
     }
     printf("%s, %d threads; memory read %.1f GB/s, matrix rate %.1f GFLOP/s\n", kernels_cpu()->name,
            omp_get_max_threads(), machine.bandwidth, machine.rate);

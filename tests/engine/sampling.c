@@ -72,7 +72,7 @@ double log_probability(const float *logits, int64_t count, int32_t token, double
     return (double)logits[token] / temperature - largest - log(sum);
 }
 
-static void assert_same_branch(const Branch *a, const Branch *b)
+void assert_same_branch(const Branch *a, const Branch *b)
 {
     size_t count = (size_t)b->count;
     assert_int_equal(a->count, b->count);

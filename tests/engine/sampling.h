@@ -27,7 +27,8 @@ int32_t most_probable(const float *logits, int64_t count);
 
 double log_probability(const float *logits, int64_t count, int32_t token, double temperature);
 
-// Of the same trees: the same bits.
+// The same bits.
+void assert_same_branch(const Branch *a, const Branch *b);
 void assert_same_responses(const Grove *a, const Grove *b);
 
 // The smallest caches: one branch beside its tree's trunk.
