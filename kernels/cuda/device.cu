@@ -25,12 +25,15 @@ void cuda_check(cudaError_t status, const char *call, const char *file, int line
 
 extern "C" int kernels_cuda_count(void)
 {
-    int count = 0;
+    int count = 0, driver = 0;
     cudaError_t status = cudaGetDeviceCount(&count);
     if (status == cudaSuccess && count > 0)
         return count;
+    bool absent = cudaDriverGetVersion(&driver) == cudaSuccess && driver == 0;
     fail(EXIT_UNAVAILABLE, "no GPU can be used: %s",
-         status == cudaSuccess ? "the driver shows none" : cudaGetErrorString(status));
+         absent                  ? "this machine has no NVIDIA driver"
+         : status == cudaSuccess ? "the driver shows none"
+                                 : cudaGetErrorString(status));
     return 0;
 }
 

@@ -86,7 +86,7 @@ typedef struct {
     struct {
         char *directory; // of the run
         int64_t seed;
-        double max_hours; // of a start; 0: no limit
+        double max_hours;     // of a start; 0: no limit
         Readable readable_by; // what is written
     } run;
     struct {
@@ -109,6 +109,7 @@ typedef struct {
         Placement placement;
         int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks
+        double deadline;                                    // seconds of a collective of GPUs
         int64_t micro_batch_tokens;
         char *shard_group;          // learner ranks that share parameters: all, node, or how many
         Recompute recompute;        // of activations, in the backward pass

@@ -1,5 +1,6 @@
 #include "parallel/communicator_nccl.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@ extern "C" {
 
 enum { MOST_OPERATIONS = 64 };
 static const double LOOK_SECONDS = 0.001, // between two looks at what is under way
-    TIER_SECONDS = 10; // a rank that suffers from another's failure lets that one end all ranks
+    TIER_SECONDS = 10; // a rank that has nothing of its own to tell lets another one end them all
 
 static int keyval = MPI_KEYVAL_INVALID;
 static Communicator *communicators; // by `next`
@@ -24,7 +25,8 @@ static void nap(double seconds)
 {
     struct timespec time = {static_cast<time_t>(seconds),
                             static_cast<long>((seconds - static_cast<time_t>(seconds)) * 1e9)};
-    nanosleep(&time, NULL);
+    while (nanosleep(&time, &time) != 0 && errno == EINTR) { // by TERM, as MPI_Abort sends it
+    }
 }
 
 // ---- failures -----------------------------------------------------------------------------------
@@ -213,6 +215,8 @@ void operations_watch(void)
     if (now - operation->since < deadline_seconds())
         return;
     int size = operation->communicator->size;
+    if (operation->communicator->rank != 0)
+        nap(TIER_SECONDS);
     abort_all();
     die(EXIT_UNAVAILABLE,
         "%s: the %s of %lld elements over %d ranks has not ended within %.0f s: one of them has "

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "parallel/deadline.h"
 
 static int choose_cpu(Backend *backend, const Settings *settings)
 {
@@ -57,8 +58,9 @@ static void describe(Backend *backend, const char *without)
         snprintf(backend->text, sizeof backend->text, "cpu, %s: %s", backend->kernels->name,
                  without);
     else
-        snprintf(backend->text, sizeof backend->text, "cuda, GPU %d '%s' of %.0f GiB, %s",
-                 gpu->device, gpu->name, (double)gpu->memory / 0x1p30, backend->collective->name);
+        snprintf(backend->text, sizeof backend->text, "cuda, GPU %d '%s' of %.0f GiB%s",
+                 gpu->device, gpu->name, (double)gpu->memory / 0x1p30,
+                 backend->collective == &collective_mpi ? "" : ", nccl");
 }
 
 int backend_choose(Backend *backend, const Settings *settings, const Group *all)
@@ -70,6 +72,7 @@ int backend_choose(Backend *backend, const Settings *settings, const Group *all)
                               : none_here         ? fail_message()
                                                   : "another rank has no GPU");
     *backend = (Backend){0};
+    deadline_set(settings->parallel.deadline);
     int status = kind == BACKEND_CUDA && none_here ? fail_context("[parallel] backend = cuda") : 0;
     status = group_agree(all, status);
     if (status == 0 && group_maximum(all, none_here) > 0) {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The whole program on emulated GPUs, a rank each: with shared and with split roles a run completes,
 # ends with the same weights whatever the order of streams, and goes on bit for bit after a stop; a
-# failure of NCCL ends it with the name of the rank; what cannot be used is refused with the remedy.
+# failure of NCCL and a rank that has stopped end it with one line; what cannot be used is refused
+# with the remedy.
 #
 #     test_cuda_program.sh BUILD
 set -eu
@@ -63,6 +64,18 @@ unset CUDA_ON_CPU_NCCL_FAIL
 [ "$status" -eq 69 ] || die "a failure of NCCL ends with $status: $(tail -n 5 lost.log)"
 says lost '^error: rank 2 (.*, GPU 2): NCCL failed in the .* over 4 ranks'
 expect_equal 'ranks that speak of it' "$(grep -c '^error:' lost.log)" 1
+
+# The last rank stops behind the first step.
+: >stalled.log
+(until grep -q '^step 1/3' stalled.log; do sleep 0.1; done
+    for process in $(pgrep -f 'run.directory=stalled'); do
+        ! grep -qz '^OMPI_COMM_WORLD_RANK=3' "/proc/$process/environ" || kill -STOP "$process"
+    done) &
+train 0 4 stalled --set parallel.deadline=3
+wait
+[ "$status" -eq 69 ] || die "a stalled run ends with $status: $(tail -n 5 stalled.log)"
+says stalled '^error: rank 0 (.*, GPU 0): the .* over 4 ranks has not ended within 3 s'
+expect_equal 'ranks that speak of it' "$(grep -c '^error:' stalled.log)" 1
 
 export CUDA_ON_CPU_DEVICES=1
 train 0 2 crowded
