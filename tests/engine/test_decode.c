@@ -11,7 +11,7 @@
 #include "base/fail.h"
 #include "tests/engine/sampling.h"
 
-enum { MANY_STEPS = 100, MANY_BUCKETS = 40, MOST_GRAPHS = 32, LONG = 300 };
+enum { MANY_STEPS = 84, MANY_BUCKETS = 40, MOST_GRAPHS = 32, LONG = 270 };
 
 static const Kernels *gpu;
 static Kernels with_graphs, call_by_call; // the GPU's table, counting; without graphs
@@ -125,7 +125,7 @@ static void compare(TinyFamily family, ElementType type, double temperature)
     generation.top_p = 0.9;
     for (int graphs = 0; graphs < 2; graphs++) {
         Sampler sampler;
-        make_buds(&buds[graphs], TREES, vocabulary);
+        make_buds(&buds[graphs], 2, vocabulary);
         open_sampler(&sampler, graphs ? &with_graphs : &call_by_call, family, type, TINY_POSITIONS,
                      2 * least_slots(&buds[graphs]));
         sample(&sampler, &buds[graphs], &generation);
@@ -145,11 +145,10 @@ static void graphs_do_not_show_in_the_responses(void **state)
 {
     (void)state;
     compare(TINY_SMOLLM, TYPE_BF16, 0.9);
-    compare(TINY_QWEN3, TYPE_F32, 0.7);
-    compare(TINY_QWEN2, TYPE_BF16, 0);
+    compare(TINY_QWEN3, TYPE_F32, 0);
 }
 
-// Branches behind a trunk, with forced tokens of their own.
+// Branches behind a trunk, the first with many forced tokens of its own.
 static Grove long_grove(int64_t vocabulary, int32_t trunk_length, int32_t branches, int32_t forced,
                         int32_t room)
 {
@@ -159,9 +158,10 @@ static Grove long_grove(int64_t vocabulary, int32_t trunk_length, int32_t branch
         tokens[i] = (int32_t)((i * 31 + 7) % vocabulary);
     tree_make(&grove.trees[0], 1, tokens, trunk_length, branches);
     for (int32_t b = 0; b < branches; b++) {
-        Branch *branch = tree_add_branch(&grove.trees[0], trunk_length - b % 2, forced, room);
+        int32_t own = b == 0 ? forced : 2;
+        Branch *branch = tree_add_branch(&grove.trees[0], trunk_length - b % 2, own, room);
         branch->repeat = b;
-        for (int32_t i = 0; i < forced; i++)
+        for (int32_t i = 0; i < own; i++)
             branch->tokens[i] = (int32_t)((i * 17 + b) % vocabulary);
     }
     return grove;
@@ -175,14 +175,14 @@ static void a_graph_serves_steps_of_other_lengths(void **state)
     Grove grove[2];
     int64_t vocabulary = tiny_shape(TINY_LLAMA).vocabulary;
     Generation generation = generation_of(1);
-    generation.max_response_tokens = 24;
+    generation.max_response_tokens = 12;
     for (int graphs = 0; graphs < 2; graphs++) {
         Sampler sampler;
-        grove[graphs] = long_grove(vocabulary, LONG, 2, 245, 24);
+        grove[graphs] = long_grove(vocabulary, LONG, 3, 250, 12);
         open_sampler(&sampler, graphs ? &with_graphs : &call_by_call, TINY_LLAMA, TYPE_BF16, 1024,
                      1024);
         sample(&sampler, &grove[graphs], &generation);
-        assert_int_equal(asked.steps, graphs ? 23 : 0);
+        assert_int_equal(asked.steps, graphs ? 11 : 0);
         assert_true(!graphs || (asked.kept == 2 && asked.runs == asked.steps - 2));
         close_sampler(&sampler);
     }
@@ -228,7 +228,7 @@ static void so_many_graphs_are_kept_and_no_more(void **state)
     generation.max_response_tokens = MANY_STEPS;
     for (int graphs = 0; graphs < 2; graphs++) {
         Sampler sampler;
-        grove[graphs] = long_grove(vocabulary, 10, 2, 3, MANY_STEPS);
+        grove[graphs] = long_grove(vocabulary, 10, 1, 3, MANY_STEPS);
         open_sampler(&sampler, graphs ? &with_graphs : &call_by_call, TINY_SMOLLM, TYPE_BF16,
                      TINY_POSITIONS, 1024);
         asked.scattered = true;
