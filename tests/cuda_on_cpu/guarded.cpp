@@ -51,6 +51,19 @@ void guarded_make_in_arena(Guarded *g, const char *name, size_t most_bytes)
     remember(g, name);
 }
 
+// Marks reach to the guard, or take its place.
+static char *marks_end(const Guarded *g)
+{
+    return g->pages + g->mapped - (g->in_arena ? 0 : PAGE);
+}
+
+// What can be touched, for AddressSanitizer.
+static void unpoison(const Guarded *g)
+{
+    char *first = g->pages + PAGE;
+    __asan_unpoison_memory_region(first, static_cast<size_t>(marks_end(g) - first));
+}
+
 void guarded_free(Guarded *g)
 {
     guarded_check(g);
@@ -58,18 +71,12 @@ void guarded_free(Guarded *g)
     while (*place != g)
         place = &(*place)->next;
     *place = g->next;
-    __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
+    unpoison(g);
     if (g->in_arena)
         arena_give(g->pages);
     else
         munmap(g->pages, g->mapped);
     *g = {};
-}
-
-// Marks reach to the guard, or take its place.
-static char *marks_end(const Guarded *g)
-{
-    return g->pages + g->mapped - (g->in_arena ? 0 : PAGE);
 }
 
 void guarded_place(Guarded *g, size_t bytes, size_t alignment)
@@ -79,7 +86,7 @@ void guarded_place(Guarded *g, size_t bytes, size_t alignment)
     if (WITH_THREAD_SANITIZER && !g->in_arena) // which forgets who used the pages before
         mmap(g->pages + PAGE, g->mapped - 2 * PAGE, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    __asan_unpoison_memory_region(g->pages + PAGE, g->mapped - 2 * PAGE);
+    unpoison(g);
     g->memory = guard - (bytes + alignment - 1) / alignment * alignment;
     g->bytes = bytes;
     char *end = g->memory + bytes;
@@ -88,7 +95,7 @@ void guarded_place(Guarded *g, size_t bytes, size_t alignment)
     memset(g->memory, settings().pattern, bytes);
     __msan_poison(g->memory, bytes);
     __asan_poison_memory_region(g->memory - MARKED_FRONT, MARKED_FRONT);
-    __asan_poison_memory_region(end, static_cast<size_t>(guard - end));
+    __asan_poison_memory_region(end, static_cast<size_t>(marks_end(g) - end));
 }
 
 static bool marked(const char *from, const char *end)
