@@ -134,7 +134,7 @@ static void open_bench(Bench *bench, const char *model, const char *directory)
     if (shape_read(&shape, model, NULL) != 0 || state_owner_make(&bench->owner, model) != 0)
         die_failed();
     parameters_make(&bench->parameters, &shape, bench->group.rank, bench->group.size);
-    optimizer_make(&bench->optimizer, &bench->parameters, kernels_cpu(), TYPE_F32);
+    optimizer_make(&bench->optimizer, &bench->parameters, kernels_cpu(), (OptimizerForm){0});
     parameters_randomise(&bench->parameters, 1, bench->optimizer.master);
     bench->owner.group = &bench->group;
     bench->owner.kernels = kernels_cpu();

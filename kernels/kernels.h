@@ -48,7 +48,8 @@ typedef struct {
     // Device memory, zeroed, 64-byte aligned; dies when there is none. Freed by memory_free.
     void *(*memory_make)(size_t bytes);
     void (*memory_free)(void *memory);
-    // Host memory, likewise; page-locked for a GPU.
+    // Host memory, likewise; page-locked for a GPU, which reads and writes it over its bus: it may
+    // be given wherever device memory is asked for.
     void *(*host_make)(size_t bytes);
     void (*host_free)(void *memory);
     // To and from host memory that is not of host_make the copy is done when the call returns; else

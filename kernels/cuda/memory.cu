@@ -148,15 +148,26 @@ static bool is_locked(const void *host)
     return false;
 }
 
-static void copy_any(Queue *queue, void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
+// `to` and `from`: whether they are device memory. Between two places of the host it copies itself,
+// once the queue has come so far.
+static void copy_any(Queue *queue, void *out, bool to, const void *in, bool from, size_t bytes)
 {
-    if (bytes > 0)
-        CUDA(cudaMemcpyAsync(to, from, bytes, kind, stream_of(queue)));
+    if (bytes == 0)
+        return;
+    if (!to && !from) {
+        device_wait(stream_of(queue));
+        memcpy(out, in, bytes);
+        return;
+    }
+    cudaMemcpyKind kind = !from ? cudaMemcpyHostToDevice
+                          : to  ? cudaMemcpyDeviceToDevice
+                                : cudaMemcpyDeviceToHost;
+    CUDA(cudaMemcpyAsync(out, in, bytes, kind, stream_of(queue)));
 }
 
 void copy_in_cuda(Queue *queue, void *to, const void *host, size_t bytes)
 {
-    copy_any(queue, to, host, bytes, cudaMemcpyHostToDevice);
+    copy_any(queue, to, !is_locked(to), host, false, bytes);
 }
 
 // Other memory than host_make's is waited for inside the call, where nobody would watch: so before.
@@ -164,19 +175,23 @@ void copy_out_cuda(Queue *queue, void *host, const void *from, size_t bytes)
 {
     if (!is_locked(host))
         device_wait(stream_of(queue));
-    copy_any(queue, host, from, bytes, cudaMemcpyDeviceToHost);
+    copy_any(queue, host, false, from, !is_locked(from), bytes);
     faults_check();
 }
 
 void copy_cuda(Queue *queue, void *to, const void *from, size_t bytes)
 {
-    copy_any(queue, to, from, bytes, cudaMemcpyDeviceToDevice);
+    copy_any(queue, to, !is_locked(to), from, !is_locked(from), bytes);
 }
 
 void fill_zero_cuda(Queue *queue, void *memory, size_t bytes)
 {
-    if (bytes > 0)
+    if (is_locked(memory)) {
+        device_wait(stream_of(queue));
+        memset(memory, 0, bytes);
+    } else if (bytes > 0) {
         CUDA(cudaMemsetAsync(memory, 0, bytes, stream_of(queue)));
+    }
 }
 
 void queue_wait_cuda(Queue *queue)

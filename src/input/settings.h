@@ -48,6 +48,7 @@ typedef enum {
 typedef enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE } Schedule;
 typedef enum { NOT_FINITE_STOP, NOT_FINITE_SKIP, NOT_FINITE_ROLL_BACK } NotFinite;
 typedef enum { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } BackendKind;
+typedef enum { OPTIMIZER_DEVICE, OPTIMIZER_HOST } OptimizerMemory;
 typedef enum { PRODUCTS_EXACT, PRODUCTS_NATIVE } Products;
 typedef enum { RECOMPUTE_NONE, RECOMPUTE_ELEMENTWISE, RECOMPUTE_LAYER } Recompute;
 typedef enum { REJECTED_GIVEN, REJECTED_SAMPLED } Rejected;
@@ -160,6 +161,7 @@ typedef struct {
         int64_t warmup_steps; // of the learning rate
         double min_ratio;     // of the schedule's end
         Compute moments;      // type that they are kept in
+        OptimizerMemory memory;
     } optimizer;
     struct {
         int64_t rank; // 0: all weights are trained

@@ -148,6 +148,8 @@ static void check_course(Checker *checker)
                           "train.steps given");
     checker_expect_effect(checker, settings->optimizer.schedule != SCHEDULE_CONSTANT, "optimizer",
                           "min_ratio", "schedule = constant");
+    checker_expect_effect(checker, settings->parallel.backend != BACKEND_CPU, "optimizer", "memory",
+                          "parallel.backend = cpu");
     if (settings->train.steps > 0 && settings->optimizer.warmup_steps >= settings->train.steps)
         checker_doubt(checker, "optimizer", "warmup_steps",
                       "the learning rate is never reached in %lld steps",

@@ -144,6 +144,7 @@ WORDS(not_finites, "stop", "skip", "roll_back");
 WORDS(estimators, "none", "k1", "k2", "k3", "low-variance-k3", "abs");
 WORDS(aggregations, "token-mean", "sequence-mean-token-mean", "sequence-mean-token-sum",
       "sequence-mean-token-sum-norm");
+WORDS(places, "device", "host");
 WORDS(schedules, "constant", "linear", "cosine");
 
 const SettingSection settings_sections[] = {
@@ -314,6 +315,10 @@ const SettingRow settings_table[] = {
     CHOICE(optimizer, moments, "f32", computes,
            "Type that the two moments of every weight are kept in; bf16 halves them and rounds at "
            "random, the same on any number of ranks."),
+    CHOICE(
+        optimizer, memory, "device", places,
+        "Where fp32 weights and moments lie: in the memory of the device, or in the host's, which "
+        "a GPU reads and writes over its bus: room for larger models, slower updates."),
 
     INTEGER(adapter, rank, "0", 0, ADAPTER_RANK_MAXIMUM,
             "Rank of a new adapter; 0: that of model.path is trained on, or else all weights."),

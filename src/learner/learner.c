@@ -2,16 +2,19 @@
 
 #include "base/fail.h"
 
-// Units from shards: the sources of windowed weights. A shard that is narrowed is so in its place.
+// Units from shards: the sources of windowed weights. A shard that is narrowed, or lies in the
+// host's memory, goes to its place first: collectives move what lies on the device.
 static void gather_begin(void *context, int64_t u, void *flat)
 {
     Gathering *gathering = context;
     const Unit *unit = &gathering->parameters->units[u];
     Elements shard = elements_from(gathering->shards, unit->local_offset);
-    if (shard.type != gathering->type) {
-        uint16_t *place = (uint16_t *)flat + gathering->group->rank * unit->shard.local;
-        gathering->kernels->convert(NULL, place, TYPE_BF16, shard, unit->shard.local);
-        shard = (Elements){.data = place, .type = TYPE_BF16};
+    if (shard.type != gathering->type || gathering->host) {
+        Elements place = elements_from((Elements){flat, gathering->type},
+                                       gathering->group->rank * unit->shard.local);
+        gathering->kernels->convert(NULL, (void *)(uintptr_t)place.data, place.type, shard,
+                                    unit->shard.local);
+        shard = place;
     }
     gathering->collective->all_gather_begin(gathering->group, gathering->kernels, flat, shard,
                                             unit->shard.local, &gathering->transfer);
@@ -32,11 +35,13 @@ static void gather_progress(void *context)
 static Gathering gathering_of(const Learner *learner, const Parameters *parameters, Elements shards,
                               ElementType type)
 {
+    const Optimizer *optimizer = &learner->optimizer;
     return (Gathering){.parameters = parameters,
                        .kernels = learner->model->kernels,
                        .collective = learner->collective,
                        .group = &learner->ranks.inside,
                        .shards = shards,
+                       .host = optimizer->form.host && shards.data == optimizer->master,
                        .type = type};
 }
 
@@ -97,7 +102,7 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     collective->join(&learner->ranks.inside);
     collective->join(&learner->ranks.across);
     int64_t rows = layout.micro_batch_tokens, slots = plan_slots(rows);
-    optimizer_make(&learner->optimizer, learner->trained, model->kernels, layout.moments);
+    optimizer_make(&learner->optimizer, learner->trained, model->kernels, layout.optimizer);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,
                   &learner->ranks);
     workspace_make(&learner->workspace, model, workspace_kind(layout.recompute), rows, slots);

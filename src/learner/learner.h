@@ -24,6 +24,7 @@ typedef struct {
     const Collective *collective;
     const Group *group;
     Elements shards;
+    bool host; // shards lie in the host's memory
     ElementType type;
     Transfer transfer;
 } Gathering;
@@ -70,7 +71,7 @@ typedef struct {
     const Team *ranks;
     bool keeps_units; // gathered units stay until the weights change: not gathered again backwards
     Recompute recompute; // 0: nothing
-    ElementType moments; // that the optimiser keeps
+    OptimizerForm optimizer;
 } LearnerLayout;
 
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a

@@ -11,22 +11,25 @@ static size_t moment_bytes(const Parameters *parameters, ElementType type)
 }
 
 void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels,
-                    ElementType moments)
+                    OptimizerForm form)
 {
-    size_t bytes = moment_bytes(parameters, moments);
-    *optimizer = (Optimizer){
-        .master = kernels->memory_make((size_t)parameters->local * sizeof(float)),
-        .moments = {
-            .m = kernels->memory_make(bytes), .v = kernels->memory_make(bytes), .type = moments}};
+    void *(*make)(size_t bytes) = form.host ? kernels->host_make : kernels->memory_make;
+    size_t bytes = moment_bytes(parameters, form.moments);
+    *optimizer = (Optimizer){.master = make((size_t)parameters->local * sizeof(float)),
+                             .moments = {.m = make(bytes), .v = make(bytes), .type = form.moments},
+                             .form = form};
 }
 
 void optimizer_free(Optimizer *optimizer, const Kernels *kernels)
 {
     if (!optimizer->master)
         return;
-    kernels->memory_free(optimizer->master);
-    kernels->memory_free(optimizer->moments.m);
-    kernels->memory_free(optimizer->moments.v);
+    void (*give_back)(void *memory) =
+        optimizer->form.host ? kernels->host_free : kernels->memory_free;
+    kernels->queue_wait(NULL); // an update may be under way
+    give_back(optimizer->master);
+    give_back(optimizer->moments.m);
+    give_back(optimizer->moments.v);
     *optimizer = (Optimizer){0};
 }
 

@@ -18,15 +18,21 @@ typedef struct {
     Draw rounding;    // of moments in bf16: the seed, and as `round` the stage
 } OptimizerSettings;
 
+// How weights and moments are kept.
 typedef struct {
-    float *master;   // owned, device [parameters->local]
-    Moments moments; // owned, device [parameters->local]
+    ElementType moments;
+    bool host; // in memory of the host that serves as the device's
+} OptimizerForm;
+
+typedef struct {
+    float *master;   // owned, device or host [parameters->local]
+    Moments moments; // owned, as the masters [parameters->local]
+    OptimizerForm form;
     int64_t updates; // of this stage
 } Optimizer;
 
-// `moments`: the type that the moments are kept in.
 void optimizer_make(Optimizer *optimizer, const Parameters *parameters, const Kernels *kernels,
-                    ElementType moments);
+                    OptimizerForm form);
 void optimizer_free(Optimizer *optimizer, const Kernels *kernels);
 
 // Moments to zero and the count of updates to 0: a new stage begins.

@@ -96,7 +96,7 @@ static void print_steps(const Checked *checked)
     if (plan->samples)
         printf(" x %lld responses of at most %lld tokens", (long long)settings->rollout.group_size,
                (long long)settings->rollout.max_response_tokens);
-    size_t each = sizeof(float) + 2 * type_bytes(job_moments_type(settings));
+    size_t each = sizeof(float) + 2 * type_bytes(job_optimizer_form(settings).moments);
     printf("\ncheckpoint %.1f MiB on disk, every %lld steps, %lld kept\n",
            (double)job_trained_elements(&checked->job) * (double)each / 0x1p20,
            (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);

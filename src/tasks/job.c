@@ -21,9 +21,10 @@ ElementType job_element_type(const Settings *settings)
     return element_type(settings->model.compute);
 }
 
-ElementType job_moments_type(const Settings *settings)
+OptimizerForm job_optimizer_form(const Settings *settings)
 {
-    return element_type(settings->optimizer.moments);
+    return (OptimizerForm){.moments = element_type(settings->optimizer.moments),
+                           .host = settings->optimizer.memory == OPTIMIZER_HOST};
 }
 
 // Where `path` has its configuration and its weights; both to be released. `*checkpoint` NULL: the

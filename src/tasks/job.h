@@ -118,6 +118,6 @@ void job_close(Job *job);
 void job_set_threads(const Group *all, const Settings *settings);
 
 ElementType job_element_type(const Settings *settings);
-ElementType job_moments_type(const Settings *settings);
+OptimizerForm job_optimizer_form(const Settings *settings);
 
 #endif

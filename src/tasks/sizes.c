@@ -84,11 +84,18 @@ typedef struct {
     MemoryParts parts;
 } Sizing;
 
+bool sizes_part_is_host(const MemoryQuestion *question, MemoryPart part)
+{
+    bool host = job_optimizer_form(question->settings).host;
+    return question->gpu &&
+           (part <= PART_SNAPSHOT || (host && (part == PART_MASTERS || part == PART_MOMENTS)));
+}
+
 static void add(Sizing *sizing, MemoryPart part, size_t bytes)
 {
     MemoryParts *parts = &sizing->parts;
     parts->bytes[part] += bytes;
-    *(sizing->question->gpu && part <= PART_SNAPSHOT ? &parts->host : &parts->total) += bytes;
+    *(sizes_part_is_host(sizing->question, part) ? &parts->host : &parts->total) += bytes;
 }
 
 static int64_t micro_batch(const Sizing *sizing)
@@ -127,7 +134,7 @@ static void add_learner(Sizing *sizing)
                               .recompute = settings->parallel.recompute,
                               .keeps_units = !settings->parallel.reshard_after_forward,
                               .reference = question->reference,
-                              .moments = job_moments_type(settings)});
+                              .moments = job_optimizer_form(settings).moments});
     add(sizing, PART_MASTERS, memory.masters);
     add(sizing, PART_MOMENTS, memory.moments);
     add(sizing, PART_GRADIENTS, memory.gradients);
@@ -138,7 +145,7 @@ static void add_learner(Sizing *sizing)
     size_t published = lags ? type_bytes(model_trained_type(model)) : 0;
     add(sizing, PART_PUBLISHED, (size_t)trained->local * published);
     add(sizing, PART_SNAPSHOT,
-        state_snapshot_bytes(trained, job_moments_type(settings), published));
+        state_snapshot_bytes(trained, job_optimizer_form(settings).moments, published));
 }
 
 // An adapter's base is read as fp32 shards that are gone before engine, scorer and learner are

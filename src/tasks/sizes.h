@@ -11,7 +11,8 @@
 // how many share the work.
 JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines);
 
-// Of the host, where ranks compute on GPUs: the first three.
+// Of the host, where ranks compute on GPUs: the first three, and what [optimizer] memory puts
+// there.
 typedef enum {
     PART_PROGRAM,
     PART_MPI,
@@ -58,6 +59,9 @@ typedef struct {
     bool gpu;               // the rank computes on a GPU, among `ranks`
     int ranks;
 } MemoryQuestion;
+
+// Whether a part lies in the host's memory beside a GPU.
+bool sizes_part_is_host(const MemoryQuestion *question, MemoryPart part);
 
 // Memory of a rank, part by part.
 MemoryParts sizes_memory(const MemoryQuestion *question);

@@ -184,7 +184,7 @@ static int open_learner(Training *training)
                      .resident = training->pipeline.interval == 1 ? job_whole_weights(job) : NULL,
                      .ranks = &job->shards,
                      .recompute = training->settings->parallel.recompute,
-                     .moments = job_moments_type(training->settings),
+                     .optimizer = job_optimizer_form(training->settings),
                      .keeps_units = !training->settings->parallel.reshard_after_forward,
                      .base = job_whole_base(job),
                      .base_shards = job->base_shards});

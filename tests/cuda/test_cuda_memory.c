@@ -60,6 +60,48 @@ static void copies_in_are_taken_at_once(void)
     arena_free(&arena);
 }
 
+// Kernels and copies take host memory in the place of the device's, and give the same.
+static void host_memory_serves_as_device_memory(void)
+{
+    enum { COUNT = 10007, PARTS = 4 };
+    size_t bytes = COUNT * sizeof(float);
+    float *got[2][PARTS], *values = random_array(COUNT, 4);
+    AdamW settings = {.learning_rate = 1e-3f,
+                      .beta1 = 0.9f,
+                      .beta2 = 0.95f,
+                      .epsilon = 1e-8f,
+                      .gradient_scale = 1,
+                      .correction1 = 0.1f,
+                      .correction2 = 0.05f};
+    for (int host = 0; host < 2; host++) {
+        Arena arena = {.kernels = gpu};
+        float *place[PARTS], *gradient = arena_put(&arena, values, bytes);
+        for (int i = 0; i < PARTS; i++)
+            place[i] = host ? gpu->host_make(bytes) : arena_make(&arena, bytes);
+        gpu->copy_in(NULL, place[0], values, bytes);
+        gpu->adamw(NULL, place[0], (Moments){place[1], place[2], TYPE_F32}, gradient, COUNT,
+                   settings);
+        gpu->copy(NULL, place[3], place[0], bytes);
+        gpu->copy(NULL, gradient, place[3], bytes / 2);
+        gpu->copy(NULL, place[1], gradient, bytes / 4);
+        gpu->fill_zero(NULL, place[2], bytes / 2);
+        gpu->convert(NULL, gradient, TYPE_BF16, elements_f32(place[3]), COUNT);
+        gpu->copy(NULL, place[3], gradient, bytes / 2);
+        for (int i = 0; i < PARTS; i++) {
+            got[host][i] = arena_get(&arena, place[i], bytes);
+            if (host)
+                gpu->host_free(place[i]);
+        }
+        arena_free(&arena);
+    }
+    for (int i = 0; i < PARTS; i++) {
+        expect(first_difference(got[0][i], got[1][i], COUNT) < 0, "array %d differs", i);
+        release(got[0][i]);
+        release(got[1][i]);
+    }
+    release(values);
+}
+
 static jmp_buf ended;
 
 static void end_here(int code)
@@ -78,8 +120,7 @@ static void a_wrong_token_ends_the_program(void)
     die_set_end(end_here);
     int code = setjmp(ended);
     if (code == 0) {
-        gpu->embedding_forward(NULL, out, matrix,
-                               arena_put(&arena, tokens, sizeof tokens));
+        gpu->embedding_forward(NULL, out, matrix, arena_put(&arena, tokens, sizeof tokens));
         gpu->queue_wait(NULL);
         expect(false, "the program goes on");
     } else {
@@ -114,12 +155,16 @@ static void hidden_devices_give_a_reason(void)
 int main(int count, char **arguments)
 {
     own_path = arguments[0];
-    if (count > 1 && strcmp(arguments[1], "hidden") == 0) // as hidden_devices_give_a_reason starts it
+    if (count > 1 &&
+        strcmp(arguments[1], "hidden") == 0) // as hidden_devices_give_a_reason starts it
         return kernels_cuda_count() == 0 && fail_message()[0] && fail_code() == EXIT_UNAVAILABLE
                    ? SKIPPED
                    : 1;
-    static const Test tests[] = {TEST(hidden_devices_give_a_reason), TEST(memory_is_zero_and_aligned),
-                                 TEST(copies_arrive), TEST(copies_in_are_taken_at_once),
+    static const Test tests[] = {TEST(hidden_devices_give_a_reason),
+                                 TEST(memory_is_zero_and_aligned),
+                                 TEST(copies_arrive),
+                                 TEST(copies_in_are_taken_at_once),
+                                 TEST(host_memory_serves_as_device_memory),
                                  TEST(a_wrong_token_ends_the_program)};
     return TESTS_RUN(tests, arguments);
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # The whole program on emulated GPUs, a rank each: with shared and with split roles a run completes,
-# ends with the same weights whatever the order of streams, and goes on bit for bit after a stop; a
-# failure of NCCL and a rank that has stopped end it with one line; what cannot be used is refused
-# with the remedy.
+# ends with the same weights whatever the order of streams and wherever masters and moments lie, and
+# goes on bit for bit after a stop; a failure of NCCL and a rank that has stopped end it with one
+# line; what cannot be used is refused with the remedy.
 #
 #     test_cuda_program.sh BUILD
 set -eu
@@ -57,6 +57,13 @@ completes 0 4 split $split
 # shellcheck disable=SC2086
 completes 2 4 split-again $split
 expect_equal 'split, another order' "$(clinic_weights split-again)" "$(clinic_weights split)"
+
+# Masters and moments in the host's memory: read there to be gathered, published, stepped and saved.
+completes 1 4 host --set optimizer.memory=host
+expect_equal 'weights and moments on the host' "$(clinic_weights host)" "$(clinic_weights shared)"
+# shellcheck disable=SC2086
+completes 3 4 split-host $split --set optimizer.memory=host
+expect_equal 'the same, split' "$(clinic_weights split-host)" "$(clinic_weights split)"
 
 export CUDA_ON_CPU_NCCL_FAIL=2:25
 train 1 4 lost

@@ -50,7 +50,7 @@ static void expect_bytes(TinyFamily family, bool adapted, int together, LearnerN
                                  .ranks = &team,
                                  .keeps_units = needs.keeps_units,
                                  .recompute = needs.recompute,
-                                 .moments = needs.moments});
+                                 .optimizer = {.moments = needs.moments}});
     if (needs.reference)
         learner_freeze_reference(&learner);
     assert_int_equal(taken, sum_of(learner_bytes(&model, needs)));

@@ -55,7 +55,8 @@ static void scene_make(Scene *scene, ElementType moments)
 {
     tiny_make(&scene->tiny, TINY_QWEN3, kernels_cpu(), TYPE_F32, 5);
     const Parameters *parameters = &scene->tiny.parameters;
-    optimizer_make(&scene->optimizer, parameters, kernels_cpu(), moments);
+    optimizer_make(&scene->optimizer, parameters, kernels_cpu(),
+                   (OptimizerForm){.moments = moments});
     scene->ranks = (Team){.inside = scene->tiny.group, .across = scene->tiny.group};
     gradient_make(&scene->gradient, parameters, kernels_cpu(), &collective_mpi, &scene->ranks);
     tiny_randomise(parameters, 5, scene->optimizer.master);
@@ -220,7 +221,8 @@ static void moments_in_bf16_are_rounded_by_draws_that_know_no_ranks(void **state
         parameters_make(&scene.tiny.parameters, &shape, place / 2, place > 0 ? 2 : 1);
         const Parameters *parameters = &scene.tiny.parameters;
         scene.ranks = (Team){.inside = group, .across = group};
-        optimizer_make(&scene.optimizer, parameters, kernels_cpu(), TYPE_BF16);
+        optimizer_make(&scene.optimizer, parameters, kernels_cpu(),
+                       (OptimizerForm){.moments = TYPE_BF16});
         gradient_make(&scene.gradient, parameters, kernels_cpu(), &collective_mpi, &scene.ranks);
         tiny_perturb(parameters, 6, 0.01, scene.gradient.shards);
         take_update(&scene, &settings);

@@ -47,7 +47,7 @@ static int make_run(const char *directory, const char *run_directory, char **wor
     probe_load(&loaded, directory, NULL);
     StoredAdapter stored = adapter_of(&loaded, directory, words);
     parameters_make_adapter(&pairs, loaded.model.shape, &stored.shape, 0, 1);
-    optimizer_make(&optimizer, &pairs, kernels_cpu(), TYPE_F32);
+    optimizer_make(&optimizer, &pairs, kernels_cpu(), (OptimizerForm){0});
     tiny_start_adapter(&pairs, NOISE, optimizer.master);
     probe_must(state_owner_make(&owner, directory));
     owner.group = &group;

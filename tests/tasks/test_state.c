@@ -37,7 +37,8 @@ static void holder_fit(Holder *holder, Group group, TinyFamily family, const Ada
     } else {
         parameters_make(&holder->parameters, &shape, group.rank, group.size);
     }
-    optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu(), moments);
+    optimizer_make(&holder->optimizer, &holder->parameters, kernels_cpu(),
+                   (OptimizerForm){.moments = moments});
     char model[96];
     snprintf(model, sizeof model, "%s/model", place);
     if (state_owner_make(&holder->owner, model) != 0)
