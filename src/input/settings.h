@@ -89,6 +89,7 @@ typedef struct {
         int64_t seed;
         double max_hours;     // of a start; 0: no limit
         Readable readable_by; // what is written
+        bool accept_changes; // of settings and files since the checkpoint that it goes on from
     } run;
     struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "input/settings_change.h"
 #include "input/settings_table.h"
 #include "input/suggest.h"
 
@@ -114,15 +115,16 @@ static void print_markdown_row(const SettingRow *row, Bytes *out)
     print_own_defaults(row, "`", out);
     bytes_append_text(out, " | ");
     setting_describe(row, out);
-    bytes_print(out, " | %s |\n", row->help);
+    bytes_print(out, " | %s | %s |\n", settings_change_name(settings_change(row)), row->help);
 }
 
 void settings_print_markdown(Bytes *out)
 {
     for (const SettingSection *section = settings_sections; section->name; section++) {
-        bytes_print(
-            out, "%s### `[%s]`\n\n%s\n\n| key | default | value | meaning |\n|---|---|---|---|\n",
-            section == settings_sections ? "" : "\n", section->name, section->help);
+        bytes_print(out,
+                    "%s### `[%s]`\n\n%s\n\n| key | default | value | changes | meaning |\n"
+                    "|---|---|---|---|---|\n",
+                    section == settings_sections ? "" : "\n", section->name, section->help);
         for (int64_t i = 0; i < settings_count; i++)
             if (strcmp(settings_table[i].section, section->name) == 0)
                 print_markdown_row(&settings_table[i], out);
@@ -135,7 +137,8 @@ static void explain_row(const SettingRow *row, Bytes *out)
     print_own_defaults(row, "", out);
     bytes_print(out, "\n    %s\n    ", row->help);
     setting_describe(row, out);
-    bytes_append_text(out, "\n");
+    bytes_print(out, "\n    changes in a run that goes on: %s\n",
+                settings_change_name(settings_change(row)));
 }
 
 static int64_t explain_matching(const char *name, Bytes *out)

@@ -182,6 +182,9 @@ const SettingRow settings_table[] = {
     CHOICE(run, readable_by, "owner", readables,
            "Who may read the files that are written, which hold what patients said; the umask may "
            "narrow it."),
+    FLAG(run, accept_changes, "no",
+         "Go on with a run although settings, or files it reads, were changed since its checkpoint "
+         "(those that may be, on request)."),
 
     PATH(model, path,
          "Hugging Face or PEFT directory, checkpoint or run that the model is read from."),

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "base/fail.h"
 #include "input/text_file.h"
 #include "text/tool_format.h"
@@ -94,4 +96,39 @@ void dataset_close(Dataset *dataset)
     release(dataset->system_prompt);
     samples_free(&dataset->set);
     *dataset = (Dataset){0};
+}
+
+static void hash_text(XXH3_state_t *state, const char *text)
+{
+    const char *known = text ? text : "";
+    XXH3_64bits_update(state, known, strlen(known) + 1);
+}
+
+static void hash_sample(XXH3_state_t *state, const Sample *sample)
+{
+    XXH3_64bits_update(state, &sample->truth, sizeof sample->truth);
+    hash_text(state, sample->cid);
+    hash_text(state, sample->info_truth);
+    for (int64_t i = 0; i < sample->item_count; i++)
+        hash_text(state, sample->items[i]);
+    for (int64_t i = 0; i < sample->expert_count; i++)
+        hash_text(state, sample->expert[i].content);
+    hash_text(state, sample_rejected(sample));
+}
+
+uint64_t dataset_checksum(const Dataset *dataset)
+{
+    XXH3_state_t *state = XXH3_createState();
+    CHECK(state, "no memory for a checksum");
+    XXH3_64bits_reset(state);
+    for (int64_t i = 0; i < dataset->set.count; i++) {
+        const ContextTokens *context = &dataset->contexts[i];
+        XXH3_64bits_update(state, &context->count, sizeof context->count);
+        if (context->count > 0)
+            XXH3_64bits_update(state, context->ids, (size_t)context->count * sizeof *context->ids);
+        hash_sample(state, &dataset->set.samples[i]);
+    }
+    uint64_t checksum = XXH3_64bits_digest(state);
+    XXH3_freeState(state);
+    return checksum;
 }

@@ -37,6 +37,9 @@ typedef struct {
 int dataset_open(Dataset *dataset, const Chat *chat, DatasetOptions options);
 void dataset_close(Dataset *dataset);
 
+// Of all that is learned from: contexts as tokens, labels, what the experts said.
+uint64_t dataset_checksum(const Dataset *dataset);
+
 // Messages of a sample as the chat wants them, system prompt first; to be released.
 ChatMessage *dataset_messages(const Dataset *dataset, const Sample *sample, int64_t *count);
 

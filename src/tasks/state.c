@@ -1,6 +1,7 @@
 #include "tasks/state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -185,11 +186,19 @@ static CheckpointAttribute real(const char *name, double value)
     return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_REAL, .real = value};
 }
 
-enum { RUN_ATTRIBUTES = 12 };
+static CheckpointAttribute words(const char *name, const char *text)
+{
+    return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_TEXT, .text = text};
+}
+
+enum { RUN_ATTRIBUTES = 14 };
 
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy)
 {
+    char data[STATE_CHECKSUM_BYTES], reference[STATE_CHECKSUM_BYTES];
+    state_print_checksum(owner->data_checksum, data);
+    state_print_checksum(owner->reference_checksum, reference);
     CheckpointAttribute attributes[RUN_ATTRIBUTES + STORED_ADAPTER_ATTRIBUTES] = {
         whole("step", state->step),
         whole("updates", state->updates),
@@ -202,7 +211,9 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         whole("sampled", owner->sampled_count),
         whole("branch_bytes", sizeof(Branch)),
         whole("published", owner->holds_published),
-        {.name = "settings", .kind = ATTRIBUTE_TEXT, .text = owner->settings},
+        words("settings", owner->settings),
+        words("data_checksum", data),
+        words("reference_checksum", reference),
     };
     int64_t attribute_count = RUN_ATTRIBUTES;
     Items items = {0};
@@ -304,6 +315,7 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
     if (check_adapter(owner, checkpoint) != 0)
         return -1;
     int64_t published;
+    const char *reference;
     if (checkpoint_integer(checkpoint, "published", &published) != 0)
         return -1;
     owner->holds_published = published && owner->published;
@@ -316,8 +328,10 @@ int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state)
         checkpoint_real(checkpoint, "best", &state->best) != 0 ||
         checkpoint_integer(checkpoint, "best_step", &state->best_step) != 0 ||
         checkpoint_integer(checkpoint, "since_best", &state->since_best) != 0 ||
-        checkpoint_integer(checkpoint, "evaluated", &state->evaluated) != 0)
+        checkpoint_integer(checkpoint, "evaluated", &state->evaluated) != 0 ||
+        checkpoint_text(checkpoint, "reference_checksum", &reference) != 0)
         return -1;
+    owner->reference_checksum = strtoull(reference, NULL, 16);
     owner->optimizer->updates = state->updates;
     return 0;
 }
@@ -334,24 +348,29 @@ int state_sampled_count(const Checkpoint *checkpoint, int64_t *count)
     return 0;
 }
 
-int state_load_sampled(Checkpoint *checkpoint, int64_t index, Bytes *bytes)
+int state_load_bytes(Checkpoint *checkpoint, const char *name, Bytes *bytes)
 {
-    char name[24], path[48];
-    sampled_name(index, name);
-    snprintf(path, sizeof path, "/sampled/%s", name);
-    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, path);
+    const CheckpointTensor *tensor = checkpoint_tensor(checkpoint, name);
     if (!tensor || tensor->type != STORED_U8 || tensor->rank != 1)
-        return fail(EXIT_BAD_DATA, "the checkpoint has no %s", path);
+        return fail(EXIT_BAD_DATA, "the checkpoint has no %s", name);
+    size_t length = (size_t)tensor->shape[0];
     bytes_free(bytes);
-    *bytes =
-        (Bytes){.data = allocate((size_t)tensor->shape[0], 1), .length = (size_t)tensor->shape[0]};
-    CheckpointItem item = {.name = path,
+    *bytes = (Bytes){.data = allocate(length + 1, 1), .length = length, .capacity = length + 1};
+    CheckpointItem item = {.name = name,
                            .type = STORED_U8,
                            .rank = 1,
                            .shape = {tensor->shape[0]},
                            .count = tensor->shape[0],
                            .data = bytes->data};
     return checkpoint_read(checkpoint, &item, 1);
+}
+
+int state_load_sampled(Checkpoint *checkpoint, int64_t index, Bytes *bytes)
+{
+    char name[24], path[48];
+    sampled_name(index, name);
+    snprintf(path, sizeof path, "/sampled/%s", name);
+    return state_load_bytes(checkpoint, path, bytes);
 }
 
 int state_load_weights(const Group *group, const char *path, const Parameters *parameters,

@@ -37,7 +37,9 @@ typedef struct {
     Optimizer *optimizer;         // borrowed
     SideFile *files;              // owned, the same on every rank
     int64_t file_count;
-    char *settings; // owned: the effective .ini
+    char *settings;              // owned: the effective .ini
+    uint64_t data_checksum;      // of the training data (tasks/dataset.h)
+    uint64_t reference_checksum; // of a reference that [model] names; 0: none
     // Of an asynchronous run: the trees of the steps to come, as bytes, and the weights that
     // rollout ranks hold, where they are not those of the optimiser.
     Bytes *sampled; // owned
@@ -79,6 +81,16 @@ int state_save_weights(const StateOwner *owner, const char *path, Elements value
 // of another base, is EXIT_BAD_DATA.
 // May use the snapshot: no save may be under way. Collective.
 int state_load(StateOwner *owner, Checkpoint *checkpoint, RunState *state);
+
+// A U8 tensor, on every rank. Collective.
+int state_load_bytes(Checkpoint *checkpoint, const char *name, Bytes *bytes);
+
+// The checksum of weights [parameters->local], device memory: the same for any number of ranks.
+// May use the snapshot: no save may be under way. Collective over the group.
+uint64_t state_checksum(const StateOwner *owner, const float *values);
+
+enum { STATE_CHECKSUM_BYTES = 17 };
+void state_print_checksum(uint64_t checksum, char text[STATE_CHECKSUM_BYTES]);
 
 // How many steps were sampled ahead, and the bytes of one of them (from 0), on every rank.
 // Collective.

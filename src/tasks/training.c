@@ -38,8 +38,11 @@ static int freeze_reference(Training *training)
 {
     training_follow_checkpoint(training, true); // the snapshot is needed
     learner_freeze_reference(&training->learner);
-    if (!keeps_reference(training))
+    if (!keeps_reference(training)) {
+        training->owner.reference_checksum =
+            state_checksum(&training->owner, training->learner.optimizer.master);
         return 0;
+    }
     char *path = training_path(training, "reference.h5");
     int status = state_save_weights(
         &training->owner, path,
@@ -77,6 +80,26 @@ static int load_reference(const Training *training, float *shards, size_t bytes)
     return status;
 }
 
+// What [model] names, if that is what it was. Collective over the learners.
+static int reload_reference(Training *training, float *shards)
+{
+    StateOwner *owner = &training->owner;
+    if (job_load_weights(&training->job, shards) != 0)
+        return -1;
+    char before[STATE_CHECKSUM_BYTES], now[STATE_CHECKSUM_BYTES];
+    uint64_t checksum = state_checksum(owner, shards);
+    state_print_checksum(owner->reference_checksum, before);
+    state_print_checksum(checksum, now);
+    if (owner->reference_checksum != 0 && owner->reference_checksum != checksum)
+        return fail(EXIT_BAD_DATA,
+                    "%s, the reference of the run, holds other weights than when the run began "
+                    "(checksum %s, not %s): put those back, or begin another run with model.path = "
+                    "%s",
+                    training->settings->model.path, now, before, training->settings->run.directory);
+    owner->reference_checksum = checksum;
+    return 0;
+}
+
 // After a restart inside the main stage: the reference as it was.
 static int restore_reference(Training *training)
 {
@@ -93,7 +116,7 @@ static int restore_reference(Training *training)
     size_t bytes = (size_t)trained->local * sizeof(float);
     float *shards = kernels->memory_make(bytes);
     int status = keeps_reference(training) ? load_reference(training, shards, bytes)
-                                           : job_load_weights(&training->job, shards);
+                                           : reload_reference(training, shards);
     if (status == 0)
         learner_set_reference(learner, shards);
     kernels->memory_free(shards);
@@ -123,7 +146,7 @@ static int open_data(Training *training)
     return 0;
 }
 
-// The steps that were sampled ahead.
+// The steps that were sampled ahead, unless the run takes another course.
 static int load_pipeline(Training *training, Checkpoint *checkpoint)
 {
     Bytes bytes = {0};
@@ -132,6 +155,8 @@ static int load_pipeline(Training *training, Checkpoint *checkpoint)
     int64_t first = training->state.step - training->stages[STAGE_WARMUP].steps, count;
     int status = state_sampled_count(checkpoint, &count);
     training->pipeline.first = first > 0 ? first : 0;
+    if (drift_changes_course(&training->drift))
+        return status;
     for (int64_t i = 0; status == 0 && i < count && i <= training->pipeline.staleness; i++) {
         status = state_load_sampled(checkpoint, i, &bytes);
         if (status == 0)
@@ -144,8 +169,10 @@ static int load_pipeline(Training *training, Checkpoint *checkpoint)
 static int take_state(void *context, Checkpoint *checkpoint)
 {
     Training *training = context;
-    int status = state_load(&training->owner, checkpoint, &training->state);
-    return status == 0 ? load_pipeline(training, checkpoint) : -1;
+    if (drift_check(&training->drift, &training->owner, training->settings, checkpoint) != 0 ||
+        state_load(&training->owner, checkpoint, &training->state) != 0)
+        return -1;
+    return load_pipeline(training, checkpoint);
 }
 
 // The first weights, or the state of the newest checkpoint that is whole. Collective over the
@@ -195,6 +222,7 @@ static int open_learner(Training *training)
     training->owner.parameters = job->trained;
     training->owner.adapter = &job->stored;
     training->owner.optimizer = &training->learner.optimizer;
+    training->owner.data_checksum = dataset_checksum(&training->dataset);
     if (training->pipeline.interval > 1) {
         training->owner.published_type = model_trained_type(&job->model);
         training->owner.published = job->backend.kernels->memory_make(
@@ -259,6 +287,9 @@ static void say_start(Training *training)
     if (training->state.step > 0)
         record_say(record, "resumed    at step %lld of %lld", (long long)training->state.step,
                    (long long)training->total_steps);
+    for (int i = 0; i < CHANGE_COUNT; i++)
+        if (training->drift.changes[i].length > 0)
+            record_say(record, "changed    %s", training->drift.changes[i].data);
     say_wall_time(training);
 }
 
@@ -314,6 +345,7 @@ void training_close(Training *training)
     requests_close(&training->requests);
     metrics_free(&training->totals);
     failure_forget(&training->save_failure);
+    drift_free(&training->drift);
     run_directory_close(training->run);
     learner_free(&training->learner);
     if (training->owner.published)

@@ -7,6 +7,7 @@
 #define L2A_TASKS_TRAINING_H
 
 #include "base/fail.h"
+#include "tasks/drift.h"
 #include "tasks/evaluation.h"
 #include "tasks/pipeline.h"
 #include "tasks/record.h"
@@ -29,6 +30,7 @@ typedef struct {
     StateOwner owner;  // on learner ranks
     RunDirectory *run; // owned, on learner ranks
     RunState state;
+    Drift drift;       // since the checkpoint that the run goes on from; on learner ranks
     Record record;     // on the rank that speaks
     Requests requests; // on the rank that speaks
     int64_t starts;    // in a row that began where this one did; on the rank that speaks

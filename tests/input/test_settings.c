@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "input/ini_scan.h"
+#include "input/settings_change.h"
 #include "input/settings_table.h"
 #include "input/suggest.h"
 
@@ -356,9 +357,10 @@ static void settings_are_explained_by_name(void **state)
     (void)state;
     Bytes text = {0};
     assert_int_equal(settings_explain("rollout.top_p", &text), 0);
-    assert_string_equal(text.data,
-                        "rollout.top_p = 1\n    Sample from the likeliest tokens of this "
-                        "probability; 1: all.\n    a number from 1e-6 to 1\n");
+    assert_string_equal(
+        text.data, "rollout.top_p = 1\n    Sample from the likeliest tokens of this "
+                   "probability; 1: all.\n    a number from 1e-6 to 1\n    changes in a run that "
+                   "goes on: on request\n");
     bytes_clear(&text);
     assert_int_equal(settings_explain("warmup", &text), 0);
     assert_non_null(strstr(text.data, "warmup.learning_rate = 1e-5\n"));
@@ -369,6 +371,43 @@ static void settings_are_explained_by_name(void **state)
     assert_int_equal(settings_explain("qqqqqqq", &text), -1);
     assert_non_null(strstr(fail_message(), "learn2ask --defaults lists all"));
     bytes_free(&text);
+}
+
+static void changes_are_told_by_class(void **state)
+{
+    (void)state;
+    Settings before, now;
+    Bytes found[CHANGE_COUNT] = {{0}};
+    expect_settings(&before, "[run]\ndirectory = runs/a\nseed = 7\n");
+    expect_settings(&now, "[run]\ndirectory = runs/b\n[optimizer]\nlearning_rate = 1e-3\n"
+                          "[train]\nsteps = 30\n[parallel]\nplacement = split\n"
+                          "learner_ranks = 1\nrollout_ranks = 1\n[judge]\nprompt = p\n"
+                          "timeout = 3\n");
+    for (SettingChange change = 0; change < CHANGE_COUNT; change++)
+        settings_compare(&before, &now, change, &found[change]);
+    assert_string_equal(found[CHANGE_FREE].data,
+                        "run.directory from \"runs/a\" to \"runs/b\"; parallel.placement from "
+                        "shared to split; parallel.learner_ranks from 0 to 1; "
+                        "parallel.rollout_ranks from 0 to 1; judge.timeout from 120 to 3");
+    assert_string_equal(found[CHANGE_ON_REQUEST].data,
+                        "optimizer.learning_rate from 5e-7 to 0.001; train.steps from 0 to 30; "
+                        "judge.prompt from \"\" to \"p\"");
+    assert_string_equal(found[CHANGE_NEVER].data, "run.seed from 7 to 1");
+    for (SettingChange change = 0; change < CHANGE_COUNT; change++)
+        bytes_free(&found[change]);
+    settings_free(&before);
+    settings_free(&now);
+}
+
+// A row of the table that names no setting would be a slip; a section without one ends the program.
+static void every_setting_has_a_class_of_change(void **state)
+{
+    (void)state;
+    int64_t count[CHANGE_COUNT] = {0};
+    for (int64_t i = 0; i < settings_count; i++)
+        count[settings_change(&settings_table[i])]++;
+    assert_true(count[CHANGE_FREE] > 50 && count[CHANGE_ON_REQUEST] > 50);
+    assert_true(count[CHANGE_NEVER] >= 10);
 }
 
 static void markdown_names_every_setting(void **state)
@@ -457,6 +496,8 @@ int main(void)
         cmocka_unit_test(printed_settings_read_back_exactly),
         cmocka_unit_test(printed_defaults_are_a_file_to_start_from),
         cmocka_unit_test(settings_are_explained_by_name),
+        cmocka_unit_test(changes_are_told_by_class),
+        cmocka_unit_test(every_setting_has_a_class_of_change),
         cmocka_unit_test(markdown_names_every_setting),
         cmocka_unit_test(files_are_read_and_what_is_no_file_is_named),
         cmocka_unit_test(distances_count_the_slips_of_a_hand),

@@ -114,7 +114,7 @@ go_on 1 alone --set model.path=first || die "$(tail -n 5 alone.log)"
 cp -r first source
 kill_between 1 killed-1-$$
 kill_between 2 killed-2-$$
-begin 2 source --set train.steps=14 || die "$(tail -n 5 source.log)"
+begin 2 source --set train.steps=14 --set run.accept_changes=yes || die "$(tail -n 5 source.log)"
 taken_up 1 killed-1-$$ alone
 taken_up 2 killed-2-$$ next
 

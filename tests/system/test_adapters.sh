@@ -79,11 +79,11 @@ awk -v a="$(stat -c %s whole/step-000024.h5)" -v f="$(stat -c %s full/step-00006
     'BEGIN { exit !(2 * a < f) }' || die 'checkpoints of an adapter are not small'
 "$build/tools/l2a-convert" full other >/dev/null # in bf16: other weights
 cp -r more elsewhere
-refused 65 train 2 elsewhere --set model.path=other --set train.steps=14
+refused 65 train 2 elsewhere --set model.path=other --set run.accept_changes=yes
 grep -q 'trained beside the weights of .*/base with the checksum' elsewhere.log ||
     die "another base is not named: $(cat elsewhere.log)"
-refused 65 train 2 elsewhere --set adapter.alpha=8 --set train.steps=14
-grep -q 'it has rank 8, alpha 32' elsewhere.log || die "$(cat elsewhere.log)"
+refused 78 train 2 elsewhere --set adapter.alpha=8
+grep -q 'with other values: adapter.alpha from 32 to 8;' elsewhere.log || die "$(cat elsewhere.log)"
 
 # Evaluated beside its base and merged with it; moved and wrong bases.
 beside=$(evaluate whole)

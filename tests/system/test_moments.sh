@@ -37,7 +37,7 @@ for pair in 'f32 bf16' 'bf16 f32'; do
     # shellcheck disable=SC2086
     set -- $pair
     cut_back "$1-to-$2" "$1"
-    short "$1-to-$2" --set optimizer.moments="$2"
+    short "$1-to-$2" --set optimizer.moments="$2" --set run.accept_changes=yes
     grep -q 'warning: the checkpoint holds moments in .*: they are converted' "$1-to-$2.log" ||
         die "$(cat "$1-to-$2.log")"
 done

@@ -39,6 +39,6 @@ python3 -c 'import json, sys; [json.loads(line) for line in open(sys.argv[1])]' 
     stop/not-finite-000031.jsonl
 # The same command with a sound judge goes on from the last checkpoint.
 # shellcheck disable=SC2046
-train stop $(judge 1) || die "$(tail -n 5 stop.log)"
+train stop $(judge 1) --set run.accept_changes=yes || die "$(tail -n 5 stop.log)"
 grep -q '^resumed    at step 30' stop.log || die 'not resumed'
 server_stop
