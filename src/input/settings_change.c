@@ -29,6 +29,7 @@ static const ChangeRow table[] = {
     {"react", NULL, CHANGE_ON_REQUEST},
     {"reward", NULL, CHANGE_ON_REQUEST},
     {"algorithm", NULL, CHANGE_ON_REQUEST},
+    {"optimizer", "memory", CHANGE_FREE},
     {"optimizer", NULL, CHANGE_ON_REQUEST},
     {"adapter", NULL, CHANGE_NEVER},
     {"train", "not_finite", CHANGE_FREE},
