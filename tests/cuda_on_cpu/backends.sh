@@ -8,6 +8,7 @@ set -eu
 ranks=$1
 program=$2
 here=$(dirname "$0")
+# shellcheck source=jobs/mpi.sh
 . "$here/../../jobs/mpi.sh"
 export CUDA_ON_CPU_DEVICES="$ranks" OMP_NUM_THREADS=1
 for seed in 0 1; do

@@ -5,6 +5,7 @@
 set -eu
 ranks=$1
 program=$2
+# shellcheck source=jobs/mpi.sh
 . "$(dirname "$0")/../../jobs/mpi.sh"
 export CUDA_ON_CPU_DEVICES="$ranks"
 export OMPI_MCA_odls_base_sigkill_timeout=0 # ranks of cases that fail need no time to end
@@ -39,7 +40,9 @@ CUDA_ON_CPU_NCCL_ALONE=1 run communicators_have_no_order || wrong 'one communica
 "$(dirname "$0")/left_out.sh" waits 8 mpirun -n 2 "$program" streams_meet || status=1
 
 found() { # case, words
-    ! run "$1" && grep -q "$2" "$said" || wrong "$1 is not found out"
+    if run "$1" || ! grep -q "$2" "$said"; then
+        wrong "$1 is not found out"
+    fi
 }
 found kinds_differ 'does not fit rank .*: nccl.* of 300 ncclFloat32.*, and nccl'
 found counts_differ 'of 300 ncclFloat32.*of 299\|of 299 ncclFloat32.*of 300'
