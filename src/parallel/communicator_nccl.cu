@@ -53,16 +53,14 @@ static void abort_all(void)
 [[noreturn]] static void die_of(ncclResult_t result, const char *doing, int64_t elements,
                                 const Communicator *communicator)
 {
+    char last[512];
     if (result == ncclRemoteError)
         nap(TIER_SECONDS);
-    char last[512];
-    snprintf(last, sizeof last, "%s", ncclGetLastError(communicator ? communicator->comm : NULL));
-    const char *more = last[0] ? ": " : "";
-    const char *text = ncclGetErrorString(result);
+    snprintf(last, sizeof last, "%s", ncclGetLastError(communicator->comm));
     abort_all();
     die(EXIT_UNAVAILABLE, "%s: NCCL failed in the %s of %lld elements over %d ranks: %s%s%s",
-        own_name(), doing, static_cast<long long>(elements), communicator ? communicator->size : 0,
-        text, more, last);
+        own_name(), doing, static_cast<long long>(elements), communicator->size,
+        ncclGetErrorString(result), last[0] ? ": " : "", last);
 }
 
 void nccl_check(ncclResult_t result, const char *call)
