@@ -167,8 +167,12 @@ void options_print_help(Bytes *out)
         bytes_print(out, "    %-26s %s\n", name.data, table[i].help);
         bytes_free(&name);
     }
-    bytes_append_text(out, "\nPaths in the input file are relative to the working directory, not "
-                           "to the file.\n");
+    bytes_append_text(
+        out,
+        "\nPaths in the input file are relative to the working directory, not to the file.\n\n"
+        "Exit status: 0 done, 64 usage, 65 unusable input, 66 missing input, 69 something needed "
+        "is\nnot there, 70 a bug, 71 out of memory, 73 or 74 cannot write, 75 stopped in good "
+        "order: start\nthe same again, 76 no progress: look before you do, 78 wrong settings.\n");
 }
 
 void options_free(Options *options)

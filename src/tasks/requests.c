@@ -35,7 +35,7 @@ void requests_answer_checkpoint(void)
     asked_checkpoint = 0;
 }
 
-void requests_open(Requests *requests, const Settings *settings, double started)
+void requests_open(Requests *requests, const Settings *settings, double started, int64_t bytes)
 {
     char job[SLURM_JOB_BYTES];
     Bytes file = {0};
@@ -48,7 +48,8 @@ void requests_open(Requests *requests, const Settings *settings, double started)
              "run.max_hours, or let a signal come in time (sbatch --signal=USR1@300)",
              job);
     }
-    requests->wall_time = wall_time_make(started, settings->run.max_hours, clock_now(), left);
+    requests->wall_time =
+        wall_time_make(started, settings->run.max_hours, clock_now(), left, bytes);
 }
 
 void requests_close(Requests *requests)

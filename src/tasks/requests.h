@@ -28,8 +28,8 @@ typedef struct {
 void requests_catch_signals(void);
 
 // On the rank that looks at file and clock. `started`: the moment of clock_now that max_hours
-// counts from. Asks the batch system for the job's end.
-void requests_open(Requests *requests, const Settings *settings, double started);
+// counts from; `bytes`: of a checkpoint. Asks the batch system for the job's end.
+void requests_open(Requests *requests, const Settings *settings, double started, int64_t bytes);
 void requests_close(Requests *requests);
 
 // What this rank was asked for, before a step or an evaluation or both (or neither) is begun. Where

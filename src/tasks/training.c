@@ -254,7 +254,8 @@ static int open_record(Training *training)
     training->starts = progress_begin(directory, training->state.step);
     if (training->starts < 0 || record_open(&training->record, directory) != 0)
         return -1;
-    requests_open(&training->requests, training->settings, training->started);
+    requests_open(&training->requests, training->settings, training->started,
+                  state_bytes(&training->owner));
     if (training->state.step == 0 && training->record.metrics->bytes == 0)
         return 0;
     if (journal_cut(training->record.metrics, training->state.journal_bytes) != 0)

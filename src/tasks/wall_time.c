@@ -3,10 +3,12 @@
 #include <math.h>
 
 static const double WORK_MARGIN = 1.2, CHECKPOINT_MARGIN = 1.5, END_SECONDS = 60;
+static const double FIRST_RATE = 250e6; // bytes a second
 
-WallTime wall_time_make(double started, double max_hours, double now, double seconds_left)
+WallTime wall_time_make(double started, double max_hours, double now, double seconds_left,
+                        int64_t bytes)
 {
-    WallTime wall_time = {.end = INFINITY};
+    WallTime wall_time = {.end = INFINITY, .first_checkpoint = (double)bytes / FIRST_RATE};
     if (max_hours > 0) {
         wall_time.end = started + 3600 * max_hours;
         wall_time.set_by = "run.max_hours";
@@ -28,7 +30,9 @@ double wall_time_need(const WallTime *wall_time, bool step, bool evaluation)
 {
     const double *longest = wall_time->longest;
     double work = (step ? longest[WORK_STEP] : 0) + (evaluation ? longest[WORK_EVALUATION] : 0);
-    return WORK_MARGIN * work + CHECKPOINT_MARGIN * longest[WORK_CHECKPOINT] + END_SECONDS;
+    double checkpoint =
+        longest[WORK_CHECKPOINT] > 0 ? longest[WORK_CHECKPOINT] : wall_time->first_checkpoint;
+    return WORK_MARGIN * work + CHECKPOINT_MARGIN * checkpoint + END_SECONDS;
 }
 
 void wall_time_print(double seconds, Bytes *text)

@@ -2,12 +2,14 @@
 //
 // Nobody knows how long the next step will take: the longest of its kind so far is a guess, and so
 // a fifth is added to it, half to a checkpoint (file systems are shared), and a minute for all
-// ranks to end and the job script to say its last words.
+// ranks to end and the job script to say its last words. A first checkpoint is taken to be written
+// at 250 MB/s.
 
 #ifndef L2A_TASKS_WALL_TIME_H
 #define L2A_TASKS_WALL_TIME_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/memory.h"
 
@@ -17,11 +19,13 @@ typedef struct {
     double end;                 // a moment of clock_now; INFINITY: never
     const char *set_by;         // "run.max_hours" or "the batch job"
     double longest[WORK_COUNT]; // of this start, in seconds; 0: none yet
+    double first_checkpoint;    // how long one is taken to last until one has been written
 } WallTime;
 
 // The earlier of two ends: `max_hours` (0: none) after `started`, and what the batch system leaves
-// at `now`, `seconds_left` (INFINITY or NAN: no end that is known).
-WallTime wall_time_make(double started, double max_hours, double now, double seconds_left);
+// at `now`, `seconds_left` (INFINITY or NAN: no end that is known). `bytes`: of a checkpoint.
+WallTime wall_time_make(double started, double max_hours, double now, double seconds_left,
+                        int64_t bytes);
 
 void wall_time_took(WallTime *wall_time, Work work, double seconds);
 

@@ -100,9 +100,9 @@ static void a_job_has_ended_when_squeue_says_so_or_knows_it_no_more(void **state
     assert_false(slurm_job_has_ended("7;true@here"));
     answer_by("true");
     assert_true(slurm_job_has_ended("7@here"));
-    static const char *const alive[] = {"echo RUNNING",        "echo PENDING",
-                                        "echo COMPLETING",     "echo FAILED; echo RUNNING",
-                                        "echo FAILED; exit 1", "echo COMPLETED_NOT"};
+    static const char *const alive[] = {
+        "echo RUNNING",        "echo PENDING",       "echo COMPLETING", "echo FAILED; echo RUNNING",
+        "echo FAILED; exit 1", "echo COMPLETED_NOT", "echo COMPLETE"};
     for (size_t i = 0; i < sizeof alive / sizeof *alive; i++) {
         answer_by(alive[i]);
         assert_false(slurm_job_has_ended("7@here"));

@@ -10,7 +10,8 @@ train() {
     run=$1
     shift
     clinic_train 2 "$run" --set warmup.epochs=0 --set warmup.steps=8 --set train.steps=4 \
-        --set train.batch_contexts=16 --set checkpoint.every=0 --set evaluate.every=2 "$@"
+        --set train.batch_contexts=16 --set checkpoint.every=0 --set evaluate.every=2 \
+        --set evaluate.contexts=8 "$@"
 }
 
 # Starts RUN in the background and waits for its `count`-th step in this start; its ranks and their
@@ -75,6 +76,8 @@ begin hurries 1
 kill -TERM $ranks
 expect_status 'a run that was sent TERM' 75
 grep '^stopped at step [1-8] of 12: signal TERM$' hurries.log || die "$(tail -n 5 hurries.log)"
+step=$(sed -n 's/^stopped at step \([0-9]*\) .*/\1/p' hurries.log)
+! grep "^evaluation at step $step:" hurries.log || die 'it was evaluated in a hurry'
 finish hurries
 
 begin ends 1 --set warmup.batch_contexts=256

@@ -23,27 +23,28 @@ static bool near(double a, double b)
 static void the_earlier_end_counts(void **state)
 {
     (void)state;
-    WallTime none = wall_time_make(100, 0, 130, INFINITY);
+    WallTime none = wall_time_make(100, 0, 130, INFINITY, 0);
     assert_true(isinf(none.end));
-    WallTime hours = wall_time_make(100, 0.5, 130, INFINITY);
+    WallTime hours = wall_time_make(100, 0.5, 130, INFINITY, 0);
     assert_true(near(hours.end, 1900));
     assert_string_equal(hours.set_by, "run.max_hours");
-    WallTime job = wall_time_make(100, 0.5, 130, 1000);
+    WallTime job = wall_time_make(100, 0.5, 130, 1000, 0);
     assert_true(near(job.end, 1130));
     assert_string_equal(job.set_by, "the batch job");
-    WallTime later = wall_time_make(100, 0.5, 130, 5000);
+    WallTime later = wall_time_make(100, 0.5, 1000, 1500, 0);
     assert_true(near(later.end, 1900));
-    WallTime unknown = wall_time_make(100, 0, 130, NAN);
+    WallTime unknown = wall_time_make(100, 0, 130, NAN, 0);
     assert_true(isinf(unknown.end));
-    WallTime over = wall_time_make(100, 0, 130, -5);
+    WallTime over = wall_time_make(100, 0, 130, -5, 0);
     assert_true(near(over.end, 125));
 }
 
 static void the_longest_of_each_kind_is_what_is_reckoned_with(void **state)
 {
     (void)state;
-    WallTime wall_time = wall_time_make(0, 1, 0, INFINITY);
-    assert_true(near(wall_time_need(&wall_time, true, true), 60)); // nothing is known yet
+    WallTime wall_time = wall_time_make(0, 1, 0, INFINITY, 1000000000);
+    // Nothing is known but the size of a checkpoint.
+    assert_true(near(wall_time_need(&wall_time, true, true), 6 + 60));
     wall_time_took(&wall_time, WORK_STEP, 10);
     wall_time_took(&wall_time, WORK_STEP, 4);
     wall_time_took(&wall_time, WORK_EVALUATION, 100);
@@ -81,7 +82,7 @@ static Requests open_requests(double left)
     Requests requests = {0};
     unsetenv("SLURM_JOB_ID");
     unsetenv("SLURM_JOB_END_TIME");
-    requests_open(&requests, &settings, clock_now());
+    requests_open(&requests, &settings, clock_now(), 0);
     return requests;
 }
 
