@@ -30,6 +30,23 @@ int64_t settings_shard_group(const Settings *settings)
     return number ? strtol(text, NULL, 10) : SHARD_GROUP_BAD;
 }
 
+int settings_gpus(const Settings *settings, double sizes[CHECK_GPUS])
+{
+    const char *text = settings->check.gpus;
+    int count = 0;
+    while (*text) {
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 0 || digits > 4 || count == CHECK_GPUS ||
+            (text[digits] && (text[digits] != ',' || !text[digits + 1])))
+            return -1;
+        sizes[count] = strtod(text, NULL);
+        if (sizes[count++] < 1)
+            return -1;
+        text += digits + (text[digits] == ',');
+    }
+    return count;
+}
+
 bool settings_sample_responses(const Settings *settings)
 {
     if (settings->algorithm.name == ALGORITHM_DPO)

@@ -202,6 +202,9 @@ typedef struct {
         int64_t patience; // evaluations without a better keep_best; 0: off
     } checkpoint;
     struct {
+        char *gpus; // GB of each, in a list with commas; "": GPUs are not asked about
+    } check;
+    struct {
         char *input, *output; // sessions in, samples out
         char *processed;      // the longer form; "": not written
         char *info_sets;      // JSON lines with cid and info_set; "": from the input's own fields
@@ -269,6 +272,10 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
 // The number that [parallel] shard_group names, or one of these.
 enum { SHARD_GROUP_ALL = 0, SHARD_GROUP_NODE = -1, SHARD_GROUP_BAD = -2 };
 int64_t settings_shard_group(const Settings *settings);
+
+// The numbers that [check] gpus lists, into sizes [CHECK_GPUS]; -1: they are none.
+enum { CHECK_GPUS = 4 };
+int settings_gpus(const Settings *settings, double sizes[CHECK_GPUS]);
 
 // Whether the algorithm rolls out (or else learns from what it is given).
 bool settings_sample_responses(const Settings *settings);

@@ -49,6 +49,7 @@ static const ChangeRow table[] = {
     {"judge", NULL, CHANGE_ON_REQUEST},
     {"evaluate", NULL, CHANGE_FREE},
     {"checkpoint", NULL, CHANGE_FREE},
+    {"check", NULL, CHANGE_FREE},
     {"prepare", NULL, CHANGE_FREE},
     {"calibrate", NULL, CHANGE_FREE},
     {"extractor", NULL, CHANGE_FREE},

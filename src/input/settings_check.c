@@ -252,6 +252,15 @@ static void check_named(Checker *checker)
                        "nothing to check: give data.train, evaluate.file or prepare.input");
 }
 
+static void check_gpus(Checker *checker)
+{
+    double sizes[CHECK_GPUS];
+    if (settings_gpus(checker->settings, sizes) < 0)
+        checker_refuse(checker, "check", "gpus",
+                       "expected up to %d numbers of GB in a list with commas, such as 24,80",
+                       CHECK_GPUS);
+}
+
 int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *warnings)
 {
     Checker checker = {.settings = settings,
@@ -264,6 +273,7 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
                                                           [TASK_EVALUATE] = check_evaluate,
                                                           [TASK_CALIBRATE] = check_calibrate};
     check_model(&checker);
+    check_gpus(&checker);
     check_parallel(&checker);
     check_engines(&checker);
     static const char *const sought[] = {"judge", "extractor", NULL};

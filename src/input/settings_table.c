@@ -163,6 +163,7 @@ const SettingSection settings_sections[] = {
     {"warmup", "A stage of `sft` before the algorithm; off while `steps` and `epochs` are 0."},
     {"evaluate", "How a model is measured, after and during training."},
     {"checkpoint", "What is kept for a restart."},
+    {"check", "What `check` looks at besides."},
     {"prepare", "From sessions to samples."},
     {"calibrate", "Which of several prompts agrees best with labelled examples."},
     {"extractor", "The language model that `prepare` asks for the facts the expert collected."},
@@ -378,6 +379,11 @@ const SettingRow settings_table[] = {
          "Metric whose best checkpoint is kept as well, such as val/ave_total_reward."),
     INTEGER(checkpoint, patience, "0", 0, MANY,
             "Stop after so many evaluations without a better keep_best; 0: never."),
+
+    TEXT(check, gpus, "",
+         "Memory in GB of GPUs, in a list with commas such as 24,80: `check` then says on how many "
+         "of "
+         "them the job fits, and with which settings."),
 
     PATH(prepare, input, "JSON lines of sessions."),
     PATH(prepare, output, "JSON lines of samples, to be written."),

@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "tasks/checked.h"
+#include "tasks/fit.h"
 #include "tasks/tasks.h"
 
 static void print_data(const char *label, const Dataset *dataset)
@@ -119,10 +120,29 @@ static void print_ranks(Checked *checked)
     int least = checked_least_ranks(checked);
     bool split = checked->settings->parallel.placement == PLACEMENT_SPLIT;
     for (int ranks = least; ranks <= (split ? least : 4 * least); ranks *= 2) {
-        int count = checked_kinds(checked, ranks, kinds);
+        int count = sizes_kinds(checked->settings, ranks, kinds);
         for (int i = 0; i < count; i++)
             print_memory(checked, &kinds[i]);
     }
+}
+
+static void print_gpus(Checked *checked)
+{
+    double gigabytes[CHECK_GPUS];
+    Bytes text = {0};
+    int count = settings_gpus(checked->settings, gigabytes);
+    if (count <= 0)
+        return;
+    FitQuestion question = {.shape = &checked->job.shape,
+                            .adapter = &checked->job.stored.shape,
+                            .settings = checked->settings,
+                            .reference = checked_reference(checked) == REFERENCE_COPY,
+                            .grading = checked->job.grading,
+                            .loaded = checked->loaded,
+                            .demand = checked_demand(checked)};
+    fit_print(&question, gigabytes, count, &text);
+    fputs(text.data, stdout);
+    bytes_free(&text);
 }
 
 int task_check(const Settings *settings)
@@ -145,6 +165,7 @@ int task_check(const Settings *settings)
         print_steps(&checked);
         print_reference(&checked);
         print_ranks(&checked);
+        print_gpus(&checked);
     }
     int faults = checked.faults;
     checked_close(&checked);

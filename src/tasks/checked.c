@@ -86,45 +86,10 @@ int checked_least_ranks(const Checked *checked)
     return grading_ranks(checked->job.grading, (int)settings->rollout.tensor_parallel);
 }
 
-int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS])
+JobSizes checked_demand(Checked *checked)
 {
-    const Settings *settings = checked->settings;
-    int rollouts = (int)settings->parallel.rollout_ranks;
-    int graders = (int)settings->parallel.grader_ranks;
-    int learners = (int)settings->parallel.learner_ranks;
-    if (settings->parallel.placement == PLACEMENT_SHARED) {
-        kinds[0] = (RankKind){.name = "shared",
-                              .ranks = ranks,
-                              .rollout = true,
-                              .grader = true,
-                              .learner = true,
-                              .all = ranks,
-                              .engines = job_engines(&checked->job, ranks),
-                              .learners = ranks};
-        return 1;
-    }
-    int engines = job_engines(&checked->job, rollouts), count = 0;
-    kinds[count++] = (RankKind){.name = "rollout",
-                                .ranks = rollouts,
-                                .rollout = true,
-                                .grader = graders == 0,
-                                .all = ranks,
-                                .engines = engines,
-                                .learners = learners};
-    if (graders > 0)
-        kinds[count++] = (RankKind){.name = "grader",
-                                    .ranks = graders,
-                                    .grader = true,
-                                    .all = ranks,
-                                    .engines = engines,
-                                    .learners = learners};
-    kinds[count++] = (RankKind){.name = "learner",
-                                .ranks = learners,
-                                .learner = true,
-                                .all = ranks,
-                                .engines = engines,
-                                .learners = learners};
-    return count;
+    return sizes_demand(&checked->job, checked->stages,
+                        checked->evaluates ? &checked->evaluation : NULL);
 }
 
 MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu)
@@ -133,17 +98,12 @@ MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu)
         .shape = &checked->job.shape,
         .adapter = &checked->job.stored.shape,
         .settings = checked->settings,
-        .sizes = sizes_of(&checked->job, checked->stages,
-                          checked->evaluates ? &checked->evaluation : NULL, kind->engines),
-        .rollout = kind->rollout,
-        .learner = kind->learner,
-        .grader = kind->grader,
-        .learners = kind->learners,
+        .sizes = sizes_share(checked->settings, checked_demand(checked), kind->engines),
+        .kind = *kind,
         .reference = checked_reference(checked) == REFERENCE_COPY,
         .grading = checked->job.grading,
         .loaded = checked->loaded,
         .gpu = gpu,
-        .ranks = kind->all,
     };
     return sizes_memory(&question);
 }

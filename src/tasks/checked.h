@@ -21,16 +21,6 @@ typedef struct {
     int faults;    // that were printed
 } Checked;
 
-// Ranks that have the same roles, and need the same memory.
-typedef struct {
-    const char *name; // shared, rollout, grader, learner
-    int ranks;
-    bool rollout, grader, learner;
-    int all, engines, learners; // of the whole job
-} RankKind;
-
-enum { RANK_KINDS = 3 };
-
 void checked_open(Checked *checked, const Settings *settings);
 void checked_close(Checked *checked);
 
@@ -39,8 +29,7 @@ Reference checked_reference(const Checked *checked);
 // The smallest number of ranks that training can have; of placement = split the only one.
 int checked_least_ranks(const Checked *checked);
 
-// The kinds of so many ranks. Returns how many kinds there are.
-int checked_kinds(const Checked *checked, int ranks, RankKind kinds[RANK_KINDS]);
+JobSizes checked_demand(Checked *checked);
 
 // `gpu`: of a rank that computes on one.
 MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu);

@@ -17,7 +17,7 @@ static int64_t mebibytes_of_a_rank(Checked *checked, int ranks, bool gpu)
 {
     RankKind kinds[RANK_KINDS];
     size_t most = 0;
-    int count = checked_kinds(checked, ranks, kinds);
+    int count = sizes_kinds(checked->settings, ranks, kinds);
     for (int i = 0; i < count; i++) {
         MemoryParts parts = checked_memory(checked, &kinds[i], gpu);
         size_t bytes = gpu ? parts.host : parts.total;

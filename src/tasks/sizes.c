@@ -23,33 +23,70 @@ static int64_t slots_of_steps(StagePlan *stages, const Settings *settings, int64
     return largest;
 }
 
-// The caches hold an engine's share of the largest step with some slack, but no more than the
-// limit, and always one trunk with one branch.
-JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines)
+JobSizes sizes_demand(const Job *job, StagePlan *stages, const Evaluation *evaluation)
 {
-    const Settings *settings = job->settings;
     JobSizes sizes = {0};
     if (job->served)
         return sizes;
-    int64_t slots = 0;
     if (stages) {
-        int64_t capacity = react_capacity(job->react, settings->rollout.max_response_tokens);
+        int64_t capacity = react_capacity(job->react, job->settings->rollout.max_response_tokens);
         sizes.positions = stages[STAGE_MAIN].schedule.dataset->longest + capacity;
-        slots = slots_of_steps(stages, settings, capacity);
+        sizes.slots = slots_of_steps(stages, job->settings, capacity);
     }
     if (evaluation) {
         int64_t positions = evaluation_positions(evaluation, job);
-        int64_t more = evaluation_slots(evaluation, job);
+        int64_t slots = evaluation_slots(evaluation, job);
         sizes.positions = positions > sizes.positions ? positions : sizes.positions;
-        slots = more > slots ? more : slots;
+        sizes.slots = slots > sizes.slots ? slots : sizes.slots;
     }
+    return sizes;
+}
+
+JobSizes sizes_share(const Settings *settings, JobSizes demand, int engines)
+{
+    JobSizes sizes = {.positions = demand.positions};
+    if (demand.positions == 0)
+        return sizes;
     int64_t limit =
         settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens : SLOTS_LIMIT;
-    int64_t share = slots / engines + slots / (4 * engines);
+    int64_t share = demand.slots / engines + demand.slots / (4 * engines);
     int64_t least = 2 * slots_aligned(sizes.positions) + 4 * SLOT_ALIGNMENT;
     sizes.slots = share < limit ? share : limit;
     sizes.slots = slots_aligned(sizes.slots > least ? sizes.slots : least);
     return sizes;
+}
+
+JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines)
+{
+    return sizes_share(job->settings, sizes_demand(job, stages, evaluation), engines);
+}
+
+int sizes_kinds(const Settings *settings, int ranks, RankKind kinds[RANK_KINDS])
+{
+    int rollouts = (int)settings->parallel.rollout_ranks;
+    int graders = (int)settings->parallel.grader_ranks;
+    int learners = (int)settings->parallel.learner_ranks;
+    int together = (int)settings->rollout.tensor_parallel, count = 0;
+    bool shared = settings->parallel.placement == PLACEMENT_SHARED;
+    RankKind job = {.all = ranks,
+                    .engines = (shared ? ranks : rollouts) / together,
+                    .learners = shared ? ranks : learners};
+    for (int i = 0; i < RANK_KINDS; i++)
+        kinds[i] = job;
+    if (shared) {
+        kinds[0].name = "shared", kinds[0].ranks = ranks;
+        kinds[0].rollout = kinds[0].grader = kinds[0].learner = true;
+        return 1;
+    }
+    kinds[count].name = "rollout", kinds[count].ranks = rollouts;
+    kinds[count].rollout = true, kinds[count++].grader = graders == 0;
+    if (graders > 0) {
+        kinds[count].name = "grader", kinds[count].ranks = graders;
+        kinds[count++].grader = true;
+    }
+    kinds[count].name = "learner", kinds[count].ranks = learners;
+    kinds[count++].learner = true;
+    return count;
 }
 
 const char *const sizes_part_names[PART_COUNT] = {
@@ -127,9 +164,9 @@ static void add_learner(Sizing *sizing)
     bool lags = settings->train.sync_interval > 1;
     const Parameters *trained = model->adapter ? model->adapter : model->parameters;
     LearnerMemory memory = learner_bytes(
-        model, (LearnerNeeds){.ranks = question->learners,
+        model, (LearnerNeeds){.ranks = question->kind.learners,
                               .micro_batch_tokens = micro_batch(sizing),
-                              .gathers = !question->rollout ||
+                              .gathers = !question->kind.rollout ||
                                          settings->rollout.tensor_parallel > 1 || lags,
                               .recompute = settings->parallel.recompute,
                               .keeps_units = !settings->parallel.reshard_after_forward,
@@ -156,7 +193,7 @@ static void add_reading(Sizing *sizing)
         PART_SNAPSHOT, PART_CACHES,    PART_ENGINE,      PART_SCORER,  PART_MASTERS,
         PART_MOMENTS,  PART_GRADIENTS, PART_ACTIVATIONS, PART_WINDOWS, PART_REFERENCE};
     size_t shards = (size_t)sizing->model.parameters->local * sizeof(float), made = 0;
-    if (!sizing->model.adapter || !sizing->question->learner)
+    if (!sizing->model.adapter || !sizing->question->kind.learner)
         return;
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         made += sizing->parts.bytes[later[i]];
@@ -171,8 +208,9 @@ static void add_surroundings(Sizing *sizing)
     int64_t largest = model->parameters->largest;
     if (model->adapter && model->adapter->largest > largest)
         largest = model->adapter->largest;
-    bool alone = question->gpu ? question->ranks == 1
-                               : question->rollout && question->learner && question->learners == 1;
+    bool alone = question->gpu ? question->kind.all == 1
+                               : question->kind.rollout && question->kind.learner &&
+                                     question->kind.learners == 1;
     add(sizing, PART_PROGRAM, question->loaded);
     add(sizing, PART_MPI, MPI_BYTES);
     if (!alone)
@@ -205,9 +243,9 @@ static void add_gpu(Sizing *sizing)
                      .heads = shape->heads,
                      .head_width = shape->head_width,
                      .type = sizing->model.type,
-                     .learns = question->learner};
+                     .learns = question->kind.learner};
     add(sizing, PART_SCRATCH, kernels_cuda_scratch(&work));
-    add(sizing, PART_DRIVER, CUDA_BYTES + (question->ranks > 1 ? NCCL_BYTES : 0));
+    add(sizing, PART_DRIVER, CUDA_BYTES + (question->kind.all > 1 ? NCCL_BYTES : 0));
 }
 
 // The ranks of a group that share the parameters. Of a node only the start knows how many ranks it
@@ -215,7 +253,8 @@ static void add_gpu(Sizing *sizing)
 static int sharing_ranks(const MemoryQuestion *question)
 {
     int64_t together = settings_shard_group(question->settings);
-    return together > 0 && together < question->learners ? (int)together : question->learners;
+    return together > 0 && together < question->kind.learners ? (int)together
+                                                              : question->kind.learners;
 }
 
 MemoryParts sizes_memory(const MemoryQuestion *question)
@@ -238,12 +277,12 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
         .slice = tensor_slice_of(question->shape, &team, &collective_mpi),
     };
     add_surroundings(&sizing);
-    if (question->rollout)
+    if (question->kind.rollout)
         add_rollout(&sizing);
-    if (question->learner)
+    if (question->kind.learner)
         add_learner(&sizing);
     add_reading(&sizing);
-    if (question->grader)
+    if (question->kind.grader && question->grading)
         add(&sizing, PART_JUDGE, grading_bytes(question->grading, sizing.model.kernels));
     if (question->gpu)
         add_gpu(&sizing);

@@ -7,9 +7,29 @@
 #include "tasks/evaluation.h"
 #include "tasks/stages.h"
 
-// For training: `stages` NULL: no training. For evaluation: `evaluation` NULL: none. `engines`:
-// how many share the work.
+// What all engines of a job need together. `stages` NULL: no training; `evaluation` NULL: none.
+JobSizes sizes_demand(const Job *job, StagePlan *stages, const Evaluation *evaluation);
+
+// What one of so many needs. The caches hold its share of the largest step with some slack, but no
+// more than the limit, and always one trunk with one branch.
+JobSizes sizes_share(const Settings *settings, JobSizes demand, int engines);
+
+// Both in one.
 JobSizes sizes_of(const Job *job, StagePlan *stages, const Evaluation *evaluation, int engines);
+
+// Ranks that have the same roles, and need the same memory.
+typedef struct {
+    const char *name; // shared, rollout, grader, learner
+    int ranks;
+    bool rollout, grader, learner;
+    int all, engines, learners; // of the whole job
+} RankKind;
+
+enum { RANK_KINDS = 3 };
+
+// The kinds of so many ranks, of which placement = split has as many as [parallel] says. Returns
+// how many kinds there are.
+int sizes_kinds(const Settings *settings, int ranks, RankKind kinds[RANK_KINDS]);
 
 // Of the host, where ranks compute on GPUs: the first three, and what [optimizer] memory puts
 // there.
@@ -51,13 +71,11 @@ typedef struct {
     const AdapterShape *adapter; // rank 0: there is none
     const Settings *settings;
     JobSizes sizes;
-    bool rollout, learner, grader; // roles of the rank
-    int learners;
+    RankKind kind;
     bool reference;         // with shards of its own
-    const Grading *grading; // borrowed; of a grader
+    const Grading *grading; // borrowed; NULL: by rule
     size_t loaded;          // resident once the text side and the data sets were read
-    bool gpu;               // the rank computes on a GPU, among `ranks`
-    int ranks;
+    bool gpu;               // the rank computes on one
 } MemoryQuestion;
 
 // Whether a part lies in the host's memory beside a GPU.
