@@ -1,7 +1,7 @@
-// test_readme.c - README's chapter of settings equals what the table prints.
+// test_readme.c - the parts of README that are printed equal what is printed.
 //
-//     test_readme README.md            1 where the chapter is out of date
-//     test_readme --write README.md    replaces the chapter
+//     test_readme README.md            1 where one of them is out of date
+//     test_readme --write README.md    replaces them
 
 #include <stdio.h>
 #include <string.h>
@@ -9,9 +9,20 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "input/settings.h"
+#include "tests/system/readme_chapters.h"
 
-static const char opening[] = "<!-- settings: written by test_readme -->\n";
-static const char closing[] = "<!-- end of settings -->\n";
+typedef struct {
+    const char *name, *opening, *closing;
+    void (*print)(Bytes *out);
+} Chapter;
+
+static const Chapter chapters[] = {
+    {"settings", "<!-- settings: written by test_readme -->\n", "<!-- end of settings -->\n",
+     settings_print_markdown},
+    {"what fits", "<!-- fits: written by test_readme -->\n", "<!-- end of fits -->\n",
+     readme_print_fits},
+};
+enum { CHAPTERS = sizeof chapters / sizeof *chapters };
 
 static Bytes read_whole(const char *path)
 {
@@ -36,17 +47,18 @@ static void write_whole(const char *path, const Bytes *text)
         die(EXIT_CANNOT_WRITE, "cannot write %s", path);
 }
 
-// README with the chapter as it should be.
-static Bytes renew(const char *path, const Bytes *readme)
+// README with a chapter as it should be.
+static Bytes renew(const char *path, const Bytes *readme, const Chapter *chapter)
 {
-    const char *begin = strstr(readme->data, opening), *end = strstr(readme->data, closing);
+    const char *begin = strstr(readme->data, chapter->opening);
+    const char *end = strstr(readme->data, chapter->closing);
     if (!begin || !end || end < begin)
-        die(EXIT_BAD_DATA, "%s: the marks of the settings chapter are missing", path);
+        die(EXIT_BAD_DATA, "%s: the marks of the chapter '%s' are missing", path, chapter->name);
     Bytes renewed = {0};
     bytes_append(&renewed, readme->data, (size_t)(begin - readme->data));
-    bytes_append_text(&renewed, opening);
+    bytes_append_text(&renewed, chapter->opening);
     bytes_append_text(&renewed, "\n");
-    settings_print_markdown(&renewed);
+    chapter->print(&renewed);
     bytes_append_text(&renewed, "\n");
     bytes_append_text(&renewed, end);
     return renewed;
@@ -54,17 +66,23 @@ static Bytes renew(const char *path, const Bytes *readme)
 
 int main(int argc, char **argv)
 {
-    int write = argc == 3 && strcmp(argv[1], "--write") == 0;
+    int write = argc == 3 && strcmp(argv[1], "--write") == 0, old = 0;
     if (argc != 2 && !write)
         die(EXIT_USAGE, "test_readme [--write] README.md");
     const char *path = argv[argc - 1];
-    Bytes readme = read_whole(path), renewed = renew(path, &readme);
-    int current = strcmp(readme.data, renewed.data) == 0;
-    if (!current && write)
-        write_whole(path, &renewed);
-    else if (!current)
-        printf("%s: the settings chapter is out of date: run test_readme --write %s\n", path, path);
+    Bytes readme = read_whole(path);
+    for (int i = 0; i < CHAPTERS; i++) {
+        Bytes renewed = renew(path, &readme, &chapters[i]);
+        int current = strcmp(readme.data, renewed.data) == 0;
+        old += !current;
+        if (!current && !write)
+            printf("%s: the chapter '%s' is out of date: run test_readme --write %s\n", path,
+                   chapters[i].name, path);
+        bytes_free(&readme);
+        readme = renewed;
+    }
+    if (old > 0 && write)
+        write_whole(path, &readme);
     bytes_free(&readme);
-    bytes_free(&renewed);
-    return current || write ? 0 : 1;
+    return old == 0 || write ? 0 : 1;
 }
