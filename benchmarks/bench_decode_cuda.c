@@ -142,7 +142,7 @@ static void decode(Decoding *decoding, Size size, double *seconds)
             EngineCounts *counts = &engines[way].counts;
             *counts = (EngineCounts){0};
             trees[way] = trees_make(size, decoding->model.shape->vocabulary);
-                        engine_generate(&engines[way], trees[way], trunks_of(size), &generation);
+            engine_generate(&engines[way], trees[way], trunks_of(size), &generation);
             double step = counts->decode_seconds / (double)counts->decode_steps;
             seconds[way] = round == 0 || step < seconds[way] ? step : seconds[way];
         }
