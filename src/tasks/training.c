@@ -245,6 +245,16 @@ static int open_learner(Training *training)
     return status == 0 ? load_state(training) : -1;
 }
 
+// Bytes of a checkpoint: what each of the ranks that share the parameters has of it.
+static int64_t checkpoint_size(const Training *training)
+{
+    const StateOwner *owner = &training->owner;
+    size_t published = owner->published ? type_bytes(owner->published_type) : 0;
+    size_t mine =
+        state_snapshot_bytes(owner->parameters, owner->optimizer->moments.type, published);
+    return (int64_t)mine * training->job.shard_count;
+}
+
 // The speaking rank's log and journal, cut back to what the checkpoint knew.
 static int open_record(Training *training)
 {
@@ -255,7 +265,7 @@ static int open_record(Training *training)
     if (training->starts < 0 || record_open(&training->record, directory) != 0)
         return -1;
     requests_open(&training->requests, training->settings, training->started,
-                  state_bytes(&training->owner));
+                  checkpoint_size(training));
     if (training->state.step == 0 && training->record.metrics->bytes == 0)
         return 0;
     if (journal_cut(training->record.metrics, training->state.journal_bytes) != 0)

@@ -9,7 +9,7 @@ slurm_start
 clinic_data data/clinic --sessions 60 --test 6
 settings='--set warmup.epochs=0 --set warmup.steps=6 --set warmup.schedule=constant
     --set optimizer.schedule=constant --set checkpoint.every=0 --set train.batch_contexts=16
-    --set rollout.group_size=4 --set evaluate.file='
+    --set rollout.group_size=4 --set evaluate.file= --set run.accept_changes=yes'
 submit() { # run, options of sbatch
     run=$1
     shift
