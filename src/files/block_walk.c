@@ -11,12 +11,13 @@
 #include "files/checksum.h"
 #include "files/raw.h"
 
-enum { WINDOW_BLOCKS = 8, THREADS_MAXIMUM = 8, PAGE_BYTES = 4096 };
+enum { WINDOW_BLOCKS_MAXIMUM = 8, THREADS_MAXIMUM = 8, PAGE_BYTES = 4096 };
 
 typedef struct {
     const BlockWalk *walk;
     int64_t block_count;
-    atomic_llong next; // window
+    int64_t window_blocks; // that a thread reads at once
+    atomic_llong next;     // window
     atomic_bool stopped;
 } Progress;
 
@@ -55,10 +56,11 @@ static int take_run(const BlockWalk *walk, char *buffer, int64_t first, int64_t 
 static int take_window(const Progress *progress, char *buffer, int64_t window)
 {
     const BlockWalk *walk = progress->walk;
-    int64_t end = (window + 1) * WINDOW_BLOCKS;
+    int64_t end = (window + 1) * progress->window_blocks;
     end = end < progress->block_count ? end : progress->block_count;
     int status = 0;
-    for (int64_t first = window * WINDOW_BLOCKS, next; first < end && status == 0; first = next) {
+    for (int64_t first = window * progress->window_blocks, next; first < end && status == 0;
+         first = next) {
         next = first + 1;
         if (!walk->wanted[first])
             continue;
@@ -72,12 +74,12 @@ static int take_window(const Progress *progress, char *buffer, int64_t window)
 static int work(void *context)
 {
     Progress *progress = context;
-    char *memory = allocate(WINDOW_BLOCKS * CHECKSUM_BLOCK_BYTES + PAGE_BYTES, 1);
+    char *memory = allocate((size_t)progress->window_blocks * CHECKSUM_BLOCK_BYTES + PAGE_BYTES, 1);
     char *buffer = memory + (PAGE_BYTES - (uintptr_t)memory % PAGE_BYTES);
     int status = 0;
     while (status == 0 && !atomic_load(&progress->stopped)) {
         int64_t window = atomic_fetch_add(&progress->next, 1);
-        if (window * WINDOW_BLOCKS >= progress->block_count)
+        if (window * progress->window_blocks >= progress->block_count)
             break;
         status = take_window(progress, buffer, window);
     }
@@ -92,6 +94,9 @@ int block_walk(const BlockWalk *walk, int threads)
     Progress progress = {.walk = walk, .block_count = checksum_block_count(walk->payload_bytes)};
     Background others[THREADS_MAXIMUM];
     CHECK(threads >= 1 && threads <= THREADS_MAXIMUM, "%d threads", threads);
+    // Of a small file each thread has a share: no thread holds room that it does not need.
+    int64_t share = (progress.block_count + threads - 1) / threads;
+    progress.window_blocks = share < WINDOW_BLOCKS_MAXIMUM ? share : WINDOW_BLOCKS_MAXIMUM;
     set_direct(walk->descriptor, true);
     for (int i = 1; i < threads; i++)
         background_begin(&others[i], work, &progress);
