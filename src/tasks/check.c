@@ -105,13 +105,17 @@ static void print_steps(const Checked *checked)
 
 static void print_memory(Checked *checked, const RankKind *kind)
 {
-    MemoryParts parts = checked_memory(checked, kind, false);
-    printf("memory     each of %d %s rank%s: %.0f MiB a rank\n", kind->ranks, kind->name,
+    bool gpu = checked->settings->parallel.backend == BACKEND_CUDA;
+    MemoryParts parts = checked_memory(checked, kind, gpu);
+    printf("memory     each of %d %s rank%s: %.0f MiB a rank", kind->ranks, kind->name,
            kind->ranks > 1 ? "s" : "", (double)parts.total / 0x1p20);
+    if (gpu)
+        printf(" of its GPU, and %.0f MiB of the host", (double)parts.host / 0x1p20);
+    printf("\n");
     for (int i = 0; i < PART_COUNT; i++)
         if (parts.bytes[i] > 0)
-            printf("             %-35s %9.1f MiB\n", sizes_part_names[i],
-                   (double)parts.bytes[i] / 0x1p20);
+            printf("             %-35s %9.1f MiB%s\n", sizes_part_names[i],
+                   (double)parts.bytes[i] / 0x1p20, parts.on_host[i] ? " (host)" : "");
 }
 
 static void print_ranks(Checked *checked)

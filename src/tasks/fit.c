@@ -5,10 +5,15 @@
 
 enum { RANKS_OF_A_NODE = 8 };
 
-const char fit_words[] =
-    "t2, t4, t8: rollout.tensor_parallel; reshard: parallel.reshard_after_forward = yes; "
-    "elementwise, layer: parallel.recompute; all: parallel.shard_group; bf16: optimizer.moments; "
-    "host: optimizer.memory";
+const FitWord fit_words[] = {
+    {"reshard", "parallel.reshard_after_forward = yes"},
+    {"t2, t4, t8", "rollout.tensor_parallel"},
+    {"elementwise, layer", "parallel.recompute"},
+    {"all", "parallel.shard_group"},
+    {"bf16", "optimizer.moments"},
+    {"host", "optimizer.memory"},
+    {NULL, NULL},
+};
 
 // ---- what may be given up -----------------------------------------------------------------------
 
@@ -194,28 +199,39 @@ void fit_describe(const FitQuestion *question, const Fit *fit, Bytes *out)
     bytes_free(&words);
 }
 
+// Columns are as wide as words mostly are; nothing stands behind the last one.
+static void print_cell(const char *text, bool last, Bytes *out)
+{
+    bytes_print(out, last ? "  %s" : "  %-21s", text);
+}
+
 static void print_fits(const FitQuestion *question, const double *gigabytes, int count, Bytes *out)
 {
+    char head[16];
     bytes_print(out, "fits       %-6s", "GPUs");
-    for (int i = 0; i < count; i++)
-        bytes_print(out, "  %4g GB%-14s", gigabytes[i], "");
+    for (int i = 0; i < count; i++) {
+        snprintf(head, sizeof head, "%g GB", gigabytes[i]);
+        print_cell(head, i + 1 == count, out);
+    }
     for (int gpus = 1; gpus <= FIT_MOST_GPUS; gpus *= 2) {
         bytes_print(out, "\n           %-6d", gpus);
         for (int i = 0; i < count; i++) {
             Bytes words = {0};
             Fit fit = fit_find(question, gpus, (size_t)(gigabytes[i] * 1e9));
             fit_describe(question, &fit, &words);
-            bytes_print(out, "  %-21s", words.data);
+            print_cell(words.data, i + 1 == count, out);
             bytes_free(&words);
         }
     }
-    bytes_print(out, "\n           (%s)\n", fit_words);
+    bytes_append_text(out, "\n");
+    for (int i = 0; fit_words[i].words; i++)
+        bytes_print(out, "           %-19s %s\n", fit_words[i].words, fit_words[i].setting);
 }
 
 // The parts of a kind of ranks, as set, for each number of GPUs.
 static void print_parts(const Fit *fits, int columns, int kind, Bytes *out)
 {
-    bytes_print(out, "memory     GB of each %s rank, as set, on GPUs:\n             %-35s",
+    bytes_print(out, "memory     GB of each %s rank, as set, on GPUs:\n             %-43s",
                 fits[columns - 1].kinds[kind].name, "");
     for (int c = 0; c < columns; c++)
         bytes_print(out, " %8d", 1 << c);
@@ -224,8 +240,10 @@ static void print_parts(const Fit *fits, int columns, int kind, Bytes *out)
         size_t most = part < PART_COUNT ? last->bytes[part] : last->total;
         if (most == 0)
             continue;
-        bytes_print(out, "\n             %-35s",
-                    part < PART_COUNT ? sizes_part_names[part] : "all on the GPU");
+        const char *name = part < PART_COUNT ? sizes_part_names[part] : "all on the GPU";
+        bool host = part < PART_COUNT && last->on_host[part];
+        bytes_print(out, "\n             %s%-*s", name, 43 - (int)strlen(name),
+                    host ? " (host)" : "");
         for (int c = 0; c < columns; c++) {
             const MemoryParts *parts = &fits[c].parts[kind];
             size_t bytes = part < PART_COUNT ? parts->bytes[part] : parts->total;

@@ -39,7 +39,12 @@ Fit fit_find(const FitQuestion *question, int gpus, size_t bytes);
 // fit.
 void fit_describe(const FitQuestion *question, const Fit *fit, Bytes *out);
 
-extern const char fit_words[]; // what the words stand for, in a sentence
+// What the words stand for.
+typedef struct {
+    const char *words, *setting;
+} FitWord;
+
+extern const FitWord fit_words[]; // ends with NULL
 
 // What `check` says of GPUs of these sizes, in units of 10^9 bytes.
 void fit_print(const FitQuestion *question, const double *gigabytes, int count, Bytes *out);

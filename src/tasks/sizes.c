@@ -122,18 +122,20 @@ typedef struct {
     MemoryParts parts;
 } Sizing;
 
-bool sizes_part_is_host(const MemoryQuestion *question, MemoryPart part)
+// Whether a part lies in the host's memory beside a GPU.
+static bool lies_on_host(const MemoryQuestion *question, MemoryPart part)
 {
-    bool host = job_optimizer_form(question->settings).host;
+    bool state = part == PART_MASTERS || part == PART_MOMENTS;
     return question->gpu &&
-           (part <= PART_SNAPSHOT || (host && (part == PART_MASTERS || part == PART_MOMENTS)));
+           (part <= PART_SNAPSHOT || (state && job_optimizer_form(question->settings).host));
 }
 
 static void add(Sizing *sizing, MemoryPart part, size_t bytes)
 {
     MemoryParts *parts = &sizing->parts;
+    parts->on_host[part] = lies_on_host(sizing->question, part);
     parts->bytes[part] += bytes;
-    *(sizes_part_is_host(sizing->question, part) ? &parts->host : &parts->total) += bytes;
+    *(parts->on_host[part] ? &parts->host : &parts->total) += bytes;
 }
 
 static int64_t micro_batch(const Sizing *sizing)

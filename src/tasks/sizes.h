@@ -62,8 +62,9 @@ extern const char *const sizes_part_names[PART_COUNT];
 
 typedef struct {
     size_t bytes[PART_COUNT];
-    size_t total; // of the memory that the rank computes in: the host's, or its GPU's
-    size_t host;  // beside a GPU
+    bool on_host[PART_COUNT]; // beside a GPU
+    size_t total;             // of the memory that the rank computes in: the host's, or its GPU's
+    size_t host;              // of the host's beside a GPU
 } MemoryParts;
 
 typedef struct {
@@ -77,9 +78,6 @@ typedef struct {
     size_t loaded;          // resident once the text side and the data sets were read
     bool gpu;               // the rank computes on one
 } MemoryQuestion;
-
-// Whether a part lies in the host's memory beside a GPU.
-bool sizes_part_is_host(const MemoryQuestion *question, MemoryPart part);
 
 // Memory of a rank, part by part.
 MemoryParts sizes_memory(const MemoryQuestion *question);

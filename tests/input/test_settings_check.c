@@ -137,6 +137,8 @@ static void contradictions_are_refused(void **state)
            "error: run.ini:8: checkpoint.patience: needs checkpoint.keep_best");
     expect(TASK_TRAIN, TRAIN "[evaluate]\nevery = 3\n",
            "error: run.ini:8: evaluate.every: needs evaluate.file");
+    expect(TASK_TRAIN, TRAIN "[check]\ngpus = 24,x\n",
+           "error: run.ini:8: check.gpus: expected up to 4 numbers of GB in a list with commas");
     expect_silence(TASK_TRAIN, TRAIN "[evaluate]\nevery = 3\nfile = f\n[checkpoint]\n"
                                      "keep_best = val/ave_total_reward\npatience = 3\n"
                                      "keep_every = 100\n");
@@ -256,6 +258,8 @@ static void what_is_seldom_meant_is_said(void **state)
            "optimizer.warmup_steps: the learning rate is never reached in 9 steps");
     expect(TASK_TRAIN, TRAIN "[warmup]\nlearning_rate = 1\n",
            "warmup.learning_rate: has no effect with neither warmup.steps nor warmup.epochs");
+    expect(TASK_TRAIN, TRAIN "[parallel]\nbackend = cpu\n[optimizer]\nmemory = host\n",
+           "optimizer.memory: has no effect with parallel.backend = cpu");
     expect(TASK_TRAIN, TRAIN "[parallel]\nmicro_batch_tokens = 3000\n",
            "parallel.micro_batch_tokens: a context and its response may hold 3072 tokens");
     expect(TASK_EVALUATE,

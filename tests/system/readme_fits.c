@@ -174,10 +174,14 @@ static void print_bytes(Bytes *out, const char *placement)
 
 void readme_print_fits(Bytes *out)
 {
-    bytes_print(out,
-                "Of each cell: yes, as set; what has to be set otherwise; or -, it does not fit. "
-                "%s.\n\n",
-                fit_words);
+    bytes_append_text(
+        out,
+        "A cell says yes where it fits as set, else what has to be set otherwise, or - where it "
+        "does not fit:");
+    for (int i = 0; fit_words[i].words; i++)
+        bytes_print(out, "%s %s is `%s`", i > 0 ? ";" : "", fit_words[i].words,
+                    fit_words[i].setting);
+    bytes_append_text(out, ".\n\n");
     print_fits(out, "shared");
     print_fits(out, "split");
     bytes_append_text(out, "<details><summary>Bytes of a rank, part by part, as set</summary>\n");
