@@ -11,23 +11,21 @@
 // that nobody waits for; accesses beyond shared or device memory (guard pages); shared memory
 // before or behind a variable that was written. Unwritten memory holds one of three patterns.
 //
-// Environment:
-//   CUDA_ON_CPU_SEED=n         the order of threads, blocks and streams, and the pattern (0, 1,
-//   ...) CUDA_ON_CPU_DROP=barrier   a barrier of a kernel that does nothing: "kernel file:line"
-//   CUDA_ON_CPU_BARRIERS=path  appends each barrier that was reached, so named, at the end
-//   CUDA_ON_CPU_DROP_WAIT=wait a cudaStreamWaitEvent or cudaEventSynchronize that does nothing:
-//                              "file:line"
-//   CUDA_ON_CPU_WAITS=path     appends each such call that was reached, so named, at the end
-//   CUDA_ON_CPU_DEVICES=n      devices there are (1), of which CUDA_VISIBLE_DEVICES shows some
-//   CUDA_ON_CPU_MEMORY_MIB=n   memory of a device (8192), for this process alone
-//   CUDA_ON_CPU_STRICT=1       device memory cannot be touched but by operations of streams: the
-//   host,
-//                              or MPI, that does is reported
-//   CUDA_ON_CPU_FAIL=RANK:CALL:N  the N-th call of that function by a rank of MPI (0: without MPI)
-//                              fails with cudaErrorUnknown, and every call after it
-//   CUDA_ON_CPU_NCCL_FAIL=RANK:N  the N-th call of NCCL that a rank of MPI begins fails, as if lost
-//   CUDA_ON_CPU_NCCL_HANG=1    calls that do not fit each other hang instead of being reported
-//   CUDA_ON_CPU_NCCL_ALONE=1   one communicator's operation at a time, as on a GPU that is full
+// Environment, each CUDA_ON_CPU_...:
+//   SEED=n           the order of threads, blocks and streams, and the pattern (0, 1, ...)
+//   DROP=barrier     a barrier of a kernel that does nothing: "kernel file:line"
+//   BARRIERS=path    appends each barrier that was reached, so named, at the end
+//   DROP_WAIT=wait   a cudaStreamWaitEvent or cudaEventSynchronize that does nothing: "file:line"
+//   WAITS=path       appends each such call that was reached, so named, at the end
+//   DEVICES=n        devices there are (1), of which CUDA_VISIBLE_DEVICES shows some
+//   MEMORY_MIB=n     memory of a device (8192), for this process alone
+//   STRICT=1         device memory cannot be touched but by operations of streams: the host, or
+//                    MPI, that does is reported
+//   FAIL=RANK:CALL:N the N-th call of that function by a rank of MPI (0: without MPI) fails with
+//                    cudaErrorUnknown, and every call after it
+//   NCCL_FAIL=RANK:N the N-th call of NCCL that a rank of MPI begins fails, as if it were lost
+//   NCCL_HANG=1      calls that do not fit each other hang instead of being reported
+//   NCCL_ALONE=1     one communicator's operation at a time, as on a GPU that is full
 //
 // Not modelled: waiting for other blocks, fences, rounding of tensor cores, time. Streams do not
 // wait for the default stream, nor it for them: they must be created cudaStreamNonBlocking.
