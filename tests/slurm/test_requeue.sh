@@ -33,15 +33,19 @@ next_turn() {
     scontrol update JobId="$1" StartTime=now+2
 }
 
-input saves 6
+input saves 1000000
 input short 6
 saves=$(submit saves --time=30)
 short=$(submit short --time=1)
-line_await saves.log '^step 3/'
+line_await saves.log '^checkpoint step 6,' # the end of the warm-up
 scancel --signal=USR2 "$saves"
-job_await "$saves" 'COMPLETED 0:0'
+line_await saves.log '^checkpoint step \([7-9]\|[1-9][0-9]\)' # and no other one is due
+saved=$(sed -n 's/^step \([0-9]*\).*/\1/p' saves.log | tail -n 1)
+line_await saves.log "^step $((saved + 3))/"
 grep '^wall time  0:2[89]:[0-9]* left, by the batch job$' saves.log || slurm_log 'no wall time'
-expect_equal 'checkpoints of a run that was sent USR2' "$(grep -c '^checkpoint step' saves.log)" 3
+expect_equal 'checkpoints of a run that was sent USR2' "$(grep -c '^checkpoint step' saves.log)" 2
+scancel "$saves"
+job_await "$saves" 'CANCELLED'
 
 next_turn "$short"
 job_await "$short" 'FAILED 76:0'
