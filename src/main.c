@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "input/options.h"
 #include "input/settings.h"
+#include "parallel/deadline.h"
 #include "parallel/group.h"
 #include "parallel/slurm.h"
 #include "tasks/tasks.h"
@@ -97,6 +98,7 @@ static int read_and_run(const Options *options, bool speaks)
         if (warnings.length > 0 && speaks)
             fputs(warnings.data, stderr);
         set_readable(settings.run.readable_by);
+        deadline_set(settings.parallel.deadline);
         code = run_task(options->task, &settings);
         if (code != EXIT_DONE && code != EXIT_AGAIN && speaks)
             fprintf(stderr, "error: %s\n", fail_message());

@@ -8,6 +8,7 @@
 
 #include "ask/curl_start.h"
 #include "ask/served_request.h"
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 
@@ -260,6 +261,11 @@ static void *work(void *context)
         curl_multi_perform(served->multi, &running);
         int64_t before = served->active_count;
         take_finished(served);
+        if (served->active_count > 0) {
+            activity_sign(); // a server that is slow is no hang: its requests have limits of their
+                             // own
+            soonest = soonest < 1 ? soonest : 1;
+        }
         if (served->active_count == before)
             curl_multi_poll(served->multi, NULL, 0, (int)(soonest * 1000) + 1, NULL);
     }

@@ -3,7 +3,10 @@
 #ifndef L2A_BASE_CLOCK_H
 #define L2A_BASE_CLOCK_H
 
-// Seconds of a monotonic clock.
-double clock_now(void);
+#include <stdint.h>
+
+// Of a monotonic clock, which all processes of a host share.
+double clock_now(void); // seconds
+int64_t clock_nanoseconds(void);
 
 #endif

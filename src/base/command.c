@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 
 typedef struct {
@@ -121,8 +122,10 @@ static bool converse(const Command *command, Child *child, const Bytes *input, B
     while (child->output >= 0 && output->length - before <= command->max_bytes) {
         struct pollfd polled[] = {{child->output, POLLIN, 0}, {child->input, POLLOUT, 0}};
         double left = deadline - clock_now();
+        activity_sign();
         if (left <= 0)
             return false;
+        left = left < 1 ? left : 1;
         if (poll(polled, 2, (int)(left * 1000) + 1) < 0 && errno != EINTR)
             return false;
         if (child->input >= 0 && polled[1].revents)
@@ -147,6 +150,7 @@ static bool finish(const Command *command, Child *child, double since, int *stat
         ended = waitpid(child->process, status, WNOHANG);
         if (ended != 0 || clock_now() - since > command->timeout)
             break;
+        activity_sign();
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     kill(-child->process, SIGKILL);

@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "engine/decode.h"
@@ -328,6 +329,7 @@ static void decode_step(Run *run)
                               .own_length = own});
         wait_for_row(run, live, run->engine->batch.rows - 1);
     }
+    activity_sign();
     run->engine->counts.decode_rows += run->wave.live_count;
     run->engine->counts.decode_steps++;
     flush_decoded(run);

@@ -5,8 +5,10 @@
 
 #include <xxhash.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "files/tensor_checksum.h"
+#include "parallel/recorder.h"
 
 Tree *tree_list_add(TreeList *list, const Tree *tree, int64_t order)
 {
@@ -87,19 +89,25 @@ void exchange_trees(const World *world, TreeList *mine, TreeList *all)
     bytes_free(&receive);
 }
 
-static Elements whole_unit(const Collective *collective, Publication *publication, const Unit *unit,
-                           Elements shards, ElementType type)
+static Elements whole_unit(const Collective *collective, Publication *publication,
+                           const Parameters *parameters, int64_t u, Elements shards,
+                           ElementType type)
 {
+    const Unit *unit = &parameters->units[u];
     Elements shard = shards.data ? elements_from(shards, unit->local_offset) : shards;
-    return collective->publish(publication, shard, unit->shard.local, type);
+    recorder_set_unit(u);
+    Elements whole = collective->publish(publication, shard, unit->shard.local, type);
+    recorder_set_unit(-1);
+    return whole;
 }
 
 void exchange_weights(const Collective *collective, Publication *publication,
                       const Parameters *parameters, Elements shards, ElementType type,
                       Weights *weights)
 {
+    activity_begin("publishing");
     for (int64_t u = 0; u < parameters->unit_count; u++) {
-        Elements unit = whole_unit(collective, publication, &parameters->units[u], shards, type);
+        Elements unit = whole_unit(collective, publication, parameters, u, shards, type);
         if (weights)
             weights_load_unit(weights, u, unit);
     }
@@ -127,9 +135,10 @@ static const float *read_unit(Reading *reading, int64_t u)
 {
     const Kernels *kernels = reading->backend->kernels;
     const Unit *unit = &reading->parameters->units[u];
-    const float *values = whole_unit(reading->backend->collective, reading->publication, unit,
-                                     elements_f32(reading->master), TYPE_F32)
-                              .data;
+    const float *values =
+        whole_unit(reading->backend->collective, reading->publication, reading->parameters, u,
+                   elements_f32(reading->master), TYPE_F32)
+            .data;
     if (!reading->room)
         return values;
     kernels->copy_out(NULL, reading->room, values, (size_t)unit->shard.global * sizeof *values);

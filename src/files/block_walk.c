@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "base/activity.h"
 #include "base/background.h"
 #include "base/memory.h"
 #include "files/checksum.h"
@@ -81,6 +82,7 @@ static int work(void *context)
         int64_t window = atomic_fetch_add(&progress->next, 1);
         if (window * progress->window_blocks >= progress->block_count)
             break;
+        activity_sign();
         status = take_window(progress, buffer, window);
     }
     if (status != 0)

@@ -89,7 +89,7 @@ typedef struct {
         int64_t seed;
         double max_hours;     // of a start; 0: no limit
         Readable readable_by; // what is written
-        bool accept_changes; // of settings and files since the checkpoint that it goes on from
+        bool accept_changes;  // of settings and files since the checkpoint that it goes on from
     } run;
     struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory
@@ -111,7 +111,7 @@ typedef struct {
         Placement placement;
         int64_t learner_ranks, rollout_ranks, grader_ranks; // of placement split
         int64_t threads;                                    // 0: cores of the node / its ranks
-        double deadline;                                    // seconds of a collective of GPUs
+        double deadline; // seconds that others wait for a rank without a sign of life
         int64_t micro_batch_tokens;
         char *shard_group;          // learner ranks that share parameters: all, node, or how many
         Recompute recompute;        // of activations, in the backward pass

@@ -221,7 +221,8 @@ const SettingRow settings_table[] = {
     INTEGER(parallel, threads, "0", 0, 4096,
             "Threads of a rank; 0 shares the cores of a node among its ranks."),
     REAL(parallel, deadline, "600", 1, 1e9,
-         "Seconds that a collective of GPUs may take from when it is due; then the job ends."),
+         "Seconds that a rank which others wait for may give no sign of life; then the job ends "
+         "with its name."),
     INTEGER(parallel, micro_batch_tokens, "4096", 1, MANY,
             "Tokens that a learner rank computes at once; bounds its memory."),
     TEXT(parallel, shard_group, "all",

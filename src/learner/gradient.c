@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "parallel/recorder.h"
+
 static bool is_sharded(const Gradient *gradient)
 {
     return gradient->ranks->inside.size > 1;
@@ -144,9 +146,11 @@ static void end_unit(void *context, int64_t u)
         return;
     }
     end_moving(gradient);
+    recorder_set_unit(u);
     gradient->collective->reduce_scatter_begin(&gradient->ranks->inside, gradient->windows[w],
                                                unit->shard.local, gradient->scratch,
                                                &gradient->transfer);
+    recorder_set_unit(-1);
     gradient->moving = u;
     gradient->open[w] = false;
 }
@@ -175,7 +179,9 @@ static void sum_over_groups(Gradient *gradient)
         float *shard = gradient->shards + unit->local_offset, *sum = gradient->spare;
         size_t bytes = (size_t)unit->shard.local * sizeof *shard;
         kernels->copy(NULL, sum, shard, bytes);
+        recorder_set_unit(u);
         gradient->collective->sum(across, kernels, sum, unit->shard.local, sum + room);
+        recorder_set_unit(-1);
         kernels->copy(NULL, shard, sum, bytes);
         kernels->square_sum(NULL, &gradient->squares[u], shard, unit->shard.local);
     }

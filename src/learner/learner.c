@@ -1,6 +1,7 @@
 #include "learner/learner.h"
 
 #include "base/fail.h"
+#include "parallel/recorder.h"
 
 // Units from shards: the sources of windowed weights. A shard that is narrowed, or lies in the
 // host's memory, goes to its place first: collectives move what lies on the device.
@@ -16,8 +17,10 @@ static void gather_begin(void *context, int64_t u, void *flat)
                                     unit->shard.local);
         shard = place;
     }
+    recorder_set_unit(u);
     gathering->collective->all_gather_begin(gathering->group, gathering->kernels, flat, shard,
                                             unit->shard.local, &gathering->transfer);
+    recorder_set_unit(-1);
 }
 
 static void gather_end(void *context)

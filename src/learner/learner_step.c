@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "learner/learner.h"
@@ -90,6 +91,7 @@ static void score_reference(Step *step, Tree *trees, int64_t count)
     Learner *learner = step->learner;
     const Model *model = learner->model;
     double since = clock_now();
+    activity_begin("scoring by the reference");
     CHECK(learner->reference, "%s without a reference", step->settings->algorithm->name);
     Plan plan = plan_of(step, trees, count);
     for (int64_t b = 0; b < plan.count; b++) {
@@ -114,8 +116,10 @@ static void run_micro_batch(Step *step)
     float temperature = (float)step->settings->temperature;
     GradientSink sink = gradient_sink(&learner->gradient);
     double since = clock_now();
+    activity_begin("forward pass");
     model_forward(model, learner->weights, &learner->batch, workspace, NULL);
     step->phases.forward += lap(&since);
+    activity_begin("vocabulary and loss");
     loss_begin(loss, &learner->batch);
     if (loss->algorithm->sequence_loss) {
         model_vocabulary(model, learner->weights, &learner->batch, workspace, temperature,
@@ -125,6 +129,7 @@ static void run_micro_batch(Step *step)
     model_vocabulary(model, learner->weights, &learner->batch, workspace, temperature, loss_chunk,
                      loss, &sink);
     step->phases.vocabulary += lap(&since);
+    activity_begin("backward pass");
     model_backward(model, learner->weights, &learner->batch, workspace, &sink);
     step->phases.backward += lap(&since);
 }
@@ -133,6 +138,7 @@ static int apply_gradient(Step *step)
 {
     Learner *learner = step->learner;
     double since = clock_now();
+    activity_begin("optimizer step");
     if (learner->owns_weights)
         weights_invalidate(learner->weights); // nothing may be on its way from masters that change
     double norm = optimizer_step(&learner->optimizer, &step->settings->optimizer, step->rate,

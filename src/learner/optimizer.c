@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "base/mathematics.h"
 
@@ -95,6 +96,7 @@ double optimizer_step(Optimizer *optimizer, const OptimizerSettings *settings, d
         adamw.weight_decay = (float)(matrix ? settings->weight_decay : settings->vector_decay);
         if (piece.count == 0)
             continue;
+        activity_sign();
         adamw.draws = rounding_draws(optimizer, settings, i, piece.first);
         gradient->kernels->adamw(NULL, optimizer->master + piece.local,
                                  moments_from(optimizer->moments, piece.local),

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "base/random.h"
 #include "files/safetensors.h"
@@ -180,6 +181,7 @@ static int load_tensor(const Parameters *parameters, int64_t index, const Safete
                        float *values, int64_t base)
 {
     const TensorPlace *tensor = &parameters->tensors[index];
+    activity_sign();
     int64_t found = safetensors_find(set, tensor->name);
     if (found < 0)
         return fail(EXIT_BAD_DATA, "tensor %s is missing", tensor->name);

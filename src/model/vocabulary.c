@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "model/model.h"
 
@@ -168,8 +169,10 @@ void model_vocabulary(const Model *model, Weights *weights, const Batch *batch,
     // A rank without rows asks for the same units as the others: gathering is collective.
     weights_final_norm(weights);
     weights_output(weights);
-    for (int64_t c = 0; c * SCORED_CHUNK < batch->scored_count; c++)
+    for (int64_t c = 0; c * SCORED_CHUNK < batch->scored_count; c++) {
+        activity_sign();
         run_chunk(&stage, batch, c, (Loss){loss, context}, &host);
+    }
     kernels->queue_wait(NULL);
     release(memory);
     if (sink && !model->adapter)

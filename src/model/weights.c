@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 
 // A place where one unit lies packed.
@@ -269,6 +270,7 @@ void weights_invalidate(Weights *weights)
 void weights_progress(Weights *weights)
 {
     Weights *sets[] = {weights, weights->base, weights->adapter};
+    activity_sign();
     for (int i = 0; i < 3; i++)
         if (sets[i] && sets[i]->coming >= 0)
             sets[i]->source.progress(sets[i]->source.context);

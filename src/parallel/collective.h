@@ -13,6 +13,7 @@
 // A collective under way: between its begin and its end the buffers belong to it, and arithmetic
 // that calls `progress` now and then hides it. Every rank begins and ends them in one order.
 typedef struct {
+    int64_t call; // in parallel/recorder.h
     MPI_Request request;
     struct Operation *operation; // of NCCL
 } Transfer;
@@ -34,8 +35,8 @@ typedef struct {
 
     // full [local * size] = every rank's shard [local], in rank order, once all_gather_end returns.
     // The shard may lie in its place in full already. Collective over group.
-    void (*all_gather_begin)(const Group *group, const Kernels *kernels, void *full,
-                             Elements shard, int64_t local, Transfer *transfer);
+    void (*all_gather_begin)(const Group *group, const Kernels *kernels, void *full, Elements shard,
+                             int64_t local, Transfer *transfer);
     void (*all_gather_end)(Transfer *transfer);
 
     // shard [local] += sum over ranks, in rank order, of their full[rank * local ...], when

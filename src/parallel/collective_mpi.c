@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/fail.h"
+#include "parallel/recorder.h"
 
 int mpi_count(int64_t elements)
 {
@@ -20,6 +21,19 @@ static void join_mpi(const Group *group)
     (void)group;
 }
 
+static void begin(const Group *group, const char *what, int64_t bytes, Transfer *transfer)
+{
+    transfer->call = recorder_enter(group->record, what, bytes);
+    transfer->request = MPI_REQUEST_NULL;
+}
+
+static void end(Transfer *transfer)
+{
+    recorder_wait(transfer->call);
+    MPI_Wait(&transfer->request, MPI_STATUS_IGNORE);
+    recorder_leave(transfer->call);
+}
+
 static void all_gather_begin_mpi(const Group *group, const Kernels *kernels, void *full,
                                  Elements shard, int64_t local, Transfer *transfer)
 {
@@ -27,7 +41,7 @@ static void all_gather_begin_mpi(const Group *group, const Kernels *kernels, voi
     MPI_Datatype type = mpi_type(shard.type);
     bool in_place =
         shard.data == elements_from((Elements){full, shard.type}, group->rank * local).data;
-    transfer->request = MPI_REQUEST_NULL;
+    begin(group, "all-gather", local * (int64_t)type_bytes(shard.type), transfer);
     if (group->size > 1)
         MPI_Iallgather(in_place ? MPI_IN_PLACE : shard.data, count, type, full, count, type,
                        group->comm, &transfer->request);
@@ -37,14 +51,14 @@ static void all_gather_begin_mpi(const Group *group, const Kernels *kernels, voi
 
 static void all_gather_end_mpi(Transfer *transfer)
 {
-    MPI_Wait(&transfer->request, MPI_STATUS_IGNORE);
+    end(transfer);
 }
 
 static void reduce_scatter_begin_mpi(const Group *group, const float *full, int64_t local,
                                      float *scratch, Transfer *transfer)
 {
     int count = mpi_count(local);
-    transfer->request = MPI_REQUEST_NULL;
+    begin(group, "reduce-scatter", local * (int64_t)sizeof *full, transfer);
     if (group->size > 1)
         MPI_Ialltoall(full, count, MPI_FLOAT, scratch, count, MPI_FLOAT, group->comm,
                       &transfer->request);
@@ -55,7 +69,7 @@ static void reduce_scatter_end_mpi(const Group *group, const Kernels *kernels, f
                                    Transfer *transfer)
 {
     const float *pieces = group->size > 1 ? scratch : full;
-    MPI_Wait(&transfer->request, MPI_STATUS_IGNORE);
+    end(transfer);
     for (int rank = 0; rank < group->size; rank++)
         kernels->add(NULL, shard, pieces + rank * local, local);
 }
@@ -75,11 +89,14 @@ static void sum_mpi(const Group *group, const Kernels *kernels, float *values, i
         return;
     int share = mpi_count((count + group->size - 1) / group->size);
     float *mine = values + (int64_t)group->rank * share;
+    int64_t call = recorder_enter(group->record, "sum", count * (int64_t)sizeof *values);
+    recorder_wait(call);
     MPI_Alltoall(values, share, MPI_FLOAT, scratch, share, MPI_FLOAT, group->comm);
     kernels->copy(NULL, mine, scratch, (size_t)share * sizeof *mine);
     for (int64_t rank = 1; rank < group->size; rank++)
         kernels->add(NULL, mine, scratch + rank * share, share);
     MPI_Allgather(MPI_IN_PLACE, share, MPI_FLOAT, values, share, MPI_FLOAT, group->comm);
+    recorder_leave(call);
 }
 
 const Collective collective_mpi = {

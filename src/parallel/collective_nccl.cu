@@ -20,7 +20,8 @@ static void all_gather_begin_nccl(const Group *group, const Kernels *kernels, vo
             kernels->copy(NULL, full, shard.data, elements * type_bytes(shard.type));
         return;
     }
-    Operation *operation = operation_begin(group, "all-gather", local);
+    Operation *operation = operation_begin(
+        group, "all-gather", local * static_cast<int64_t>(type_bytes(shard.type)));
     CUDA(cudaStreamWaitEvent(operations_stream(), operation->ready, 0));
     NCCL(ncclAllGather(shard.data, full, elements, nccl_type(shard.type),
                        operation->communicator->comm, operations_stream()));
@@ -42,7 +43,8 @@ static void exchange_begin(const Group *group, const float *full, int64_t local,
                            Transfer *transfer)
 {
     size_t elements = static_cast<size_t>(local);
-    Operation *operation = operation_begin(group, "exchange of shards", local);
+    Operation *operation = operation_begin(group, "exchange of shards",
+                                           local * static_cast<int64_t>(sizeof *full));
     ncclComm_t comm = operation->communicator->comm;
     CUDA(cudaStreamWaitEvent(operations_stream(), operation->ready, 0));
     NCCL(ncclGroupStart());

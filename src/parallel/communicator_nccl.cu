@@ -8,6 +8,8 @@
 extern "C" {
 #include "base/clock.h"
 #include "parallel/deadline.h"
+#include "parallel/recorder.h"
+#include "parallel/watchdog.h"
 }
 
 enum { MOST_OPERATIONS = 64 };
@@ -50,7 +52,7 @@ static void abort_all(void)
         ncclCommAbort(c->comm);
 }
 
-[[noreturn]] static void die_of(ncclResult_t result, const char *doing, int64_t elements,
+[[noreturn]] static void die_of(ncclResult_t result, const char *doing, int64_t bytes,
                                 const Communicator *communicator)
 {
     char last[512];
@@ -58,8 +60,8 @@ static void abort_all(void)
         nap(TIER_SECONDS);
     snprintf(last, sizeof last, "%s", ncclGetLastError(communicator->comm));
     abort_all();
-    die(EXIT_UNAVAILABLE, "%s: NCCL failed in the %s of %lld elements over %d ranks: %s%s%s",
-        own_name(), doing, static_cast<long long>(elements), communicator->size,
+    die(EXIT_UNAVAILABLE, "%s: NCCL failed in the %s of %lld bytes over %d ranks: %s%s%s",
+        own_name(), doing, static_cast<long long>(bytes), communicator->size,
         ncclGetErrorString(result), last[0] ? ": " : "", last);
 }
 
@@ -72,7 +74,7 @@ void nccl_check(ncclResult_t result, const char *call)
 }
 
 // Communicators do not block: a call may be going on behind its return.
-static void settle(Communicator *communicator, const char *what, int64_t elements)
+static void settle(Communicator *communicator, const char *what, int64_t bytes)
 {
     double since = clock_now();
     for (;;) {
@@ -81,7 +83,7 @@ static void settle(Communicator *communicator, const char *what, int64_t element
         if (state == ncclSuccess)
             return;
         if (state != ncclInProgress)
-            die_of(state, what, elements, communicator);
+            die_of(state, what, bytes, communicator);
         if (clock_now() - since > deadline_seconds()) {
             abort_all();
             die(EXIT_UNAVAILABLE, "%s: the %s over %d ranks has not begun within %.0f s",
@@ -175,6 +177,7 @@ static bool has_come(cudaEvent_t event)
 static void retire(void)
 {
     while (count > 0 && operations[first].ended && has_come(operations[first].done)) {
+        recorder_leave(operations[first].call);
         first = (first + 1) % MOST_OPERATIONS;
         count--;
     }
@@ -204,26 +207,15 @@ void operations_watch(void)
         NCCL(ncclCommGetAsyncError(c->comm, &state));
         if (state != ncclSuccess && state != ncclInProgress)
             die_of(state, operation ? operation->what : "last collective",
-                   operation ? operation->elements : 0, c);
+                   operation ? operation->bytes : 0, c);
     }
     if (!operation || !has_come(operation->ready))
         return;
-    if (operation->since == 0)
-        operation->since = now;
-    if (now - operation->since < deadline_seconds())
-        return;
-    int size = operation->communicator->size;
-    if (operation->communicator->rank != 0)
-        nap(TIER_SECONDS);
-    abort_all();
-    die(EXIT_UNAVAILABLE,
-        "%s: the %s of %lld elements over %d ranks has not ended within %.0f s: one of them has "
-        "stopped or never came to it",
-        own_name(), operation->what, static_cast<long long>(operation->elements), size,
-        deadline_seconds());
+    recorder_wait_device(operation->call);
+    watchdog_look(abort_all);
 }
 
-Operation *operation_begin(const Group *group, const char *what, int64_t elements)
+Operation *operation_begin(const Group *group, const char *what, int64_t bytes)
 {
     retire();
     while (count == MOST_OPERATIONS) { // all ended: the host is far ahead of the device
@@ -237,8 +229,8 @@ Operation *operation_begin(const Group *group, const char *what, int64_t element
     }
     operation->communicator = communicator_of(group);
     operation->what = what;
-    operation->elements = elements;
-    operation->since = 0;
+    operation->call = recorder_enter(group->record, what, bytes);
+    operation->bytes = bytes;
     operation->ended = false;
     CUDA(cudaEventRecord(operation->ready, stream_of(NULL)));
     return operation;
@@ -246,7 +238,7 @@ Operation *operation_begin(const Group *group, const char *what, int64_t element
 
 void operation_given(Operation *operation)
 {
-    settle(operation->communicator, operation->what, operation->elements);
+    settle(operation->communicator, operation->what, operation->bytes);
     CUDA(cudaEventRecord(operation->done, stream));
 }
 

@@ -4,8 +4,8 @@
 // Operations run in the order in which they are begun, on one stream of their own. An operation
 // starts when the kernels' stream has come to where it was begun, and the kernels' stream waits for
 // it where it is ended; the host waits for neither. Whoever waits for a stream of the device looks
-// after them: an error of NCCL, or an operation that has been due for longer than the deadline,
-// ends the program with the name of the rank.
+// after them: an error of NCCL ends the program with the name of the rank, and an operation that is
+// due is recorded as waited for, and judged when the deadline has passed (parallel/watchdog.h).
 
 #ifndef L2A_PARALLEL_COMMUNICATOR_NCCL_H
 #define L2A_PARALLEL_COMMUNICATOR_NCCL_H
@@ -37,17 +37,17 @@ cudaStream_t operations_stream(void);
 
 struct Operation {
     Communicator *communicator; // borrowed
+    int64_t call;               // in parallel/recorder.h
     const char *what;
-    int64_t elements;
+    int64_t bytes;
     cudaEvent_t ready; // owned: the kernels' stream has come to its beginning
     cudaEvent_t done;  // owned: the stream of operations has come to its end
-    double since;      // the clock when it was first seen to be due; 0: not yet
     bool ended;        // the kernels' stream waits for `done`
 };
 
 // A new operation, whose `ready` is recorded: the caller lets the stream of operations wait for it,
-// gives that stream its work, and calls operation_given.
-Operation *operation_begin(const Group *group, const char *what, int64_t elements);
+// gives that stream its work, and calls operation_given. `bytes` are the same on all members.
+Operation *operation_begin(const Group *group, const char *what, int64_t bytes);
 
 // Records `done`, which the caller lets the kernels' stream wait for before operation_end.
 void operation_given(Operation *operation);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "parallel/recorder.h"
+#include "parallel/watchdog.h"
 
 enum { CHUNK = 1 << 30 }; // bytes of one MPI call: counts are int
 
@@ -24,7 +26,10 @@ static void on_mpi_error(MPI_Comm *comm, int *code, ...)
     char text[MPI_MAX_ERROR_STRING];
     int length = 0;
     MPI_Error_string(*code, text, &length);
-    die(EXIT_UNAVAILABLE, "MPI: %.*s", length, text);
+    Bytes message = {0};
+    bytes_print(&message, "MPI: %.*s", length, text);
+    watchdog_explain(&message);
+    die(EXIT_UNAVAILABLE, "%s", message.data);
 }
 
 static MPI_Errhandler handler;
@@ -45,7 +50,7 @@ void group_stop(void)
     die_set_end(NULL);
 }
 
-static Group group_of(MPI_Comm comm)
+static Group group_of(MPI_Comm comm, const char *name)
 {
     Group group = {.comm = comm};
     if (comm == MPI_COMM_NULL)
@@ -53,6 +58,7 @@ static Group group_of(MPI_Comm comm)
     MPI_Comm_set_errhandler(comm, handler);
     MPI_Comm_rank(comm, &group.rank);
     MPI_Comm_size(comm, &group.size);
+    group.record = recorder_add_group(comm, group.rank, group.size, name);
     return group;
 }
 
@@ -60,18 +66,19 @@ Group group_world(void)
 {
     MPI_Comm comm;
     MPI_Comm_dup(MPI_COMM_WORLD, &comm);
-    return group_of(comm);
+    return group_of(comm, "the job");
 }
 
-Group group_split(const Group *group, int colour)
+Group group_split(const Group *group, int colour, const char *name)
 {
     MPI_Comm comm;
     MPI_Comm_split(group->comm, colour < 0 ? MPI_UNDEFINED : colour, group->rank, &comm);
-    return group_of(comm);
+    return group_of(comm, name);
 }
 
 void group_free(Group *group)
 {
+    recorder_drop_group(group->record);
     if (group->comm != MPI_COMM_NULL && group->size > 0)
         MPI_Comm_free(&group->comm);
     *group = (Group){.comm = MPI_COMM_NULL};
@@ -81,7 +88,7 @@ Group group_of_node(const Group *group)
 {
     MPI_Comm node;
     MPI_Comm_split_type(group->comm, MPI_COMM_TYPE_SHARED, group->rank, MPI_INFO_NULL, &node);
-    return group_of(node);
+    return group_of(node, "the node");
 }
 
 int group_node_size(const Group *group)
@@ -92,11 +99,21 @@ int group_node_size(const Group *group)
     return size;
 }
 
+// Enters what the rank then waits in.
+static int64_t begin(const Group *group, const char *what, size_t bytes)
+{
+    int64_t call = recorder_enter(group->record, what, (int64_t)bytes);
+    recorder_wait(call);
+    return call;
+}
+
 int group_agree(const Group *group, int status)
 {
     int mine = status == 0 ? INT_MAX : group->rank;
     int first = INT_MAX;
+    int64_t call = begin(group, "agreement", 0);
     MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, group->comm);
+    recorder_leave(call);
     if (first == INT_MAX)
         return 0;
     int code = (int)fail_code();
@@ -112,15 +129,19 @@ int group_agree(const Group *group, int status)
 
 void group_barrier(const Group *group)
 {
+    int64_t call = begin(group, "barrier", 0);
     MPI_Barrier(group->comm);
+    recorder_leave(call);
 }
 
 void group_broadcast(const Group *group, void *data, size_t bytes, int root)
 {
+    int64_t call = begin(group, "broadcast", bytes);
     for (size_t done = 0; done < bytes; done += CHUNK) {
         size_t part = bytes - done < CHUNK ? bytes - done : CHUNK;
         MPI_Bcast((char *)data + done, (int)part, MPI_BYTE, root, group->comm);
     }
+    recorder_leave(call);
 }
 
 void group_broadcast_bytes(const Group *group, Bytes *bytes, int root)
@@ -138,13 +159,17 @@ void group_broadcast_bytes(const Group *group, Bytes *bytes, int root)
 void group_gather(const Group *group, const void *send, size_t bytes, void *receive, int root)
 {
     CHECK(bytes <= INT_MAX, "gather of %zu bytes", bytes);
+    int64_t call = begin(group, "gather", bytes);
     MPI_Gather(send, (int)bytes, MPI_BYTE, receive, (int)bytes, MPI_BYTE, root, group->comm);
+    recorder_leave(call);
 }
 
 void group_all_gather(const Group *group, const void *send, size_t bytes, void *receive)
 {
     CHECK(bytes <= INT_MAX, "gather of %zu bytes", bytes);
+    int64_t call = begin(group, "all-gather", bytes);
     MPI_Allgather(send, (int)bytes, MPI_BYTE, receive, (int)bytes, MPI_BYTE, group->comm);
+    recorder_leave(call);
 }
 
 void group_all_gather_bytes(const Group *group, const Bytes *send, Bytes *receive, size_t *starts)
@@ -182,6 +207,8 @@ void group_sum(const Group *group, double *values, int64_t count)
 double group_maximum(const Group *group, double value)
 {
     double largest = value;
+    int64_t call = begin(group, "maximum", sizeof value);
     MPI_Allreduce(&value, &largest, 1, MPI_DOUBLE, MPI_MAX, group->comm);
+    recorder_leave(call);
     return largest;
 }

@@ -2,7 +2,7 @@
 //
 // MPI is walled into this module. Every communicator has one error handler, installed once, that
 // ends the program; so these calls have no status to check. All calls are collective over the
-// group.
+// group, and each notes that it waits (parallel/recorder.h).
 
 #ifndef L2A_PARALLEL_GROUP_H
 #define L2A_PARALLEL_GROUP_H
@@ -16,6 +16,7 @@
 typedef struct {
     MPI_Comm comm; // owned
     int rank, size;
+    int record; // its number in parallel/recorder.h
 } Group;
 
 // Starts MPI (if nobody did) and makes die() end every rank; stops it.
@@ -25,7 +26,8 @@ void group_stop(void);
 Group group_world(void);
 
 // The ranks that pass the same colour >= 0, in the order of `group`; colour < 0: no group (size 0).
-Group group_split(const Group *group, int colour);
+// `name` is what messages call them: "the learner ranks".
+Group group_split(const Group *group, int colour, const char *name);
 void group_free(Group *group);
 
 // The ranks of `group` that share this rank's node, in its order; how many they are.

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/fail.h"
+#include "parallel/recorder.h"
 
 enum { TAG = 1000 }; // of kind 0; collective calls use none
 
@@ -63,13 +64,17 @@ bool mail_take(Mail *mail, bool wait, Letter *letter)
     int found = 0, length;
     MPI_Status status;
     MPI_Message message;
+    int64_t call = 0;
     for (;;) {
         progress(mail);
         MPI_Improbe(MPI_ANY_SOURCE, MPI_ANY_TAG, mail->group->comm, &found, &message, &status);
         if (found || !wait)
             break;
+        if (call == 0)
+            recorder_wait(call = recorder_enter_any(mail->group->record, "letters"));
         doze();
     }
+    recorder_leave(call);
     if (!found)
         return false;
     MPI_Get_count(&status, MPI_BYTE, &length);
@@ -82,8 +87,11 @@ bool mail_take(Mail *mail, bool wait, Letter *letter)
 
 void mail_close(Mail *mail)
 {
+    int64_t call = recorder_enter_any(mail->group->record, "receipts");
+    recorder_wait(call);
     for (progress(mail); mail->count > 0; progress(mail))
         doze();
+    recorder_leave(call);
     release(mail->posted);
     release(mail);
 }

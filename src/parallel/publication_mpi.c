@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "parallel/collective_mpi.h"
+#include "parallel/recorder.h"
 
 enum { TAG = 999 }; // of shards; mail's begin above
 
@@ -120,7 +121,7 @@ static void share_memory(Publication *publication, size_t bytes)
             warn("/dev/shm has no room for the %zu MiB that this node's %d ranks would share: each "
                  "takes a copy of its own (make it larger; of a container, --shm-size)",
                  (bytes >> 20) + 1, node->size);
-        Group alone = group_split(node, node->rank);
+        Group alone = group_split(node, node->rank, "one rank");
         group_free(node);
         *node = alone;
     }
@@ -149,7 +150,7 @@ Publication *publication_make_mpi(const World *world, const Kernels *kernels, in
     if (world->all.size == 1)
         return publication;
     publication->node = ranks_per_node > 0
-                            ? group_split(&world->all, world->all.rank / ranks_per_node)
+                            ? group_split(&world->all, world->all.rank / ranks_per_node, "the node")
                             : group_of_node(&world->all);
     share_memory(publication, (size_t)largest * sizeof(float));
     plan_messages(publication);
@@ -194,6 +195,8 @@ Elements publish_mpi(Publication *publication, Elements shard, int64_t local, El
     char *unit = publication->unit;
     int64_t bytes = local * (int64_t)type_bytes(type);
     int count = mpi_count(local), open = 0;
+    int64_t call = recorder_enter(all->record, "publication", bytes);
+    recorder_wait(call);
     node_barrier(publication); // everybody has read the last unit
     for (int i = 0; i < publication->arrival_count; i++) {
         Arrival arrival = publication->arrivals[i];
@@ -209,5 +212,6 @@ Elements publish_mpi(Publication *publication, Elements shard, int64_t local, El
     }
     MPI_Waitall(open, publication->requests, MPI_STATUSES_IGNORE);
     node_barrier(publication);
+    recorder_leave(call);
     return (Elements){.data = unit, .type = type};
 }

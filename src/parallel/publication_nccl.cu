@@ -48,7 +48,7 @@ Elements publish_nccl(Publication *publication, Elements shard, int64_t local, E
             NULL, publication->unit + static_cast<size_t>(publication->shard) * bytes, type, shard,
             local);
     }
-    Operation *operation = operation_begin(&world->all, "publication", local);
+    Operation *operation = operation_begin(&world->all, "publication", static_cast<int64_t>(bytes));
     ncclComm_t comm = operation->communicator->comm;
     CUDA(cudaStreamWaitEvent(operations_stream(), operation->ready, 0));
     NCCL(ncclGroupStart());

@@ -12,8 +12,11 @@ int team_make(Team *team, const Group *group, int ranks, const char *setting)
                     setting, ranks, group->size, ranks);
     if (group->size == 0)
         return 0;
-    team->inside = group_split(group, group->rank / ranks);
-    team->across = group_split(group, group->rank % ranks);
+    Bytes name = {0};
+    bytes_print(&name, "the ranks of a %s", setting);
+    team->inside = group_split(group, group->rank / ranks, name.data);
+    team->across = group_split(group, group->rank % ranks, "the ranks in one place of their teams");
+    bytes_free(&name);
     return 0;
 }
 

@@ -24,6 +24,11 @@ int world_make(World *world, WorldPlan plan)
     *world = (World){.all = group_world()};
     if (plan_check(&plan, world->all.size) != 0)
         return -1;
+    static const char *const groups[ROLE_COUNT] = {
+        [ROLE_ROLLOUT] = "the rollout ranks",
+        [ROLE_GRADER] = "the grader ranks",
+        [ROLE_LEARNER] = "the learner ranks",
+    };
     int counts[ROLE_COUNT] = {plan.rollout, plan.grader, plan.learner};
     int first = 0;
     for (int role = 0; role < ROLE_COUNT; role++) {
@@ -33,7 +38,7 @@ int world_make(World *world, WorldPlan plan)
         first += own ? counts[role] : 0;
         int place = world->all.rank - world->first[role];
         world->has[role] = place >= 0 && place < world->count[role];
-        world->group[role] = group_split(&world->all, world->has[role] ? 0 : -1);
+        world->group[role] = group_split(&world->all, world->has[role] ? 0 : -1, groups[role]);
     }
     return 0;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "parallel/deadline.h"
 
 static int choose_cpu(Backend *backend, const Settings *settings)
 {
@@ -72,7 +71,6 @@ int backend_choose(Backend *backend, const Settings *settings, const Group *all)
                               : none_here         ? fail_message()
                                                   : "another rank has no GPU");
     *backend = (Backend){0};
-    deadline_set(settings->parallel.deadline);
     int status = kind == BACKEND_CUDA && none_here ? fail_context("[parallel] backend = cuda") : 0;
     status = group_agree(all, status);
     if (status == 0 && group_maximum(all, none_here) > 0) {

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
+#include "parallel/watchdog.h"
 #include "reward/interval.h"
 #include "tasks/backend_choice.h"
 #include "tasks/calibration.h"
@@ -198,12 +199,14 @@ static void close_contest(Contest *contest)
     release(contest->order);
     calibration_close(contest->calibration);
     candidates_close(&contest->candidates);
+    watchdog_close(&contest->world);
     group_free(&contest->world);
 }
 
 int task_calibrate(const Settings *settings)
 {
     Contest contest = {.world = group_world(), .settings = settings};
+    watchdog_open(&contest.world, NULL);
     int status = backend_choose(&contest.backend, settings, &contest.world);
     if (status == 0)
         status = candidates_open(&contest.candidates, &contest.world, settings, &contest.backend);

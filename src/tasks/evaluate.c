@@ -6,6 +6,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
+#include "parallel/watchdog.h"
 #include "tasks/sizes.h"
 #include "tasks/tasks.h"
 
@@ -145,6 +146,7 @@ int task_evaluate(const Settings *settings)
     bool served = settings->policy.url[0] != 0;
     int count = settings->evaluate.baseline[0] ? MODELS : 1;
     measured[0].name = served ? settings->policy.name : settings->model.path;
+    watchdog_open(&world, NULL);
     int status = evaluate_model(settings, served, 0, &measured[0]);
     if (status == 0 && count == MODELS) {
         Settings other = *settings; // borrows all but the path
@@ -160,6 +162,7 @@ int task_evaluate(const Settings *settings)
     status = group_agree(&world, status);
     for (int m = 0; m < MODELS; m++)
         responses_free(&measured[m].responses);
+    watchdog_close(&world);
     group_free(&world);
     return status != 0 ? (int)fail_code() : EXIT_DONE;
 }

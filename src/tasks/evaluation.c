@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "tasks/served_policy.h"
@@ -102,6 +103,7 @@ static void score_expert(Evaluation *evaluation, Job *job, EvaluationResult *res
 {
     TreeList expert = {0};
     double sums[2] = {0};
+    activity_begin("scoring the experts");
     if (job->world.has[ROLE_ROLLOUT]) {
         for (int64_t p = 0; p < evaluation->schedule.part_count; p++) {
             Tree tree = session_tree_of_expert(

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "input/utf8.h"
 #include "reward/verdict.h"
@@ -174,7 +175,8 @@ static int build_own(Grading *grading, const Backend *backend)
         return -1;
     if (group->size > 0 && !grading->apart)
         grading->circle =
-            group_split(group, group->rank / grading_ranks(grading, grading->rollout->inside.size));
+            group_split(group, group->rank / grading_ranks(grading, grading->rollout->inside.size),
+                        "ranks that judge together");
     return grading->asks ? answerer_build(&grading->answerer, backend, &grading->judges.inside) : 0;
 }
 
@@ -376,6 +378,7 @@ static void finish_together(Grading *grading, const TreeList *mine)
 void grading_finish(Grading *grading, TreeList *mine, GradingReport *report)
 {
     const World *world = grading->world;
+    activity_begin("judging");
     if (grading->apart && world->has[ROLE_GRADER])
         serve(grading);
     else if (grading->apart && team_leads(grading->rollout))

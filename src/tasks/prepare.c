@@ -4,6 +4,7 @@
 
 #include "base/fail.h"
 #include "dialogue/prepare.h"
+#include "parallel/watchdog.h"
 #include "tasks/extraction.h"
 #include "tasks/job.h"
 #include "tasks/tasks.h"
@@ -43,10 +44,12 @@ static int prepare_files(const Group *world, const Settings *settings)
 int task_prepare(const Settings *settings)
 {
     Group world = group_world();
+    watchdog_open(&world, NULL);
     int status = prepare_files(&world, settings);
     int code = status == 0 ? EXIT_DONE : (int)fail_code();
     if (code == EXIT_AGAIN && world.rank == 0)
         warn("%s", fail_message());
+    watchdog_close(&world);
     group_free(&world);
     return code;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 
@@ -115,6 +116,7 @@ static void generate_mine(Job *job, const RolloutPlan *plan, const SessionPart *
 
 void rollout_open(Rollout *rollout, Job *job, const RolloutPlan *plan)
 {
+    activity_begin("sampling");
     *rollout = (Rollout){.plan = *plan, .since = clock_now()};
     GradingPlan grading = {.dataset = plan->dataset,
                            .rules = plan->rules,

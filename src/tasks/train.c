@@ -1,5 +1,6 @@
 // train.c - the method, from sessions to weights.
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "tasks/sampling.h"
@@ -139,6 +140,7 @@ int train_step(Training *training, Metrics *metrics)
 // checkpoint. *request is what was asked for meanwhile. Collective.
 static int after_step(Training *training, int status, Metrics *metrics, Request *request)
 {
+    activity_begin("end of a step");
     int64_t step = training->state.step, every = training->settings->checkpoint.every;
     bool boundary = step == training->stages[STAGE_WARMUP].steps, better = false;
     if (status == 0)

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "files/atomic.h"
 #include "kernels/host_view.h"
+#include "parallel/watchdog.h"
 #include "tasks/progress.h"
 
 Stage training_stage(const Training *training, int64_t step)
@@ -234,9 +235,6 @@ static int open_learner(Training *training)
     training->owner.settings = settings.data;
     if (group_agree(group, status) != 0)
         return -1;
-    training->run = run_directory_open(group, training->settings->run.directory);
-    if (!training->run)
-        return -1;
     char *copy = training_path(training, "model");
     status = state_copy_files(&training->owner, copy);
     release(copy);
@@ -318,6 +316,24 @@ static void share_pipeline(Training *training)
         pipeline_push(pipeline); // its trees are read by learners only
 }
 
+// The learners lock the run; the ranks note there what they wait for. Collective.
+static int open_run(Training *training)
+{
+    const World *world = &training->job.world;
+    const char *directory = training->settings->run.directory;
+    int status = 0;
+    if (world->has[ROLE_LEARNER]) {
+        training->run = run_directory_open(&world->group[ROLE_LEARNER], directory);
+        status = training->run ? 0 : -1;
+    }
+    if (group_agree(&world->all, status) != 0)
+        return -1;
+    char *ranks = training_path(training, "ranks");
+    watchdog_open(&world->all, ranks);
+    release(ranks);
+    return 0;
+}
+
 int training_open(Training *training, const Settings *settings)
 {
     *training = (Training){.settings = settings, .started = clock_now()};
@@ -326,6 +342,8 @@ int training_open(Training *training, const Settings *settings)
     if (job_open(job, settings,
                  (JobOptions){.split = settings->parallel.placement == PLACEMENT_SPLIT,
                               .trains = true}) != 0)
+        return -1;
+    if (open_run(training) != 0)
         return -1;
     if (group_agree(&job->world.all, open_data(training)) != 0)
         return -1;
@@ -357,6 +375,7 @@ void training_close(Training *training)
     metrics_free(&training->totals);
     failure_forget(&training->save_failure);
     drift_free(&training->drift);
+    watchdog_close(&training->job.world.all);
     run_directory_close(training->run);
     learner_free(&training->learner);
     if (training->owner.published)

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/activity.h"
 #include "base/clock.h"
 #include "tasks/training.h"
 
@@ -41,6 +42,7 @@ void training_checkpoint(Training *training, bool is_best)
     if (!training->job.world.has[ROLE_LEARNER])
         return;
     double since = clock_now();
+    activity_begin("copying a checkpoint");
     training_follow_checkpoint(training, true);
     const Settings *settings = training->settings;
     if (training->record.directory) {

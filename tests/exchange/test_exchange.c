@@ -171,7 +171,7 @@ static void split_roles_give_the_bits_of_as_many_shared_learners(void **state)
     int half = everybody.all.size / 2;
     if (half == 0)
         skip();
-    Group first = group_split(&everybody.all, everybody.all.rank < half ? 0 : 1);
+    Group first = group_split(&everybody.all, everybody.all.rank < half ? 0 : 1, "a half");
     World shared = world_of(first), split;
     WorldPlan plan = {.split = true, .rollout = everybody.all.size - half, .learner = half};
     assert_int_equal(world_make(&split, plan), 0);

@@ -141,7 +141,7 @@ static void the_maximum_is_that_of_all_ranks(void **state)
 static void a_group_splits_by_colour(void **state)
 {
     (void)state;
-    Group even = group_split(&world, world.rank % 2 == 0 ? 0 : -1);
+    Group even = group_split(&world, world.rank % 2 == 0 ? 0 : -1, "even ranks");
     if (world.rank % 2 == 0) {
         assert_int_equal(even.size, (world.size + 1) / 2);
         assert_int_equal(even.rank, world.rank / 2);

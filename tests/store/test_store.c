@@ -19,7 +19,7 @@
 // A group of the first `size` ranks; size 0 on the others.
 static Group first_ranks(int size)
 {
-    return group_split(&world, world.rank < size ? 0 : -1);
+    return group_split(&world, world.rank < size ? 0 : -1, "first ranks");
 }
 
 static void read_model(const Group *group, const char *path, uint32_t version)
