@@ -96,7 +96,7 @@ static double time_save(const Bench *bench, int64_t step, double *stall)
     double since = clock_now();
     int status = state_save(&bench->owner, bench->run, &state, false, (KeepPolicy){.keep_last = 1});
     *stall = wait_for_all(bench, since);
-    if (status != 0 || run_directory_save_end(bench->run) != 0)
+    if (status != 0 || run_directory_save_end(bench->run, NULL) != 0)
         die_failed();
     return wait_for_all(bench, since);
 }

@@ -1,5 +1,6 @@
 // main.c - read what is asked, split the job, run the task.
 
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
 {
     Options options;
     int code;
+    signal(SIGXFSZ, SIG_IGN); // a write past `ulimit -f` fails and is told instead
     json_set_alloc_funcs(memory_take, release);
     if (options_read(&options, argc, argv) != 0) {
         fprintf(stderr, "error: %s\n", fail_message());

@@ -3,6 +3,7 @@
 #include "tools/convert.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
     ConvertOptions options = {.type = STORED_BF16, .shard_size = 5000000000};
     ConvertCounts counts = {0};
     bool import = false;
+    signal(SIGXFSZ, SIG_IGN); // a write past `ulimit -f` fails and is told instead
     json_set_alloc_funcs(memory_take, release);
     if (parse_options(argc, argv, &options, &import))
         die_failed();

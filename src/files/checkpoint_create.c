@@ -145,7 +145,7 @@ int checkpoint_file_create(const char *path, CheckpointTensor *tensors, int64_t 
     if (end < 0)
         fail(EXIT_CANNOT_CREATE, "cannot open %s: %s", path, strerror(errno));
     else
-        status = reserve(descriptor, path, (int64_t)end);
+        status = reserve(descriptor, path, (int64_t)end + checksum_trailer_bytes((int64_t)end));
     *payload_bytes = (int64_t)end;
     if (descriptor >= 0)
         close(descriptor);

@@ -82,6 +82,12 @@ static size_t table_bytes(uint64_t blocks)
     return (size_t)blocks * (sizeof(uint64_t) + 1);
 }
 
+int64_t checksum_trailer_bytes(int64_t payload_bytes)
+{
+    uint64_t blocks = (uint64_t)checksum_block_count(payload_bytes);
+    return (int64_t)(table_bytes(blocks) + sizeof(Footer));
+}
+
 // The table as it stands in the file.
 static void make_table(const ChecksumTrailer *trailer, Bytes *table)
 {

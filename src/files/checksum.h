@@ -32,6 +32,8 @@ typedef struct {
 int64_t checksum_block_count(int64_t payload_bytes);
 int64_t checksum_block_bytes(int64_t payload_bytes, int64_t block); // the last may be short
 
+int64_t checksum_trailer_bytes(int64_t payload_bytes);
+
 // Memory for the trailer of such a payload: hashes zero, every block one of structure.
 void checksum_make(ChecksumTrailer *trailer, int64_t payload_bytes);
 void checksum_free(ChecksumTrailer *trailer);

@@ -98,6 +98,36 @@ int journal_append(Journal *journal, const char *line, size_t length)
     return status;
 }
 
+int journal_catch_up(Journal *journal)
+{
+    Bytes *waiting = &journal->waiting;
+    size_t done = 0;
+    int status = 0;
+    while (status == 0 && done < waiting->length) {
+        const char *line = waiting->data + done;
+        size_t length = (size_t)((const char *)memchr(line, '\n', waiting->length - done) - line);
+        status = journal_append(journal, line, length);
+        done += status == 0 ? length + 1 : 0;
+    }
+    if (done > 0)
+        memmove(waiting->data, waiting->data + done, waiting->length - done);
+    waiting->length -= done;
+    if (waiting->length == 0)
+        bytes_free(waiting);
+    return status;
+}
+
+int journal_keep(Journal *journal, const char *line, size_t length)
+{
+    if (journal_catch_up(journal) == 0 && journal_append(journal, line, length) == 0)
+        return 0;
+    if (journal->waiting.length + length >= JOURNAL_WAITING_MAXIMUM)
+        return fail_context("more than %d MiB of lines wait", JOURNAL_WAITING_MAXIMUM >> 20);
+    bytes_append(&journal->waiting, line, length);
+    bytes_append_text(&journal->waiting, "\n");
+    return 0;
+}
+
 static int copy_tail(const Journal *journal, int orphan, const char *orphan_path, int64_t offset)
 {
     struct stat status;
@@ -154,6 +184,7 @@ void journal_close(Journal *journal)
         return;
     if (journal->descriptor >= 0)
         close(journal->descriptor);
+    bytes_free(&journal->waiting);
     release(journal->path);
     release(journal);
 }

@@ -10,13 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/memory.h"
+
 enum { JOURNAL_LINE_LIMIT = 64 << 20 }; // bytes of a line that is read
 
 typedef struct {
     char *path; // owned
     int descriptor;
     int64_t bytes; // length of the file: where the next line begins
+    Bytes waiting; // owned; whole lines that could not be written so far (journal_keep)
 } Journal;
+
+enum { JOURNAL_WAITING_MAXIMUM = 64 << 20 };
 
 // Opens or creates. NULL with EXIT_CANNOT_CREATE or EXIT_CANNOT_WRITE.
 Journal *journal_open(const char *path);
@@ -24,6 +29,14 @@ Journal *journal_open(const char *path);
 // Appends `length` bytes (no newline among them) and a newline. EXIT_CANNOT_WRITE; a line that
 // could not be written whole is taken back.
 int journal_append(Journal *journal, const char *line, size_t length);
+
+// Appends a line now or later: while the disk takes none, lines wait in memory, and are written
+// before any other. Fails (EXIT_CANNOT_WRITE) where more than JOURNAL_WAITING_MAXIMUM bytes wait;
+// else a failure to write is only recorded.
+int journal_keep(Journal *journal, const char *line, size_t length);
+
+// Writes the lines that wait. EXIT_CANNOT_WRITE.
+int journal_catch_up(Journal *journal);
 
 // Cuts the file back to `offset` bytes (a value of journal->bytes at a checkpoint); the lines
 // behind it are appended to NAME.orphan. A file shorter than `offset` is EXIT_BAD_DATA.

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/regular.h"
 #include "files/atomic.h"
+#include "files/metrics_file.h"
 #include "files/raw.h"
 
 enum { POINTER_BYTES_MAXIMUM = 64, DIGITS_MAXIMUM = 18 };
@@ -108,6 +109,19 @@ int run_files_flush(const char *directory)
         }
         bytes_free(&path);
     }
+    return status;
+}
+
+int run_files_make_series(const char *directory)
+{
+    Bytes journal = {0}, series = {0};
+    bytes_print(&journal, "%s/metrics.jsonl", directory);
+    bytes_print(&series, "%s/metrics.h5", directory);
+    int status = 0;
+    if (access(journal.data, F_OK) == 0)
+        status = metrics_file_rebuild(journal.data, series.data, NULL);
+    bytes_free(&journal);
+    bytes_free(&series);
     return status;
 }
 

@@ -25,6 +25,9 @@ int run_files_point(const char *directory, const char *name, int64_t step);
 // Flushes the run's journals, those that are there, to disk. EXIT_CANNOT_WRITE.
 int run_files_flush(const char *directory);
 
+// Makes metrics.h5 from the journal, where there is one. Fails as metrics_file_rebuild does.
+int run_files_make_series(const char *directory);
+
 // Removes temporaries (files/atomic.h) of checkpoints, pointers, metrics.h5 and progress that a
 // killed job left. Only for the holder of the run's lock. EXIT_NO_INPUT.
 int run_files_clean(const char *directory);

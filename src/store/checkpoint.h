@@ -58,14 +58,12 @@ bool checkpoint_save_progress(CheckpointSave *save);
 
 // Waits until the save is over, and frees it. On failure nothing is left and any older file is
 // unchanged (unless it was hooks.after that failed). EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE.
-// Collective over group.
-int checkpoint_save_end(CheckpointSave *save);
+// `seconds` (may be NULL) receives how long this rank's threads have worked, not counted what they
+// waited for somebody to look. Collective over group.
+int checkpoint_save_end(CheckpointSave *save, double *seconds);
 
 // Begins and ends a save. Collective over group.
 int checkpoint_write(const Group *group, const char *path, CheckpointContent content);
-
-// Bytes that a checkpoint of these tensors takes on disk, within a few KiB a tensor.
-int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count);
 
 typedef struct Checkpoint Checkpoint;
 

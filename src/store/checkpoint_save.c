@@ -1,11 +1,11 @@
 // checkpoint_save.c - a checkpoint from the ranks to the disk, behind their backs; see
 // checkpoint.h.
 //
-// HDF5 and MPI belong to the callers' thread: it plans, makes the file and learns where everything
-// goes. A thread of each rank then does one phase after the other with plain file operations; every
-// phase ends in an agreement, so that all ranks leave together, and the file gets its name only in
-// the last one. Ranks close and open the file between writing and reading back: on a network file
-// system that makes each see what the others wrote.
+// MPI belongs to the callers' thread: it plans, makes the file with HDF5 and learns where
+// everything goes. A thread of each rank then does one phase after the other with plain file
+// operations; every phase ends in an agreement, so that all ranks leave together, and the file gets
+// its name only in the last one. Ranks close and open the file between writing and reading back: on
+// a network file system that makes each see what the others wrote.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/background.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "files/atomic.h"
 #include "files/checksum.h"
@@ -34,26 +35,10 @@ struct CheckpointSave {
     ExtentBlocks blocks; // of this rank's extents; on rank 0 then of all
     CheckpointHooks hooks;
     Phase phase;
+    double seconds; // of this rank's phases so far
     Background background;
     Failure failure; // of a save that is over
 };
-
-int64_t checkpoint_bytes(const CheckpointItem *items, int64_t count)
-{
-    enum { STRUCTURE_BYTES = 4096 }; // of HDF5, and the alignment, for each tensor
-    Layout layout;
-    if (layout_of_items(&layout, items, count))
-        die_failed();
-    int64_t bytes = 1 << 18;
-    for (int64_t i = 0; i < layout.count; i++) {
-        const CheckpointTensor *tensor = &layout.tensors[i];
-        bytes += stored_type_elements(tensor->type, tensor->rank, tensor->shape) *
-                     (int64_t)stored_type_bytes(tensor->type) +
-                 STRUCTURE_BYTES;
-    }
-    layout_free(&layout);
-    return bytes + checksum_block_count(bytes) * (int64_t)(sizeof(uint64_t) + sizeof(bool));
-}
 
 // ---- the callers' thread ------------------------------------------------------------------------
 
@@ -271,10 +256,12 @@ bool checkpoint_save_progress(CheckpointSave *save)
     return save->phase == PHASE_OVER;
 }
 
-int checkpoint_save_end(CheckpointSave *save)
+int checkpoint_save_end(CheckpointSave *save, double *seconds)
 {
     while (save->phase != PHASE_OVER)
         pass_on(save);
+    if (seconds)
+        *seconds = save->seconds;
     int status = save->failure.message ? failure_repeat(&save->failure) : 0;
     free_save(save);
     return status;
@@ -283,5 +270,5 @@ int checkpoint_save_end(CheckpointSave *save)
 int checkpoint_write(const Group *group, const char *path, CheckpointContent content)
 {
     CheckpointSave *save = checkpoint_save_begin(group, path, content, (CheckpointHooks){0});
-    return save ? checkpoint_save_end(save) : -1;
+    return save ? checkpoint_save_end(save, NULL) : -1;
 }

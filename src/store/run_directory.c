@@ -144,14 +144,18 @@ static int flush_journals(void *context)
     return run_files_flush(run->path);
 }
 
-// The same, once it is there.
+// The same, once it is there. metrics.h5 is for people: that it cannot be made is a warning.
 static int publish(void *context)
 {
     const RunDirectory *run = context;
     int status = run_files_point(run->path, "LATEST", run->step);
     if (status == 0 && run->is_best)
         status = run_files_point(run->path, "BEST", run->step);
-    return status ? -1 : prune(run);
+    if (status == 0)
+        status = prune(run);
+    if (status == 0 && run_files_make_series(run->path) != 0)
+        warn("%s", fail_message());
+    return status;
 }
 
 int run_directory_save(RunDirectory *run, const RunSave *save)
@@ -177,9 +181,9 @@ bool run_directory_save_progress(RunDirectory *run)
     return checkpoint_save_progress(run->save);
 }
 
-int run_directory_save_end(RunDirectory *run)
+int run_directory_save_end(RunDirectory *run, double *seconds)
 {
-    int status = checkpoint_save_end(run->save);
+    int status = checkpoint_save_end(run->save, seconds);
     run->save = NULL;
     return status;
 }

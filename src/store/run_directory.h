@@ -46,7 +46,7 @@ typedef struct {
 // Begins to write a checkpoint beside the run, as checkpoint_save_begin does. Once it is there,
 // read back and found right, LATEST (and BEST, if `is_best`) points to it, and only then older ones
 // that the policy does not keep are removed; this one never is, and one of a later step is left
-// alone. One save at a time. Collective.
+// alone. Then metrics.h5 is made anew. One save at a time. Collective.
 int run_directory_save(RunDirectory *run, const RunSave *save);
 
 // Whether a save was begun and not ended.
@@ -54,6 +54,6 @@ bool run_directory_saves(const RunDirectory *run);
 
 // As checkpoint_save_progress and checkpoint_save_end, of the save that was begun. Collective.
 bool run_directory_save_progress(RunDirectory *run);
-int run_directory_save_end(RunDirectory *run);
+int run_directory_save_end(RunDirectory *run, double *seconds);
 
 #endif

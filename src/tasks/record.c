@@ -9,7 +9,6 @@
 #include "base/fail.h"
 #include "base/version.h"
 #include "files/atomic.h"
-#include "files/metrics_file.h"
 #include "input/jsonl.h"
 #include "tasks/responses.h"
 #include "tasks/session_tree.h"
@@ -111,14 +110,30 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
     bytes_free(&counts);
 }
 
+static void keep_line(Journal *journal, const Bytes *line)
+{
+    bool waited = journal->waiting.length > 0;
+    if (journal_keep(journal, line->data, line->length) != 0)
+        die_failed();
+    if (!waited && journal->waiting.length > 0)
+        warn("%s; the run goes on, and its lines wait in memory", fail_message());
+}
+
+int record_catch_up(Record *record)
+{
+    if (!record->directory)
+        return 0;
+    int status = journal_catch_up(record->metrics);
+    return status == 0 ? journal_catch_up(record->samples) : -1;
+}
+
 void record_metrics(Record *record, const Metrics *metrics)
 {
     if (!record->directory)
         return;
     Bytes line = {0};
     metrics_print_json(metrics, &line);
-    if (journal_append(record->metrics, line.data, line.length) != 0)
-        die_failed();
+    keep_line(record->metrics, &line);
     bytes_free(&line);
 }
 
@@ -180,8 +195,7 @@ void record_samples(Record *record, const Dataset *dataset, const TreeList *tree
         for (int32_t b = 0; b < trees->trees[t].branch_count; b++) {
             const Branch *branch = &trees->trees[t].branches[b];
             sample_line(&dataset->set.samples[branch->sample], branch, step, &line);
-            if (journal_append(record->samples, line.data, line.length) != 0)
-                die_failed();
+            keep_line(record->samples, &line);
         }
     }
     bytes_free(&line);
@@ -266,16 +280,4 @@ void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metr
     metrics_set(metrics, "tree/over_trie", (double)costs.rows / (double)costs.trie);
     metrics_set(metrics, "tree/independent_over_rows",
                 (double)costs.independent / (double)costs.rows);
-}
-
-void record_series(const Record *record)
-{
-    if (!record->directory)
-        return;
-    char *journal = in_directory(record->directory, "metrics.jsonl");
-    char *series = in_directory(record->directory, "metrics.h5");
-    if (metrics_file_rebuild(journal, series, NULL) != 0)
-        warn("%s", fail_message());
-    release(journal);
-    release(series);
 }

@@ -29,11 +29,15 @@ void record_say(const Record *record, const char *format, ...)
 // Versions, ranks, model, data: the head of a run's log.
 void record_header(const Record *record, const Job *job, const Dataset *dataset);
 
-// A step's metrics as one line of the journal. Dies when the disk is full.
+// A step's metrics as one line of the journal. While the disk takes none, lines wait in memory
+// (files/journal.h); a warning says so once.
 void record_metrics(Record *record, const Metrics *metrics);
 
 // Every response of the step as a line of samples.jsonl.
 void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step);
+
+// Writes the lines that wait. EXIT_CANNOT_WRITE.
+int record_catch_up(Record *record);
 
 // reward/*, response_length/* and the like, from a step's graded trees; what has no grade is
 // counted and takes no part in the means of what was earned.
@@ -44,8 +48,5 @@ void record_advantages(const TreeList *trees, Metrics *metrics);
 
 // A batch with all that the learner was given, a line a branch, to the new file `path`.
 int record_batch(const char *path, const Dataset *dataset, const TreeList *trees);
-
-// metrics.h5, made again from the journal; a failure is a warning.
-void record_series(const Record *record);
 
 #endif

@@ -38,10 +38,10 @@ typedef struct {
     double started;
     int64_t first_step; // of this start of the program
     // Of checkpoints, on learner ranks:
-    int64_t saved, saving;         // steps of the newest and of the one under way
-    bool saving_best;              // the latter is the best so far
-    double save_begun, save_stall; // when it was begun; seconds that the run waited for it
-    Failure save_failure;          // the last one
+    int64_t saved, saving;           // steps of the newest and of the one under way
+    bool saving_best;                // the latter is the best so far
+    double save_stall, save_seconds; // what the run waited for it, and what it takes in all
+    Failure save_failure;            // the last one
 } Training;
 
 // Opens everything and resumes where the run stopped. Collective.

@@ -18,6 +18,17 @@ static void hold_pipeline(Training *training)
         pipeline_write(pipeline, i, &owner->sampled[i]);
 }
 
+// How long the journals are at this step. Collective over the learners.
+static int note_journals(Training *training)
+{
+    int status = record_catch_up(&training->record);
+    if (training->record.directory) {
+        training->state.journal_bytes = training->record.metrics->bytes;
+        training->state.samples_bytes = training->record.samples->bytes;
+    }
+    return group_agree(&training->learner.group, status);
+}
+
 // What came of a checkpoint.
 static void say_checkpoint(Training *training, int status)
 {
@@ -30,11 +41,9 @@ static void say_checkpoint(Training *training, int status)
         return;
     }
     training->saved = training->saving;
-    wall_time_took(&training->requests.wall_time, WORK_CHECKPOINT,
-                   clock_now() - training->save_begun);
+    wall_time_took(&training->requests.wall_time, WORK_CHECKPOINT, training->save_seconds);
     record_say(&training->record, "checkpoint step %lld, %.1f s; the run waited %.2f s for it",
-               step, clock_now() - training->save_begun, training->save_stall);
-    record_series(&training->record);
+               step, training->save_seconds, training->save_stall);
 }
 
 void training_checkpoint(Training *training, bool is_best)
@@ -45,20 +54,19 @@ void training_checkpoint(Training *training, bool is_best)
     activity_begin("copying a checkpoint");
     training_follow_checkpoint(training, true);
     const Settings *settings = training->settings;
-    if (training->record.directory) {
-        training->state.journal_bytes = training->record.metrics->bytes;
-        training->state.samples_bytes = training->record.samples->bytes;
-    }
     KeepPolicy policy = {.keep_last = settings->checkpoint.keep_last,
                          .keep_every = settings->checkpoint.keep_every,
                          .keep_best = settings->checkpoint.keep_best[0] != 0};
-    training->save_begun = clock_now();
+    double begun = clock_now();
     training->saving = training->state.step;
     training->saving_best = is_best;
     training->owner.holds_published = training->owner.published && !training_publishes(training);
     hold_pipeline(training);
-    int status = state_save(&training->owner, training->run, &training->state, is_best, policy);
+    int status = note_journals(training);
+    if (status == 0)
+        status = state_save(&training->owner, training->run, &training->state, is_best, policy);
     training->save_stall = clock_now() - since;
+    training->save_seconds = clock_now() - begun;
     if (status != 0)
         say_checkpoint(training, status);
 }
@@ -67,8 +75,12 @@ void training_follow_checkpoint(Training *training, bool wait)
 {
     if (!training->run || !run_directory_saves(training->run))
         return;
-    if (wait || run_directory_save_progress(training->run))
-        say_checkpoint(training, run_directory_save_end(training->run));
+    if (!wait && !run_directory_save_progress(training->run))
+        return;
+    double seconds;
+    int status = run_directory_save_end(training->run, &seconds);
+    training->save_seconds += seconds;
+    say_checkpoint(training, status);
 }
 
 // Collective.

@@ -215,6 +215,40 @@ static void a_line_that_does_not_fit_is_taken_back(void **state)
     assert_failed(EXIT_NO_INPUT, "nowhere");
 }
 
+static void lines_wait_while_the_disk_is_full(void **state)
+{
+    (void)state;
+    size_t bytes;
+    Journal *journal = journal_open(scratch_path("waits.jsonl"));
+    assert_int_equal(journal_keep(journal, "one", 3), 0);
+    limit_files(10);
+    assert_int_equal(journal_keep(journal, "second line", 11), 0);
+    assert_int_equal(journal_keep(journal, "three", 5), 0); // would fit, but has to wait its turn
+    assert_int_equal(journal_catch_up(journal), -1);
+    assert_failed(EXIT_CANNOT_WRITE, "waits.jsonl");
+    assert_int_equal(journal->bytes, 4);
+    limit_files(17); // for one of the two
+    assert_int_equal(journal_catch_up(journal), -1);
+    assert_int_equal(journal->waiting.length, 6);
+    limit_files(RLIM_INFINITY);
+    assert_int_equal(journal_keep(journal, "four", 4), 0);
+    assert_int_equal(journal->waiting.length, 0);
+    char *content = scratch_read("waits.jsonl", &bytes);
+    assert_string_equal(content, "one\nsecond line\nthree\nfour\n");
+    assert_int_equal(journal->bytes, bytes);
+    release(content);
+
+    limit_files(10);
+    char *long_line = allocate(JOURNAL_WAITING_MAXIMUM / 2, 1);
+    memset(long_line, 'x', JOURNAL_WAITING_MAXIMUM / 2);
+    assert_int_equal(journal_keep(journal, long_line, JOURNAL_WAITING_MAXIMUM / 2), 0);
+    assert_int_equal(journal_keep(journal, long_line, JOURNAL_WAITING_MAXIMUM / 2), -1);
+    assert_failed(EXIT_CANNOT_WRITE, "more than 64 MiB of lines wait: cannot append to");
+    limit_files(RLIM_INFINITY);
+    release(long_line);
+    journal_close(journal);
+}
+
 static void a_killed_writer_leaves_whole_lines(void **state)
 {
     (void)state;
@@ -383,6 +417,7 @@ int main(void)
         cmocka_unit_test(an_unfinished_line_is_cut_at_the_next_open),
         cmocka_unit_test(a_line_over_the_limit_is_refused),
         cmocka_unit_test(a_line_that_does_not_fit_is_taken_back),
+        cmocka_unit_test(lines_wait_while_the_disk_is_full),
         cmocka_unit_test(a_killed_writer_leaves_whole_lines),
         cmocka_unit_test(metrics_are_rebuilt_from_the_journal),
         cmocka_unit_test(bad_journals_and_full_disks_keep_the_old_metrics),

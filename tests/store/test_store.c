@@ -86,18 +86,6 @@ static void the_file_does_not_depend_on_the_number_of_ranks(void **state)
     group_barrier(&world);
 }
 
-static void the_size_on_disk_is_known_beforehand(void **state)
-{
-    (void)state;
-    Model model = model_make(&world, 1);
-    expect_done(checkpoint_write(&world, path_of("size.h5"), model_content(&model)));
-    struct stat status;
-    assert_int_equal(stat(path_of("size.h5"), &status), 0);
-    int64_t expected = checkpoint_bytes(model.items, model.count);
-    assert_in_range(status.st_size, expected - 300000, expected);
-    model_free(&model);
-}
-
 static void elements_that_nobody_holds_are_refused(void **state)
 {
     (void)state;
@@ -303,7 +291,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_ranks_reads_what_any_number_wrote),
         cmocka_unit_test(the_file_does_not_depend_on_the_number_of_ranks),
-        cmocka_unit_test(the_size_on_disk_is_known_beforehand),
         cmocka_unit_test(elements_that_nobody_holds_are_refused),
         cmocka_unit_test(ranks_that_disagree_about_a_tensor_are_refused),
         cmocka_unit_test(a_full_disk_on_one_rank_keeps_the_old_checkpoint),

@@ -77,7 +77,7 @@ static void holder_save(const Holder *holder, RunDirectory *run, const RunState 
 {
     assert_int_equal(state_save(&holder->owner, run, state, false, (KeepPolicy){.keep_last = 2}),
                      0);
-    assert_int_equal(run_directory_save_end(run), 0);
+    assert_int_equal(run_directory_save_end(run, NULL), 0);
 }
 
 static void holder_free(Holder *holder)
@@ -183,7 +183,7 @@ static void a_save_is_of_the_moment_it_was_begun(void **state)
     tiny_perturb(&later.parameters, 4, 1, later.optimizer.master); // the run goes on
     tiny_perturb(&later.parameters, 5, 1, later.optimizer.moments.m);
     tiny_perturb(&later.parameters, 6, 1, later.optimizer.moments.v);
-    assert_int_equal(run_directory_save_end(run), 0);
+    assert_int_equal(run_directory_save_end(run, NULL), 0);
     RunState found;
     assert_int_equal(holder_resume(&loaded, run, &found), 0);
     assert_same_tensors(&loaded, &saved);
