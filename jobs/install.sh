@@ -4,7 +4,7 @@
 #     jobs/install.sh [further packages]
 set -eu
 missing=
-for package in gcc g++ cmake ninja-build pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev \
+for package in gcc g++ cmake ninja-build pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev strace \
     hdf5-tools libiniparser-dev libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev \
     libcurl4-openssl-dev libcmocka-dev clang libclang-rt-dev gnuplot-nox python3-venv python3-yaml clang-format "$@"; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=

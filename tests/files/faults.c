@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -64,6 +65,8 @@ static bool is_due(const char *function, bool interruptible, bool shortens)
         return false;
     if (atomic_fetch_add(&operations, 1) + 1 != armed_at)
         return false;
+    if (armed_kind == FAULT_KILL)
+        kill(getpid(), SIGKILL);
     hit_after_rename = renamed;
     hit = function;
     return true;
@@ -149,6 +152,14 @@ int rename(const char *from, const char *to)
         return fault();
     renamed = renamed || meant_path(to);
     return REAL(rename)(from, to);
+}
+
+// Not among what can fail: who removes a file does not mind.
+int unlink(const char *path)
+{
+    if (armed_kind == FAULT_KILL && meant_path(path))
+        is_due("unlink", false, false);
+    return REAL(unlink)(path);
 }
 
 int mkdir(const char *path, mode_t mode)

@@ -1,7 +1,7 @@
 // faults.h - makes the n-th file operation of this process fail.
 //
-// The functions of libc that open, read, write, flush and rename are defined anew in the test
-// program, and so are also HDF5's. Only files whose path holds `place` are meant.
+// The functions of libc that open, read, write, flush, rename and remove are defined anew in the
+// test program, and so are also HDF5's. Only files whose path holds `place` are meant.
 
 #ifndef L2A_TESTS_FILES_FAULTS_H
 #define L2A_TESTS_FILES_FAULTS_H
@@ -13,7 +13,8 @@ typedef enum {
     FAULT_IO,       // any operation: EIO
     FAULT_SIGNAL,   // read, write, flush: EINTR
     FAULT_SHORT,    // read, write: half of the bytes
-    FAULT_KINDS
+    FAULT_KINDS,
+    FAULT_KILL // any operation: the process is gone before it
 } FaultKind;
 
 // From now on the `at`-th operation (from 1) that `kind` can hit fails, once; 0 only counts.
