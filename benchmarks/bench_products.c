@@ -40,7 +40,7 @@ static void compare(const char *name, Kind kind, ElementType type, int64_t m, in
     int contestants = kind == NT ? 3 : 2; // ours and the peers
     if (kind == NT)
         peers[1] = peer_make(&layer, INNER);
-    double times[3][ROUNDS], middle[3];
+    double times[3][ROUNDS], middle[3] = {0};
     for (int c = 0; c < contestants; c++)
         seconds(&layer, c ? &peers[c - 1] : NULL, 2);
     int runs = (int)(ROUND_SECONDS / seconds(&layer, NULL, 2)) + 1;

@@ -40,6 +40,7 @@ static const Message *copy_messages(Builder *builder, const json_t *list, int64_
         const json_t *message = json_array_get(list, (size_t)i);
         Message read = {.role = json_string_value(json_object_get(message, "role")),
                         .content = json_string_value(json_object_get(message, "content"))};
+        // cppcheck-suppress nullPointer; not without one before
         same = same && i < before->message_count && message_equal(&before->messages[i], &read);
         if (same)
             copies[i] = before->messages[i];

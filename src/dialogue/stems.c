@@ -58,7 +58,7 @@ void stem_text(Stem stem, char *text)
 
 bool stem_parse(const char *text, Stem *stem)
 {
-    int32_t letters[STEM_LETTERS];
+    int32_t letters[STEM_LETTERS] = {0};
     int count = 0;
     while (*text && count < STEM_LETTERS) {
         utf8proc_ssize_t size =

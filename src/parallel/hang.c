@@ -6,8 +6,7 @@
 
 static const int64_t SECOND = 1000000000;
 
-// ---- what the records say
-// -------------------------------------------------------------------------
+// ---- what the records say -----------------------------------------------------------------------
 
 static const RankRecord *record_of(const Watch *watch, int rank)
 {
@@ -74,8 +73,7 @@ static bool differs(const RecordedCall *one, const RecordedCall *other)
     return strcmp(one->what, other->what) != 0 || one->bytes != other->bytes;
 }
 
-// ---- who is lost
-// ----------------------------------------------------------------------------------
+// ---- who is lost --------------------------------------------------------------------------------
 
 // Whether what rank waits for will not come, if those of `lost` [size] are lost.
 static bool waits_in_vain(const Watch *watch, int rank, const RecordedCall *call, const bool *lost)
@@ -114,8 +112,7 @@ static void find_lost(const Watch *watch, bool *lost)
     }
 }
 
-// ---- words
-// ----------------------------------------------------------------------------------------
+// ---- words --------------------------------------------------------------------------------------
 
 static void print_rank(const Watch *watch, int rank, Bytes *out)
 {
@@ -187,8 +184,7 @@ static void print_lost(const Watch *watch, int rank, int waiting, Bytes *out)
     print_state(watch, rank, out);
 }
 
-// ---- what a hang is due to
-// ------------------------------------------------------------------------
+// ---- what a hang is due to ----------------------------------------------------------------------
 
 // A member that entered something else than most of them as the same collective; -1: none did.
 static int odd_one(const Watch *watch, const RecordedCall *call)
@@ -332,8 +328,7 @@ bool hang_find_mismatch(const Watch *watch, Bytes *verdict)
     return print_mismatch(watch, watch->me, verdict);
 }
 
-// ---- everything
-// -----------------------------------------------------------------------------------
+// ---- everything ---------------------------------------------------------------------------------
 
 static void print_last_calls(const Watch *watch, int rank, Bytes *out)
 {

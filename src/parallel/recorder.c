@@ -13,8 +13,7 @@ static RankRecord *record = &own;
 static int64_t unit = -1;
 static char *directory; // owned; NULL: none is open
 
-// ---- where
-// ----------------------------------------------------------------------------------------
+// ---- where --------------------------------------------------------------------------------------
 
 static void move_to(RankRecord *place)
 {
@@ -91,8 +90,7 @@ RankRecord *recorder_own(void)
     return record;
 }
 
-// ---- groups
-// ---------------------------------------------------------------------------------------
+// ---- groups -------------------------------------------------------------------------------------
 
 // The same on its members, and never given twice.
 static uint64_t identify(MPI_Comm comm)
@@ -124,12 +122,12 @@ int recorder_add_group(MPI_Comm comm, int rank, int size, const char *name)
 
 void recorder_drop_group(int group)
 {
+    CHECK(group >= 0 && group < RECORD_GROUPS, "group %d", group);
     if (group > 0)
         record->groups[group].id = 0;
 }
 
-// ---- calls
-// ----------------------------------------------------------------------------------------
+// ---- calls --------------------------------------------------------------------------------------
 
 static int64_t enter(int group, int64_t sequence, const char *what, int64_t bytes)
 {

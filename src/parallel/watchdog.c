@@ -27,8 +27,7 @@ static pthread_t thread;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken;
 
-// ---- what can be seen
-// -----------------------------------------------------------------------------
+// ---- what can be seen ---------------------------------------------------------------------------
 
 static ProcessState state_of(const RankRecord *record, const RankRecord *mine)
 {
@@ -78,8 +77,7 @@ static void look_end(Watch *watch, RankRecord *records)
     release(records);
 }
 
-// ---- the end
-// --------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------------------
 
 static void nap(double seconds)
 {
@@ -139,8 +137,7 @@ void watchdog_explain(Bytes *text)
     look_end(&watch, records);
 }
 
-// ---- the thread
-// -----------------------------------------------------------------------------------
+// ---- the thread ---------------------------------------------------------------------------------
 
 // False: it is to end.
 static bool sleep_for(int64_t nanoseconds)

@@ -308,7 +308,7 @@ static void a_served_function_is_posted_to(void **state)
 static void echo_request(int listener)
 {
     static const char head[] = "HTTP/1.0 200 OK\r\n\r\n";
-    char request[4096];
+    char request[4096] = {0};
     size_t length = 0;
     int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     for (ssize_t read_now = 1; read_now > 0 && !memchr(request, '}', length);

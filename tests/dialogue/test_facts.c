@@ -80,7 +80,7 @@ static void any_bytes_can_be_parsed(void **state)
     (void)state;
     static const char pieces[] = "[]'\"\\,x0u4U \n<think></think>\xC3\xA4";
     for (uint32_t n = 0; n < 20000; n++) {
-        char text[24];
+        char text[24] = {0};
         Draw draw = {.seed = 3, .purpose = PURPOSE_GENERATE, .step = n};
         size_t length = draw_below(draw, sizeof text);
         for (size_t i = 0; i < length; i++) {

@@ -211,7 +211,7 @@ static void check_mts_dialog(const char *origin, const char *processed, int64_t 
 {
     char *input = mts_dialog(origin), *expected = mts_dialog(processed);
     Place place = place_make();
-    PrepareCounts counts;
+    PrepareCounts counts = {0};
     double start = clock_now();
     assert_int_equal(prepare(&place, input, expected, &counts), 0);
     assert_true(clock_now() - start < 2 + (double)rounds / 2500);

@@ -13,7 +13,7 @@ static int64_t place_of(const float *logits, int64_t count, int32_t token)
 {
     int64_t place = 0;
     for (int32_t i = 0; i < count; i++)
-        place += logits[i] > logits[token] || (logits[i] == logits[token] && i < token);
+        place += logits[i] > logits[token] || (i < token && logits[i] == logits[token]);
     return place;
 }
 

@@ -40,7 +40,7 @@ mkdir -p "$build/findings"
 status=0
 for target in "$@"; do
     mkdir -p "$build/corpus/$target"
-    "$build/fuzz_$target" "$limit" -timeout=20 -malloc_limit_mb=512 -rss_limit_mb=3000 \
+    "$build/fuzz_$target" "$limit" -timeout=120 -malloc_limit_mb=512 -rss_limit_mb=3000 \
         -close_fd_mask=2 -print_final_stats=1 "-artifact_prefix=$build/findings/$target-" \
         "$build/corpus/$target" "$build/seeds/$target" >"$build/$target.log" 2>&1 ||
         { grep -v '^#' "$build/$target.log"; status=1; }

@@ -447,6 +447,7 @@ static void files_are_read_and_what_is_no_file_is_named(void **state)
     expect_no_file(path, EXIT_BAD_DATA, "is not a regular file");
     assert_int_equal(unlink(path), 0);
     FILE *file = fopen(path, "w");
+    assert_non_null(file);
     fputs("[run]\nseed = 9\n", file);
     fclose(file);
     Settings settings;

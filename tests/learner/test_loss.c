@@ -60,7 +60,7 @@ static int32_t place_in(const Case *test, const Tree *tree, TargetPlace place)
 static void run_chunk(const Case *test, const Tree *tree, LossContext *context, const Batch *batch,
                       LossFunction function, Found *found)
 {
-    float logprobs[MOST], entropies[MOST] = {0}, slopes[MOST], entropy_slopes[MOST];
+    float logprobs[MOST], entropies[MOST] = {0}, slopes[MOST] = {0}, entropy_slopes[MOST] = {0};
     for (int64_t i = 0; i < batch->target_count; i++)
         logprobs[i] = (float)test->tokens[place_in(test, tree, batch->places[i])].logprob;
     function(context, &(LossChunk){.batch = batch,

@@ -51,6 +51,7 @@ void damage(const char *path, int64_t offset)
         expect_done(regular_read(path, SIZE_MAX, &file));
         file.data[offset] ^= 4;
         FILE *stream = fopen(path, "wb");
+        assert_non_null(stream);
         assert_int_equal(fwrite(file.data, 1, file.length, stream), file.length);
         fclose(stream);
         bytes_free(&file);

@@ -139,8 +139,7 @@ static void a_kill_before_any_operation_keeps_a_whole_checkpoint(void **state)
     assert_int_equal(directory_make(directory), 0);
 }
 
-// ---- system calls
-// ---------------------------------------------------------------------------------
+// ---- system calls -------------------------------------------------------------------------------
 
 static bool is_traced(pid_t process)
 {
@@ -261,8 +260,7 @@ static void a_kill_at_any_system_call_keeps_a_whole_checkpoint(void **state)
     assert_int_equal(directory_make(directory), 0);
 }
 
-// ---- moments
-// --------------------------------------------------------------------------------------
+// ---- moments ------------------------------------------------------------------------------------
 
 static void a_killed_writer_never_loses_the_last_checkpoint(void **state)
 {

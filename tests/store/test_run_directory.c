@@ -121,6 +121,7 @@ static void a_dead_jobs_lock_and_leavings_are_taken_over(void **state)
     if (world.rank == 0) {
         expect_done(directory_make(path_of("dead")));
         FILE *lock = fopen(path_of("dead/lock"), "w");
+        assert_non_null(lock);
         fputs("host=elsewhere pid=1 job=77\n", lock);
         fclose(lock);
         fclose(fopen(path_of("dead/step-000004.h5.tmp-1-0"), "w"));

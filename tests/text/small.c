@@ -80,7 +80,8 @@ void small_write(const char *directory, const char *name, const char *text, cons
 void small_remove(char *directory)
 {
     DIR *listing = opendir(directory);
-    for (struct dirent *entry; listing && (entry = readdir(listing));) {
+    CHECK(listing, "%s", directory);
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
         Bytes path = {0};
         bytes_print(&path, "%s/%s", directory, entry->d_name);
         unlink(path.data); // . and .. refuse
