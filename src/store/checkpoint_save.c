@@ -191,9 +191,8 @@ static int finish(const CheckpointSave *save)
     return status;
 }
 
-static int do_phase(void *context)
+static int work_on_phase(CheckpointSave *save)
 {
-    CheckpointSave *save = context;
     switch (save->phase) {
     case PHASE_WRITE:
         return extents_write(save->temporary.data, save->path, save->extents, save->extent_count);
@@ -203,6 +202,15 @@ static int do_phase(void *context)
     default:
         return save->group->rank == 0 ? finish(save) : 0;
     }
+}
+
+static int do_phase(void *context)
+{
+    CheckpointSave *save = context;
+    double begun = clock_now();
+    int status = work_on_phase(save);
+    save->seconds += clock_now() - begun;
+    return status;
 }
 
 // ---- the callers' thread again ------------------------------------------------------------------

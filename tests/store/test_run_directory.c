@@ -18,7 +18,9 @@ static void write_step(RunDirectory *run, int64_t step, bool is_best, KeepPolicy
     Model model = model_make(&world, (uint32_t)step);
     expect_done(run_directory_save(run, &(RunSave){step, is_best, policy, model_content(&model)}));
     assert_true(run_directory_saves(run));
-    expect_done(run_directory_save_end(run, NULL));
+    double seconds;
+    expect_done(run_directory_save_end(run, &seconds));
+    assert_true(seconds > 0);
     assert_false(run_directory_saves(run));
     model_free(&model);
 }
