@@ -215,9 +215,7 @@ static int read_structure_open(CheckpointFile *file, hid_t root)
 static int read_structure(CheckpointFile *file)
 {
     hdf5_enter();
-    hid_t access = hdf5_access_list();
-    hid_t root = H5Fopen(file->path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
+    hid_t root = hdf5_open(file->path);
     int status;
     if (root < 0) {
         status = hdf5_fail(EXIT_BAD_DATA, "open", file->path);

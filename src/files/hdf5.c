@@ -44,7 +44,8 @@ int hdf5_fail(ExitCode code, const char *doing, const char *path)
     return fail(code, "cannot %s %s: HDF5: %s", doing, path, reason);
 }
 
-hid_t hdf5_access_list(void)
+// Access list of our files.
+static hid_t make_access(void)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_V18);
@@ -54,13 +55,29 @@ hid_t hdf5_access_list(void)
     return list;
 }
 
+// Any call of HDF5 forgets why the one before failed, except these.
+static void close_list(hid_t list)
+{
+    hid_t reasons = H5Eget_current_stack();
+    H5Pclose(list);
+    H5Eset_current_stack(reasons);
+}
+
+hid_t hdf5_open(const char *path)
+{
+    hid_t access = make_access();
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    close_list(access);
+    return file;
+}
+
 hid_t hdf5_create(const char *path)
 {
-    hid_t access = hdf5_access_list(), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = make_access(), creation = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_obj_track_times(creation, 0);
     hid_t file = H5Fcreate(path, H5F_ACC_EXCL, creation, access);
-    H5Pclose(creation);
-    H5Pclose(access);
+    close_list(creation);
+    close_list(access);
     return file;
 }
 
@@ -81,7 +98,7 @@ static int make_groups(hid_t file, const char *name)
             H5Gclose(group);
         *slash = '/';
     }
-    H5Pclose(creation);
+    close_list(creation);
     release(path);
     return status;
 }
@@ -96,7 +113,7 @@ hid_t hdf5_create_set(hid_t file, const char *name, hid_t type, hid_t space)
     H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(creation, 0);
     hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
-    H5Pclose(creation);
+    close_list(creation);
     return set;
 }
 

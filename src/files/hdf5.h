@@ -19,12 +19,13 @@ void hdf5_leave(void);
 // Records "cannot <doing> <path>: <innermost reason that HDF5 gives>"; returns -1.
 int hdf5_fail(ExitCode code, const char *doing, const char *path);
 
-// Access list of our files: no file locks (they fail on network file systems), the version 1.8
-// format (its metadata carry checksums), data sets of 64 KiB or more on 4 KiB boundaries.
-hid_t hdf5_access_list(void);
+// Opens a file for reading, without a file lock: they fail on network file systems. Negative on
+// failure.
+hid_t hdf5_open(const char *path);
 
-// Creates a file that must not exist; negative on failure. No object in it has times, so that its
-// bytes depend on its content only.
+// Creates a file that must not exist; negative on failure. No file lock either; the version 1.8
+// format (its metadata carry checksums); data sets of 64 KiB or more on 4 KiB boundaries; no object
+// has times, so that the file's bytes depend on its content only.
 hid_t hdf5_create(const char *path);
 
 // Creates a contiguous data set, its space taken at once and never filled, and the groups of its

@@ -120,15 +120,19 @@ TRANSFER(pread64, void *)
 TRANSFER(pwrite, const void *)
 TRANSFER(pwrite64, const void *)
 
-ssize_t write(int descriptor, const void *data, size_t bytes)
-{
-    if (meant_descriptor(descriptor) && is_due("write", true, bytes > 1)) {
-        if (armed_kind != FAULT_SHORT)
-            return fault();
-        bytes /= 2;
+#define TRANSFER_ON(name, buffer)                                                                  \
+    ssize_t name(int descriptor, buffer data, size_t bytes)                                        \
+    {                                                                                              \
+        if (meant_descriptor(descriptor) && is_due(#name, true, bytes > 1)) {                      \
+            if (armed_kind != FAULT_SHORT)                                                         \
+                return fault();                                                                    \
+            bytes /= 2;                                                                            \
+        }                                                                                          \
+        return REAL(name)(descriptor, data, bytes);                                                \
     }
-    return REAL(write)(descriptor, data, bytes);
-}
+
+TRANSFER_ON(read, void *)
+TRANSFER_ON(write, const void *)
 
 int fsync(int descriptor)
 {
