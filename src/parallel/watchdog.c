@@ -22,7 +22,8 @@ static const int64_t SECOND = 1000000000;
 static const double SPEAKER_SECONDS = 10; // that the rank which speaks takes to end the others
 
 static int rank, size = 1;
-static bool threaded, stopping; // the latter under `mutex`
+static bool threaded, stopping;    // the latter under `mutex`
+static _Atomic int64_t not_before; // the clock when a wait may be judged next
 static pthread_t thread;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken;
@@ -51,7 +52,7 @@ static int64_t limit_of(void)
     return (int64_t)(deadline_seconds() * (double)SECOND);
 }
 
-// Reads what the ranks have noted; look_end frees it.
+// What the ranks have noted up to now; look_end frees it.
 static void look_begin(Watch *watch, RankRecord **records)
 {
     const char *directory = recorder_directory();
@@ -60,12 +61,12 @@ static void look_begin(Watch *watch, RankRecord **records)
     *records = allocate((size_t)size, sizeof **records);
     for (int r = 0; r < size; r++) {
         RankRecord *copy = *records + r;
-        bool valid =
-            r != rank && directory && rank_file_read(directory, r, copy) && copy->job == mine->job;
-        ranks[r].record = r == rank ? mine : valid ? copy : NULL;
-        ranks[r].process = r == rank ? PROCESS_RUNS : PROCESS_UNKNOWN;
-        if (valid)
-            ranks[r].process = state_of(copy, mine);
+        if (r == rank)
+            memcpy(copy, mine, sizeof *copy);
+        bool valid = r == rank ||
+                     (directory && rank_file_read(directory, r, copy) && copy->job == mine->job);
+        ranks[r].record = valid ? copy : NULL;
+        ranks[r].process = valid ? state_of(copy, mine) : PROCESS_UNKNOWN;
     }
     *watch = (Watch){
         .ranks = ranks, .size = size, .me = rank, .now = clock_nanoseconds(), .limit = limit_of()};
@@ -102,27 +103,29 @@ _Noreturn static void end_job(const Watch *watch, Bytes *verdict, void (*end)(vo
     die(EXIT_UNAVAILABLE, "%s", verdict->data);
 }
 
-// In how many nanoseconds to look again.
-static int64_t look(void (*end)(void))
+static void look(void (*end)(void))
 {
     Watch watch;
     RankRecord *records;
     Bytes verdict = {0};
     int64_t again;
     look_begin(&watch, &records);
-    if (hang_find(&watch, &verdict, &again))
+    bool hangs = hang_find(&watch, &verdict, &again);
+    // The wait may have ended meanwhile.
+    if (hangs && atomic_load(&recorder_own()->waiting) == atomic_load(&records[rank].waiting))
         end_job(&watch, &verdict, end);
+    bytes_free(&verdict);
     look_end(&watch, records);
-    return again;
+    atomic_store(&not_before, clock_nanoseconds() + again);
 }
 
 void watchdog_look(void (*end)(void))
 {
-    static int64_t next;
     const RecordedCall *call = rank_record_waiting(recorder_own());
     int64_t now = clock_nanoseconds();
-    if (call && call->device && now - call->waited >= limit_of() && now >= next)
-        next = now + look(end);
+    bool due = call && call->device && now - call->waited >= limit_of();
+    if (due && now >= atomic_load(&not_before))
+        look(end);
 }
 
 void watchdog_explain(Bytes *text)
@@ -153,20 +156,6 @@ static bool sleep_for(int64_t nanoseconds)
     return goes_on;
 }
 
-// What stands in memory is seen on this host; on others once it is written to the file system.
-// Ranks that nobody waits for need not.
-static void write_out(RankRecord *mine, int64_t interval)
-{
-    static int64_t written; // call
-    const RecordedCall *call = rank_record_waiting(mine);
-    int64_t calls = atomic_load(&mine->calls);
-    int64_t still = clock_nanoseconds() - (call ? call->waited : rank_record_sign(mine));
-    if (recorder_directory() && still > interval && calls != written) {
-        msync(mine, sizeof *mine, MS_SYNC);
-        written = calls;
-    }
-}
-
 // A process that was stopped, with its job or alone, has waited for longer than it could see: what
 // it waits for gets the whole deadline anew.
 static void *watch(void *context)
@@ -174,18 +163,22 @@ static void *watch(void *context)
     (void)context;
     int64_t limit = limit_of();
     int64_t interval = limit / 8 < SECOND ? limit / 8 : SECOND;
-    int64_t beat = clock_nanoseconds(), next = 0;
+    int64_t beat = clock_nanoseconds(), written = beat;
     RankRecord *mine = recorder_own();
     while (sleep_for(interval)) {
         int64_t now = clock_nanoseconds();
         if (now - beat > interval + limit / 2)
-            next = now + limit;
+            atomic_store(&not_before, now + limit);
         beat = now;
         atomic_store(&mine->beat, now);
-        write_out(mine, limit / 4);
+        // This host sees what stands in memory, others what is written to the file system.
+        if (recorder_directory() && now - written >= limit / 4) {
+            msync(mine, sizeof *mine, MS_SYNC);
+            written = now;
+        }
         const RecordedCall *call = rank_record_waiting(mine);
-        if (now >= next && call && !call->device)
-            next = now + look(NULL);
+        if (call && !call->device && now >= atomic_load(&not_before))
+            look(NULL);
     }
     return NULL;
 }
