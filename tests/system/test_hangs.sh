@@ -95,6 +95,18 @@ goes_on() { # the run of the last case, as an undisturbed one
 start whole 3 || die "$(tail -n 5 whole.log)"
 whole=$(clinic_weights whole)
 
+# A job that is suspended as a whole, for longer than anybody waits, goes on.
+start suspended 3 --set train.steps=60 --set parallel.deadline=$deadline &
+job=$!
+until [ -s suspended/metrics.jsonl ]; do sleep 0.1; done
+ranks=$(pgrep -P "$(pgrep -P $job)")
+# shellcheck disable=SC2086
+kill -STOP $ranks
+sleep $((3 * deadline))
+# shellcheck disable=SC2086
+kill -CONT $ranks
+wait $job || die "suspended: $(grep '^error' suspended.log)"
+
 if [ "$cases" = all ]; then
     while read -r activity; do
         for ranks in 3 4; do
