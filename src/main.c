@@ -1,5 +1,6 @@
 // main.c - read what is asked, split the job, run the task.
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
 {
     Options options;
     int code;
+    mallopt(M_ARENA_MAX,
+            1); // `check` says what a rank takes: its threads keep no heaps of their own
     signal(SIGXFSZ, SIG_IGN); // a write past `ulimit -f` fails and is told instead
     json_set_alloc_funcs(memory_take, release);
     if (options_read(&options, argc, argv) != 0) {
