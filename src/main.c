@@ -138,8 +138,7 @@ int main(int argc, char **argv)
 {
     Options options;
     int code;
-    mallopt(M_ARENA_MAX,
-            1); // `check` says what a rank takes: its threads keep no heaps of their own
+    mallopt(M_ARENA_MAX, 1);  // threads keep no heaps that `check` could not count
     signal(SIGXFSZ, SIG_IGN); // a write past `ulimit -f` fails and is told instead
     json_set_alloc_funcs(memory_take, release);
     if (options_read(&options, argc, argv) != 0) {

@@ -262,8 +262,7 @@ static void *work(void *context)
         int64_t before = served->active_count;
         take_finished(served);
         if (served->active_count > 0) {
-            activity_sign(); // a server that is slow is no hang: its requests have limits of their
-                             // own
+            activity_sign(); // a slow server is no hang: requests have limits of their own
             soonest = soonest < 1 ? soonest : 1;
         }
         if (served->active_count == before)

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 int64_t clock_nanoseconds(void)
@@ -12,4 +13,11 @@ int64_t clock_nanoseconds(void)
 double clock_now(void)
 {
     return 1e-9 * (double)clock_nanoseconds();
+}
+
+void clock_sleep(double seconds)
+{
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    while (nanosleep(&time, &time) != 0 && errno == EINTR)
+        continue;
 }

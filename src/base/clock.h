@@ -9,4 +9,7 @@
 double clock_now(void); // seconds
 int64_t clock_nanoseconds(void);
 
+// Returns when so many seconds have passed, whatever signals come.
+void clock_sleep(double seconds);
+
 #endif

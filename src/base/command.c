@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/activity.h"
@@ -151,7 +150,7 @@ static bool finish(const Command *command, Child *child, double since, int *stat
         if (ended != 0 || clock_now() - since > command->timeout)
             break;
         activity_sign();
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        clock_sleep(1e-3);
     }
     kill(-child->process, SIGKILL);
     bool by_itself = ended != 0;

@@ -1,8 +1,6 @@
 #include "parallel/communicator_nccl.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 extern "C" {
@@ -22,14 +20,6 @@ static cudaStream_t stream;
 static Operation operations[MOST_OPERATIONS]; // a ring
 static int first, count;
 static double looked;
-
-static void nap(double seconds)
-{
-    struct timespec time = {static_cast<time_t>(seconds),
-                            static_cast<long>((seconds - static_cast<time_t>(seconds)) * 1e9)};
-    while (nanosleep(&time, &time) != 0 && errno == EINTR) { // by TERM, as MPI_Abort sends it
-    }
-}
 
 // ---- failures -----------------------------------------------------------------------------------
 
@@ -57,7 +47,7 @@ static void abort_all(void)
 {
     char last[512];
     if (result == ncclRemoteError)
-        nap(TIER_SECONDS);
+        clock_sleep(TIER_SECONDS);
     snprintf(last, sizeof last, "%s", ncclGetLastError(communicator->comm));
     abort_all();
     die(EXIT_UNAVAILABLE, "%s: NCCL failed in the %s of %lld bytes over %d ranks: %s%s%s",
@@ -89,7 +79,7 @@ static void settle(Communicator *communicator, const char *what, int64_t bytes)
             die(EXIT_UNAVAILABLE, "%s: the %s over %d ranks has not begun within %.0f s",
                 own_name(), what, communicator->size, deadline_seconds());
         }
-        nap(0.0001);
+        clock_sleep(0.0001);
     }
 }
 

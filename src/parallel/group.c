@@ -58,7 +58,7 @@ static Group group_of(MPI_Comm comm, const char *name)
     MPI_Comm_set_errhandler(comm, handler);
     MPI_Comm_rank(comm, &group.rank);
     MPI_Comm_size(comm, &group.size);
-    group.record = recorder_add_group(comm, group.rank, group.size, name);
+    group.record = recorder_add_group(comm, group.size, name);
     return group;
 }
 
@@ -69,10 +69,20 @@ Group group_world(void)
     return group_of(comm, "the job");
 }
 
+// Enters what the rank then waits in.
+static int64_t begin(const Group *group, const char *what, size_t bytes)
+{
+    int64_t call = recorder_enter(group->record, what, (int64_t)bytes);
+    recorder_wait(call);
+    return call;
+}
+
 Group group_split(const Group *group, int colour, const char *name)
 {
     MPI_Comm comm;
+    int64_t call = begin(group, "split", 0);
     MPI_Comm_split(group->comm, colour < 0 ? MPI_UNDEFINED : colour, group->rank, &comm);
+    recorder_leave(call);
     return group_of(comm, name);
 }
 
@@ -87,7 +97,9 @@ void group_free(Group *group)
 Group group_of_node(const Group *group)
 {
     MPI_Comm node;
+    int64_t call = begin(group, "split by nodes", 0);
     MPI_Comm_split_type(group->comm, MPI_COMM_TYPE_SHARED, group->rank, MPI_INFO_NULL, &node);
+    recorder_leave(call);
     return group_of(node, "the node");
 }
 
@@ -97,14 +109,6 @@ int group_node_size(const Group *group)
     int size = node.size;
     group_free(&node);
     return size;
-}
-
-// Enters what the rank then waits in.
-static int64_t begin(const Group *group, const char *what, size_t bytes)
-{
-    int64_t call = recorder_enter(group->record, what, (int64_t)bytes);
-    recorder_wait(call);
-    return call;
 }
 
 int group_agree(const Group *group, int status)

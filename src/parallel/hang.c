@@ -68,6 +68,13 @@ static bool is_missing(const Watch *watch, int rank, const RecordedCall *call)
     return its && its->left == 0 && !wait_of(watch, rank);
 }
 
+// NULL: the rank has not entered that collective of the call's group, or it is long past.
+static const RecordedCall *same_place(const Watch *watch, int rank, const RecordedCall *call)
+{
+    const RankRecord *record = record_of(watch, rank);
+    return record ? rank_record_collective(record, call->group, call->sequence) : NULL;
+}
+
 static bool differs(const RecordedCall *one, const RecordedCall *other)
 {
     return strcmp(one->what, other->what) != 0 || one->bytes != other->bytes;
@@ -192,17 +199,12 @@ static int odd_one(const Watch *watch, const RecordedCall *call)
     int odd = -1, fewest = watch->size + 1;
     bool different = false;
     for (int rank = 0; rank < watch->size; rank++) {
-        const RankRecord *record = record_of(watch, rank);
-        const RecordedCall *its =
-            record ? rank_record_collective(record, call->group, call->sequence) : NULL;
+        const RecordedCall *its = same_place(watch, rank, call);
         if (!its)
             continue;
         int alike = 0;
         for (int other = 0; other < watch->size; other++) {
-            const RecordedCall *that =
-                record_of(watch, other)
-                    ? rank_record_collective(record_of(watch, other), call->group, call->sequence)
-                    : NULL;
+            const RecordedCall *that = same_place(watch, other, call);
             alike += that && !differs(its, that);
         }
         different |= differs(its, call);
@@ -221,21 +223,18 @@ static bool print_mismatch(const Watch *watch, int waiting, Bytes *out)
     int odd = call && call->sequence > 0 ? odd_one(watch, call) : -1;
     if (odd < 0)
         return false;
-    const RecordedCall *its =
-        rank_record_collective(record_of(watch, odd), call->group, call->sequence);
-    for (waiting = 0; waiting < watch->size; waiting++) {
-        const RankRecord *record = record_of(watch, waiting);
-        const RecordedCall *other =
-            record ? rank_record_collective(record, call->group, call->sequence) : NULL;
+    const RecordedCall *its = same_place(watch, odd, call);
+    for (int rank = 0; rank < watch->size; rank++) {
+        const RecordedCall *other = same_place(watch, rank, call);
         if (!other || !differs(its, other))
             continue;
         print_rank(watch, odd, out);
         bytes_append_text(out, " entered ");
         print_call(watch, odd, its, out);
         bytes_append_text(out, ", where ");
-        print_rank(watch, waiting, out);
+        print_rank(watch, rank, out);
         bytes_append_text(out, " entered ");
-        print_call(watch, waiting, other, out);
+        print_call(watch, rank, other, out);
         bytes_append_text(out, ": the program is at fault, please report it");
         return true;
     }

@@ -1,9 +1,8 @@
-#define _GNU_SOURCE // nanosleep
 #include "parallel/mail.h"
 
 #include <limits.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "parallel/recorder.h"
 
@@ -56,7 +55,7 @@ void mail_post(Mail *mail, int to, int kind, const Bytes *bytes)
 
 static void doze(void)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+    clock_sleep(2e-4);
 }
 
 bool mail_take(Mail *mail, bool wait, Letter *letter)

@@ -71,10 +71,9 @@ RankRecord *rank_file_map(const char *directory, int rank)
     return record;
 }
 
-void rank_file_remove(const char *directory, int rank, RankRecord *record)
+void rank_file_remove(const char *directory, int rank)
 {
     char *path = path_of(directory, rank);
-    munmap(record, sizeof *record);
     unlink(path);
     release(path);
 }

@@ -12,9 +12,10 @@
 int rank_files_make(const char *directory);
 
 // Memory of a new file DIRECTORY/rank-NNNNNN, which has its room on disk: storing to it cannot
-// fail. NULL: EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE. Give it back with rank_file_remove.
+// fail. NULL: EXIT_CANNOT_CREATE, EXIT_CANNOT_WRITE. It stays mapped to the end of the process: a
+// thread may just be giving a sign of life there.
 RankRecord *rank_file_map(const char *directory, int rank);
-void rank_file_remove(const char *directory, int rank, RankRecord *record);
+void rank_file_remove(const char *directory, int rank);
 
 // What another rank has noted. False: it cannot be read.
 bool rank_file_read(const char *directory, int rank, RankRecord *record);

@@ -23,7 +23,6 @@ enum {
 typedef struct {
     uint64_t id;      // the same on its members; 0: this entry is free
     int64_t sequence; // collectives that this rank has entered
-    int32_t size, rank;
     char name[RECORD_NAME_BYTES];
 } RecordedGroup;
 

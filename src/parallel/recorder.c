@@ -66,13 +66,13 @@ void recorder_open(const Group *all, const char *path)
 
 void recorder_close(const Group *all)
 {
-    RankRecord *mapped = record;
+    bool mapped = record != &own;
     if (!directory)
         return;
     group_barrier(all); // nobody looks any more
     move_to(&own);
-    if (mapped != &own)
-        rank_file_remove(directory, all->rank, mapped);
+    if (mapped)
+        rank_file_remove(directory, all->rank);
     group_barrier(all);
     if (all->rank == 0)
         rmdir(directory);
@@ -103,7 +103,7 @@ static uint64_t identify(MPI_Comm comm)
     return id;
 }
 
-int recorder_add_group(MPI_Comm comm, int rank, int size, const char *name)
+int recorder_add_group(MPI_Comm comm, int size, const char *name)
 {
     if (size == 1)
         return 0;
@@ -112,7 +112,7 @@ int recorder_add_group(MPI_Comm comm, int rank, int size, const char *name)
         RecordedGroup *group = &record->groups[g];
         if (group->id != 0)
             continue;
-        *group = (RecordedGroup){.size = size, .rank = rank};
+        group->sequence = 0;
         snprintf(group->name, sizeof group->name, "%s", name);
         group->id = id;
         return g;

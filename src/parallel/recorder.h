@@ -30,7 +30,7 @@ struct RankRecord *recorder_own(void);
 
 // A new group, whose collectives are counted from here on; its number on this rank, or 0 where it
 // has one rank and waits for nobody. Collective over it; `name` is copied.
-int recorder_add_group(MPI_Comm comm, int rank, int size, const char *name);
+int recorder_add_group(MPI_Comm comm, int size, const char *name);
 void recorder_drop_group(int group); // 0 is fine
 
 // Calls are numbered from 1; 0 stands for one that is not recorded.

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE // pthread_cond_timedwait's clock, statfs
 #include "parallel/watchdog.h"
 
 #include <errno.h>
@@ -80,13 +79,6 @@ static void look_end(Watch *watch, RankRecord *records)
 
 // ---- the end ------------------------------------------------------------------------------------
 
-static void nap(double seconds)
-{
-    struct timespec time = {(time_t)seconds, (long)((seconds - (time_t)seconds) * 1e9)};
-    while (nanosleep(&time, &time) != 0 && errno == EINTR) { // by TERM, as MPI_Abort sends it
-    }
-}
-
 // The first one speaks; it ends the others, who give it the time.
 _Noreturn static void end_job(const Watch *watch, Bytes *verdict, void (*end)(void))
 {
@@ -95,7 +87,7 @@ _Noreturn static void end_job(const Watch *watch, Bytes *verdict, void (*end)(vo
     bytes_print(&text, "%s\n\n", verdict->data);
     hang_print(watch, &text);
     if (directory && !rank_files_judge(directory, text.data))
-        nap(SPEAKER_SECONDS);
+        clock_sleep(SPEAKER_SECONDS);
     if (directory)
         bytes_print(verdict, "; what every rank did is in %s/verdict", directory);
     if (end)

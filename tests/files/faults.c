@@ -102,14 +102,22 @@ static int open_meant(int (*real)(const char *, int, ...), const char *path, int
         return open_meant(REAL(name), path, flags, mode);                                          \
     }
 
+// Whether so many bytes, or half of them, are read or written at all.
+static bool may_transfer(const char *function, int descriptor, size_t *bytes)
+{
+    if (!meant_descriptor(descriptor) || !is_due(function, true, *bytes > 1))
+        return true;
+    if (armed_kind != FAULT_SHORT)
+        return false;
+    *bytes /= 2;
+    return true;
+}
+
 #define TRANSFER(name, buffer)                                                                     \
     ssize_t name(int descriptor, buffer data, size_t bytes, off_t offset)                          \
     {                                                                                              \
-        if (meant_descriptor(descriptor) && is_due(#name, true, bytes > 1)) {                      \
-            if (armed_kind != FAULT_SHORT)                                                         \
-                return fault();                                                                    \
-            bytes /= 2;                                                                            \
-        }                                                                                          \
+        if (!may_transfer(#name, descriptor, &bytes))                                              \
+            return fault();                                                                        \
         return REAL(name)(descriptor, data, bytes, offset);                                        \
     }
 
@@ -123,11 +131,8 @@ TRANSFER(pwrite64, const void *)
 #define TRANSFER_ON(name, buffer)                                                                  \
     ssize_t name(int descriptor, buffer data, size_t bytes)                                        \
     {                                                                                              \
-        if (meant_descriptor(descriptor) && is_due(#name, true, bytes > 1)) {                      \
-            if (armed_kind != FAULT_SHORT)                                                         \
-                return fault();                                                                    \
-            bytes /= 2;                                                                            \
-        }                                                                                          \
+        if (!may_transfer(#name, descriptor, &bytes))                                              \
+            return fault();                                                                        \
         return REAL(name)(descriptor, data, bytes);                                                \
     }
 

@@ -36,11 +36,9 @@ static int set_up(void **state)
         strcpy(record->host, "host");
         strcpy(record->activity.name, "at work");
         record->activity.sign = record->beat = clock_of(r, 0.1);
-        record->groups[1] =
-            (RecordedGroup){.id = JOB, .sequence = 10, .size = RANKS, .rank = r, .name = "the job"};
+        record->groups[1] = (RecordedGroup){.id = JOB, .sequence = 10, .name = "the job"};
         if (r < 2)
-            record->groups[2] =
-                (RecordedGroup){.id = PAIR, .sequence = 5, .size = 2, .rank = r, .name = "a pair"};
+            record->groups[2] = (RecordedGroup){.id = PAIR, .sequence = 5, .name = "a pair"};
         ranks[r] = (WatchedRank){.record = record, .process = PROCESS_RUNS};
     }
     return 0;

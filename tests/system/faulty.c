@@ -22,8 +22,8 @@ enum { SLEEP_SECONDS = 600 };
 
 static MPI_Comm communicators[RECORD_GROUPS];
 
-int __real_recorder_add_group(MPI_Comm comm, int rank, int size, const char *name);
-int __wrap_recorder_add_group(MPI_Comm comm, int rank, int size, const char *name);
+int __real_recorder_add_group(MPI_Comm comm, int size, const char *name);
+int __wrap_recorder_add_group(MPI_Comm comm, int size, const char *name);
 int64_t __real_recorder_enter(int group, const char *what, int64_t bytes);
 int64_t __wrap_recorder_enter(int group, const char *what, int64_t bytes);
 void __real_activity_sign(void);
@@ -67,9 +67,9 @@ static void strike(Fault *asked, const char *where)
         sleep(SLEEP_SECONDS);
 }
 
-int __wrap_recorder_add_group(MPI_Comm comm, int rank, int size, const char *name)
+int __wrap_recorder_add_group(MPI_Comm comm, int size, const char *name)
 {
-    int group = __real_recorder_add_group(comm, rank, size, name);
+    int group = __real_recorder_add_group(comm, size, name);
     communicators[group] = comm;
     return group;
 }
