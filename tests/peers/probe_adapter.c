@@ -51,14 +51,18 @@ static int make_run(const char *directory, const char *run_directory, char **wor
     tiny_start_adapter(&pairs, NOISE, optimizer.master);
     probe_must(state_owner_make(&owner, directory));
     owner.group = &group;
+    owner.kernels = kernels_cpu();
+    owner.writes = true;
     owner.parameters = &pairs;
     owner.adapter = &stored;
     owner.optimizer = &optimizer;
     owner.settings = duplicate("");
+    state_owner_make_snapshot(&owner);
     RunDirectory *run = run_directory_open(&group, run_directory);
     probe_must(run ? 0 : -1);
     RunState state = {.step = 1};
     probe_must(state_save(&owner, run, &state, false, (KeepPolicy){.keep_last = 1}));
+    probe_must(run_directory_save_end(run, NULL));
     run_directory_close(run);
     state_owner_free(&owner);
     optimizer_free(&optimizer, kernels_cpu());
