@@ -1,12 +1,15 @@
 #!/bin/sh
 # smollm2.sh - the real run: SmolLM2-135M-Instruct learns from the doctors of MTS-Dialog.
 #
-# Needs MTS-Dialog's folder in $LEARN2ASK_DATA (default ../shared/data). What is done is not done
-# again: a second call goes on where the first one stopped.
+# Needs mts_dialog in $LEARN2ASK_DATA (default ../shared/data), as tools/mts_dialog.py makes it. What
+# is done is not done again: a second call goes on where the first one stopped.
 set -eu
 cd "$(dirname "$0")/.."
 source=${LEARN2ASK_DATA:-../shared/data}/mts_dialog
-[ -d "$source" ] || { echo "error: no $source: set LEARN2ASK_DATA" >&2; exit 66; }
+[ -d "$source" ] || {
+    echo "error: no $source: set LEARN2ASK_DATA; README, 'The real run', says how to make it" >&2
+    exit 66
+}
 jobs/install.sh
 # shellcheck source=jobs/mpi.sh
 . jobs/mpi.sh
