@@ -1,20 +1,13 @@
 #include "files/metrics_file.h"
 
-#include <math.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <fcntl.h>
-
-#include <jansson.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/regular.h"
 #include "files/atomic.h"
 #include "files/hdf5.h"
-#include "files/journal.h"
+#include "files/metrics_table.h"
 #include "files/raw.h"
 
 // Closing writes what HDF5 still holds of the data, so its status counts.
@@ -103,107 +96,20 @@ int metrics_file_write(const char *path, const int64_t *steps, int64_t rows,
     return status;
 }
 
-// Series as they grow while a journal is read.
-typedef struct {
-    char *name;     // owned
-    double *values; // owned
-    size_t length, capacity;
-} Growing;
-
-typedef struct {
-    const char *path;
-    int64_t *steps; // owned
-    size_t rows, step_capacity;
-    Growing *series; // owned
-    size_t count, capacity;
-} Table;
-
-static Growing *series_of(Table *table, const char *name)
-{
-    for (size_t i = 0; i < table->count; i++) {
-        if (strcmp(table->series[i].name, name) == 0)
-            return &table->series[i];
-    }
-    grow((void **)&table->series, &table->capacity, table->count + 1, sizeof *table->series);
-    table->series[table->count] = (Growing){.name = duplicate(name)};
-    return &table->series[table->count++];
-}
-
-// Sets the value of the last row; rows before that have none are NaN.
-static void put_value(Table *table, const char *name, double value)
-{
-    Growing *series = series_of(table, name);
-    grow((void **)&series->values, &series->capacity, table->rows, sizeof *series->values);
-    while (series->length < table->rows)
-        series->values[series->length++] = NAN;
-    series->values[table->rows - 1] = value;
-}
-
-static void put_object(Table *table, const char *prefix, const json_t *object)
-{
-    const char *key;
-    const json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        Bytes name = {0};
-        bytes_print(&name, "%s%s%s", prefix, prefix[0] ? "/" : "", key);
-        // HDF5 has no place for empty components, and "." is the group itself.
-        bool usable = key[0] && key[0] != '/' && key[strlen(key) - 1] != '/' &&
-                      !strstr(key, "//") && strcmp(key, ".") != 0 && strcmp(name.data, "step") != 0;
-        if (usable && json_is_number(value))
-            put_value(table, name.data, json_number_value(value));
-        if (usable && json_is_object(value))
-            put_object(table, name.data, value);
-        bytes_free(&name);
-    }
-}
-
-static int take_line(void *context, const char *line, size_t length, int64_t number)
-{
-    Table *table = context;
-    json_error_t error;
-    json_t *object = json_loadb(line, length, 0, &error);
-    if (!object)
-        return fail(EXIT_BAD_DATA, "%s:%lld: %s", table->path, (long long)number, error.text);
-    const json_t *step = json_object_get(object, "step");
-    if (json_is_integer(step)) {
-        grow((void **)&table->steps, &table->step_capacity, table->rows + 1, sizeof *table->steps);
-        table->steps[table->rows++] = json_integer_value(step);
-        put_object(table, "", object);
-    }
-    json_decref(object);
-    return 0;
-}
-
-static int write_table(Table *table, const char *path, MetricDescribe *describe)
-{
-    MetricSeries *series = allocate(table->count, sizeof *series);
-    for (size_t i = 0; i < table->count; i++) {
-        Growing *growing = &table->series[i];
-        grow((void **)&growing->values, &growing->capacity, table->rows, sizeof *growing->values);
-        while (growing->length < table->rows)
-            growing->values[growing->length++] = NAN;
-        series[i] = (MetricSeries){.name = growing->name, .values = growing->values};
-        if (describe)
-            describe(growing->name, &series[i].unit, &series[i].description);
-    }
-    int status =
-        metrics_file_write(path, table->steps, (int64_t)table->rows, series, (int64_t)table->count);
-    release(series);
-    return status;
-}
-
 int metrics_file_rebuild(const char *journal_path, const char *path, MetricDescribe *describe)
 {
-    Table table = {.path = journal_path};
-    int status = journal_read(journal_path, take_line, &table);
-    if (status == 0)
-        status = write_table(&table, path, describe);
-    for (size_t i = 0; i < table.count; i++) {
-        release(table.series[i].name);
-        release(table.series[i].values);
+    MetricsTable table;
+    if (metrics_table_read(&table, journal_path) != 0)
+        return -1;
+    MetricSeries *series = allocate((size_t)table.count, sizeof *series);
+    for (int64_t i = 0; i < table.count; i++) {
+        series[i] =
+            (MetricSeries){.name = table.columns[i].name, .values = table.columns[i].values};
+        if (describe)
+            describe(series[i].name, &series[i].unit, &series[i].description);
     }
-    release(table.series);
-    release(table.steps);
+    int status = metrics_file_write(path, table.steps, table.rows, series, table.count);
+    release(series);
+    metrics_table_free(&table);
     return status;
 }

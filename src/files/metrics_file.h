@@ -23,9 +23,8 @@ int metrics_file_write(const char *path, const int64_t *steps, int64_t rows,
 // Gives unit and description of a series; may leave them.
 typedef void MetricDescribe(const char *name, const char **unit, const char **description);
 
-// The same from a journal of JSON lines: every number of a line is a series (objects within are
-// joined by a slash), "step" is the axis. Lines without a whole "step" are left out. `describe` may
-// be NULL. Also EXIT_NO_INPUT and EXIT_BAD_DATA.
+// The same from a journal (files/metrics_table.h). `describe` may be NULL. Fails as
+// metrics_table_read does, too.
 int metrics_file_rebuild(const char *journal_path, const char *path, MetricDescribe *describe);
 
 #endif

@@ -134,7 +134,7 @@ static void print_both(const Measured *measured)
     const EvaluationResult results[MODELS] = {measured[0].result, measured[1].result};
     Bytes text = {0};
     bytes_append_text(&text, "\nside by side\n");
-    evaluation_print_scores(names, results, MODELS, &text);
+    evaluation_result_print(names, results, MODELS, &text);
     fputs(text.data, stdout);
     bytes_free(&text);
 }

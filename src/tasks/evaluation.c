@@ -273,54 +273,10 @@ void evaluation_report(const EvaluationResult *result, Metrics *metrics)
     metrics_set(metrics, "timing_s/evaluate", result->seconds);
 }
 
-static void print_value(Bytes *text, ScoreValue value)
-{
-    if (value.n == 0)
-        bytes_print(text, "  %-28s", "n/a");
-    else
-        bytes_print(text, "  %5.3f [%5.3f, %5.3f] %6lld", value.value, value.low, value.high,
-                    (long long)value.n);
-}
-
-void evaluation_print_scores(const char *const *names, const EvaluationResult *results, int count,
-                             Bytes *text)
-{
-    bytes_print(text, "%-33s", "metric [95 % interval] n");
-    for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-28s", names[r]);
-    bytes_append_text(text, "\n");
-    for (int s = 0; s < SCORE_COUNT; s++) {
-        bytes_print(text, "%-33s", score_names[s]);
-        for (int r = 0; r < count; r++)
-            print_value(text, results[r].scores.values[s]);
-        bytes_append_text(text, "\n");
-    }
-    bytes_print(text, "%-33s", "expert_loss");
-    for (int r = 0; r < count; r++)
-        if (results[r].expert_tokens > 0)
-            bytes_print(text, "  %-28.4f", results[r].expert_loss);
-        else
-            bytes_print(text, "  %-28s", "n/a");
-    bytes_print(text, "\n%-33s", "response tokens (mean)");
-    for (int r = 0; r < count; r++)
-        if (results[r].response_tokens > 0)
-            bytes_print(text, "  %-28.1f", results[r].response_tokens);
-        else
-            bytes_print(text, "  %-28s", "n/a"); // a served policy's are not told
-    bytes_print(text, "\n%-33s", "responses");
-    for (int r = 0; r < count; r++)
-        bytes_print(text, "  %-28lld", (long long)results[r].scores.rows);
-    bytes_print(text, "\n%-33s", "left out: no grade, no response");
-    for (int r = 0; r < count; r++)
-        bytes_print(text, "  %lld, %-25lld", (long long)results[r].scores.ungraded,
-                    (long long)results[r].failures);
-    bytes_append_text(text, "\n");
-}
-
 void evaluation_print(const Evaluation *evaluation, const char *const *names,
                       const EvaluationResult *results, int count, Bytes *text)
 {
-    evaluation_print_scores(names, results, count, text);
+    evaluation_result_print(names, results, count, text);
     bytes_append_text(text, "best constant question: \"");
     best_constant_text(&evaluation->constant, text);
     bytes_print(text, "\" scores content %.3f (%.3f on the training file)\n",

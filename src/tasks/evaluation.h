@@ -5,6 +5,7 @@
 
 #include "base/metrics.h"
 #include "reward/best_constant.h"
+#include "reward/evaluation_result.h"
 #include "tasks/evaluation_journal.h"
 #include "tasks/rollout.h"
 
@@ -16,15 +17,6 @@ typedef struct {
     double constant_content; // its mean content score on the evaluated file
     SessionSchedule schedule;
 } Evaluation;
-
-typedef struct {
-    Scores scores;
-    int64_t failures;   // responses that a served policy did not give
-    double expert_loss; // mean -log p a token of what the expert said next
-    double expert_tokens;
-    double response_tokens; // mean length
-    double seconds;
-} EvaluationResult;
 
 // Opens [evaluate] file. Every rank.
 int evaluation_open(Evaluation *evaluation, const Job *job);
@@ -52,11 +44,8 @@ int evaluation_sample(const Evaluation *evaluation, Job *job, uint32_t step,
 // val/* metrics.
 void evaluation_report(const EvaluationResult *result, Metrics *metrics);
 
-// The scores side by side; `names` and `results` [count].
-void evaluation_print_scores(const char *const *names, const EvaluationResult *results, int count,
-                             Bytes *text);
-
-// The same with what the best constant question would score.
+// The results side by side (evaluation_result_print), with what the best constant question would
+// score.
 void evaluation_print(const Evaluation *evaluation, const char *const *names,
                       const EvaluationResult *results, int count, Bytes *text);
 

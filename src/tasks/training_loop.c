@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
-#include "tasks/evaluation_file.h"
+#include "reward/evaluation_result.h"
 
 char *training_path(const Training *training, const char *name)
 {
@@ -72,7 +72,7 @@ static void keep_evaluation(Training *training, const EvaluationResult *result)
     Bytes file = {0};
     bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory,
                 evaluation_name(training));
-    if (evaluation_file_write(file.data, result) != 0)
+    if (evaluation_result_write(file.data, result) != 0)
         warn("%s", fail_message());
     bytes_free(&file);
 }
@@ -266,7 +266,7 @@ void training_table(Training *training)
     for (int i = 0; i < 3; i++) {
         Bytes file = {0};
         bytes_print(&file, "%s/evaluation-%s.json", training->settings->run.directory, names[i]);
-        if (training->evaluates && evaluation_file_read(file.data, &results[count]) == 0)
+        if (training->evaluates && evaluation_result_read(file.data, &results[count]) == 0)
             found[count++] = names[i];
         bytes_free(&file);
     }

@@ -6,7 +6,7 @@
 #include "dialogue/stem_weights.h"
 #include "files/run_files.h"
 #include "input/text_file.h"
-#include "tasks/evaluation_file.h"
+#include "reward/evaluation_result.h"
 #include "tests/fuzz/fuzz.h"
 
 static void read_weights(const char *path)
@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     strcpy(path, fuzz_write("file", (FuzzPart){(const char *)data, size}));
     read_weights(path);
     EvaluationResult result;
-    evaluation_file_read(path, &result);
+    evaluation_result_read(path, &result);
     char *prompt;
     if (text_file_read(path, "[data] system_prompt", &prompt) == 0)
         release(prompt);

@@ -1,4 +1,4 @@
-#include "tasks/evaluation_file.h"
+#include "reward/evaluation_result.h"
 
 #include <stdbool.h>
 
@@ -8,7 +8,7 @@
 
 enum { FILE_LIMIT = 1 << 20 }; // bytes; what is written has less than 4 KiB
 
-int evaluation_file_write(const char *path, const EvaluationResult *result)
+int evaluation_result_write(const char *path, const EvaluationResult *result)
 {
     Bytes text = {0};
     bytes_append_text(&text, "{\n");
@@ -64,7 +64,7 @@ static bool read_result(const json_t *object, EvaluationResult *result)
     return usable;
 }
 
-int evaluation_file_read(const char *path, EvaluationResult *result)
+int evaluation_result_read(const char *path, EvaluationResult *result)
 {
     json_t *object;
     *result = (EvaluationResult){0};
@@ -73,4 +73,48 @@ int evaluation_file_read(const char *path, EvaluationResult *result)
     bool usable = read_result(object, result);
     json_decref(object);
     return usable ? 0 : fail(EXIT_BAD_DATA, "%s: is not the result of an evaluation", path);
+}
+
+static void print_value(Bytes *text, ScoreValue value)
+{
+    if (value.n == 0)
+        bytes_print(text, "  %-28s", "n/a");
+    else
+        bytes_print(text, "  %5.3f [%5.3f, %5.3f] %6lld", value.value, value.low, value.high,
+                    (long long)value.n);
+}
+
+void evaluation_result_print(const char *const *names, const EvaluationResult *results, int count,
+                             Bytes *text)
+{
+    bytes_print(text, "%-33s", "metric [95 % interval] n");
+    for (int r = 0; r < count; r++)
+        bytes_print(text, "  %-28s", names[r]);
+    bytes_append_text(text, "\n");
+    for (int s = 0; s < SCORE_COUNT; s++) {
+        bytes_print(text, "%-33s", score_names[s]);
+        for (int r = 0; r < count; r++)
+            print_value(text, results[r].scores.values[s]);
+        bytes_append_text(text, "\n");
+    }
+    bytes_print(text, "%-33s", "expert_loss");
+    for (int r = 0; r < count; r++)
+        if (results[r].expert_tokens > 0)
+            bytes_print(text, "  %-28.4f", results[r].expert_loss);
+        else
+            bytes_print(text, "  %-28s", "n/a");
+    bytes_print(text, "\n%-33s", "response tokens (mean)");
+    for (int r = 0; r < count; r++)
+        if (results[r].response_tokens > 0)
+            bytes_print(text, "  %-28.1f", results[r].response_tokens);
+        else
+            bytes_print(text, "  %-28s", "n/a"); // a served policy's are not told
+    bytes_print(text, "\n%-33s", "responses");
+    for (int r = 0; r < count; r++)
+        bytes_print(text, "  %-28lld", (long long)results[r].scores.rows);
+    bytes_print(text, "\n%-33s", "left out: no grade, no response");
+    for (int r = 0; r < count; r++)
+        bytes_print(text, "  %lld, %-25lld", (long long)results[r].scores.ungraded,
+                    (long long)results[r].failures);
+    bytes_append_text(text, "\n");
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "tasks/evaluation_file.h"
+#include "reward/evaluation_result.h"
 #include "tests/files/scratch.h"
 
 static const EvaluationResult known = {
@@ -21,8 +21,8 @@ static void a_result_comes_back_as_it_was(void **state)
     (void)state;
     EvaluationResult read;
     const char *path = scratch_path("evaluation.json");
-    assert_int_equal(evaluation_file_write(path, &known), 0);
-    assert_int_equal(evaluation_file_read(path, &read), 0);
+    assert_int_equal(evaluation_result_write(path, &known), 0);
+    assert_int_equal(evaluation_result_read(path, &read), 0);
     for (int s = 0; s < SCORE_COUNT; s++) {
         assert_true(read.scores.values[s].value == known.scores.values[s].value);
         assert_int_equal(read.scores.values[s].n, known.scores.values[s].n);
@@ -39,14 +39,14 @@ static void expect_refusal(const char *from, const char *to)
 {
     EvaluationResult read;
     size_t bytes;
-    assert_int_equal(evaluation_file_write(scratch_path("good.json"), &known), 0);
+    assert_int_equal(evaluation_result_write(scratch_path("good.json"), &known), 0);
     char *good = scratch_read("good.json", &bytes);
     const char *place = strstr(good, from);
     assert_non_null(place);
     Bytes changed = {0};
     bytes_print(&changed, "%.*s%s%s", (int)(place - good), good, to, place + strlen(from));
     scratch_write_text("bad.json", changed.data);
-    assert_int_equal(evaluation_file_read(scratch_path("bad.json"), &read), -1);
+    assert_int_equal(evaluation_result_read(scratch_path("bad.json"), &read), -1);
     assert_failed(EXIT_BAD_DATA, "bad.json");
     release(good);
     bytes_free(&changed);
@@ -69,7 +69,7 @@ static void a_missing_file_is_told(void **state)
 {
     (void)state;
     EvaluationResult read;
-    assert_int_equal(evaluation_file_read(scratch_path("none.json"), &read), -1);
+    assert_int_equal(evaluation_result_read(scratch_path("none.json"), &read), -1);
     assert_failed(EXIT_NO_INPUT, "none.json");
 }
 
