@@ -8,7 +8,7 @@
 #include "files/atomic.h"
 #include "kernels/host_view.h"
 #include "parallel/watchdog.h"
-#include "tasks/progress.h"
+#include "files/progress.h"
 
 Stage training_stage(const Training *training, int64_t step)
 {
@@ -259,7 +259,7 @@ static int open_record(Training *training)
     const char *directory = training->settings->run.directory;
     if (!world_speaks(&training->job.world))
         return 0;
-    training->starts = progress_begin(directory, training->state.step);
+    training->starts = progress_begin(directory, training->state.step, training->total_steps);
     if (training->starts < 0 || record_open(&training->record, directory) != 0)
         return -1;
     requests_open(&training->requests, training->settings, training->started,

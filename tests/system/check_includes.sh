@@ -21,7 +21,7 @@ BEGIN {
     below["store"] = "base files kernels parallel"
     below["tasks"] = below["ask"] " ask reward learner exchange store"
     below["main.c"] = below["tasks"] " tasks"
-    below["tools"] = "base files input text dialogue" # no MPI there
+    below["tools"] = "base files input text dialogue reward" # no MPI there
 }
 {
     split($0, field, ":")

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "tasks/progress.h"
 #include "tasks/requests.h"
 #include "tests/files/scratch.h"
 
@@ -175,27 +174,6 @@ static void the_most_urgent_signal_counts(void **state)
     assert_int_equal(status_of(send_term_twice), 128 + SIGTERM);
 }
 
-static void starts_that_get_nowhere_are_counted(void **state)
-{
-    (void)state;
-    const char *place = scratch_path("");
-    unlink(scratch_path("progress"));
-    assert_int_equal(progress_begin(place, 0), 1);
-    assert_int_equal(progress_begin(place, 0), 2);
-    assert_int_equal(progress_begin(place, 0), 3);
-    assert_int_equal(progress_begin(place, 7), 1);
-    assert_int_equal(progress_begin(place, 7), 2);
-    assert_int_equal(progress_begin(place, 5), 1); // the newest checkpoint proved bad
-    static const char *const damaged[] = {"", "step=5", "step=5 starts=x\n", "step=5 starts=-1\n",
-                                          "step=5 starts=1\nand more\n"};
-    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
-        scratch_write_text("progress", damaged[i]);
-        assert_int_equal(progress_begin(place, 5), 1);
-    }
-    assert_int_equal(progress_begin(scratch_path("no/such/place"), 0), -1);
-    assert_failed(EXIT_CANNOT_CREATE, "no/such/place/progress");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,7 +183,6 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_any_more_is_not_begun),
         cmocka_unit_test(the_file_asks_while_it_is_there),
         cmocka_unit_test(the_most_urgent_signal_counts),
-        cmocka_unit_test(starts_that_get_nowhere_are_counted),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

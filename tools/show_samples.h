@@ -1,0 +1,50 @@
+// show_samples.h - what a run's policy said, with the conversations it said it in.
+//
+// samples.jsonl is in the order of steps and may be large: the lines of a few steps are found by
+// halving the file, the rest is never read.
+
+#ifndef L2A_TOOLS_SHOW_SAMPLES_H
+#define L2A_TOOLS_SHOW_SAMPLES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "dialogue/samples.h"
+
+typedef struct {
+    int64_t step;
+    const char *cid;      // this and the other texts are borrowed from `line`
+    const Sample *sample; // its context; NULL where the data file does not have it (any more)
+    int64_t repeat;
+    Truth truth;
+    const char *response;
+    const char *earlier; // messages of tools before the response; "": none
+    const char *verdict; // what a judge model said of it; "": none
+    int64_t tokens;
+    bool finished, graded;
+    double decision, content, format, reward, advantage; // NaN where not known
+    json_t *line;                                        // owned
+} ShowSample;
+
+typedef struct {
+    ShowSample *list; // owned; in the order of the file
+    int64_t count;
+    size_t capacity;
+    SampleSet set;    // of the run's data
+    json_t *contexts; // owned; cid -> index in `set`
+    bool has_set;
+} ShowSamples;
+
+// Reads the conversations of `data` (a file of samples or sessions), for show_samples_read. Where
+// it cannot be read, the failure is recorded and samples come without conversations: -1.
+int show_samples_open(ShowSamples *samples, const char *data);
+
+// Adds the responses of steps [first, last] of RUN/samples.jsonl. EXIT_NO_INPUT, EXIT_BAD_DATA with
+// the place.
+int show_samples_read(ShowSamples *samples, const char *directory, int64_t first, int64_t last);
+
+void show_samples_close(ShowSamples *samples);
+
+#endif
