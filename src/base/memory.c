@@ -23,13 +23,14 @@ void *allocate_or_fail(size_t count, size_t size)
         fail(EXIT_NO_MEMORY, "cannot allocate %zu elements of %zu bytes", count, size);
         return NULL;
     }
-    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *memory = aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
-    if (!memory) {
+    // The very size, not aligned_alloc's multiple of the alignment: sanitizers then see the first byte
+    // behind it.
+    void *memory;
+    if (posix_memalign(&memory, ALIGNMENT, bytes ? bytes : 1) != 0) {
         fail_memory(bytes);
         return NULL;
     }
-    return memset(memory, 0, rounded);
+    return memset(memory, 0, bytes);
 }
 
 void *allocate(size_t count, size_t size)

@@ -106,9 +106,10 @@ void *realloc(void *memory, size_t bytes)
 }
 
 // Only base/memory.c asks for alignment.
-void *aligned_alloc(size_t alignment, size_t bytes)
+int posix_memalign(void **memory, size_t alignment, size_t bytes)
 {
-    return is_refused() ? NULL : keep(__libc_memalign(alignment, bytes));
+    *memory = is_refused() ? NULL : keep(__libc_memalign(alignment, bytes));
+    return *memory ? 0 : ENOMEM;
 }
 
 void free(void *memory)

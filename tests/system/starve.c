@@ -57,9 +57,10 @@ void *realloc(void *memory, size_t bytes)
     return is_refused() ? NULL : __libc_realloc(memory, bytes);
 }
 
-void *aligned_alloc(size_t alignment, size_t bytes)
+int posix_memalign(void **memory, size_t alignment, size_t bytes)
 {
-    return is_refused() ? NULL : __libc_memalign(alignment, bytes);
+    *memory = is_refused() ? NULL : __libc_memalign(alignment, bytes);
+    return *memory ? 0 : ENOMEM;
 }
 
 __attribute__((destructor)) static void tell(void)
