@@ -1,8 +1,11 @@
 #include "base/metrics.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/metric_names.h"
 
 static Metric *find(const Metrics *metrics, const char *name)
 {
@@ -30,6 +33,12 @@ double metrics_get(const Metrics *metrics, const char *name)
     return metric ? metric->value : NAN;
 }
 
+static bool is_time(const char *name)
+{
+    const MetricName *known = metric_names_find(name);
+    return known && strcmp(known->unit, "s") == 0;
+}
+
 void metrics_print_json(const Metrics *metrics, Bytes *out)
 {
     bytes_append_text(out, "{");
@@ -41,7 +50,7 @@ void metrics_print_json(const Metrics *metrics, Bytes *out)
         else if (metric->value == (double)(int64_t)metric->value && fabs(metric->value) < 1e15)
             bytes_print(out, "%lld", (long long)metric->value);
         else
-            bytes_print(out, "%.17g", metric->value);
+            bytes_print(out, is_time(metric->name) ? "%.4g" : "%.9g", metric->value);
     }
     bytes_append_text(out, "}");
 }

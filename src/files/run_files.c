@@ -11,6 +11,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/metric_names.h"
 #include "base/regular.h"
 #include "files/atomic.h"
 #include "files/metrics_file.h"
@@ -119,7 +120,7 @@ int run_files_make_series(const char *directory)
     bytes_print(&series, "%s/metrics.h5", directory);
     int status = 0;
     if (access(journal.data, F_OK) == 0)
-        status = metrics_file_rebuild(journal.data, series.data, NULL);
+        status = metrics_file_rebuild(journal.data, series.data, metric_names_describe);
     bytes_free(&journal);
     bytes_free(&series);
     return status;

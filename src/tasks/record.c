@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/metric_names.h"
 #include "base/version.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
@@ -132,6 +133,9 @@ void record_metrics(Record *record, const Metrics *metrics)
     if (!record->directory)
         return;
     Bytes line = {0};
+    for (int64_t i = 0; i < metrics->count; i++)
+        CHECK(metric_names_find(metrics->list[i].name), "metric '%s' is not in metric_names.c",
+              metrics->list[i].name);
     metrics_print_json(metrics, &line);
     keep_line(record->metrics, &line);
     bytes_free(&line);
@@ -275,6 +279,7 @@ void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metr
     metrics_set(metrics, "reward/ungraded", ungraded);
     metrics_set(metrics, "response_length/clip_ratio",
                 length.count > 0 ? clipped / length.count : 0);
+    metrics_set(metrics, "perf/total_num_tokens", (double)costs.independent);
     metrics_set(metrics, "tree/rows", (double)costs.rows);
     metrics_set(metrics, "tree/forced_tokens", (double)costs.forced);
     metrics_set(metrics, "tree/over_trie", (double)costs.rows / (double)costs.trie);

@@ -183,6 +183,11 @@ static void gather_times(const Job *job, const GradingReport *report, double gen
         .tool_calls = sums[10],
         .failed_calls = sums[11],
         .summaries = sums[12],
+        .own = {.seconds = wall,
+                .prefill = counts->prefill_seconds,
+                .decode = counts->decode_seconds,
+                .grade = rolls ? wall - generating : 0,
+                .judging = report->judging},
     };
     times->idle[ROLE_ROLLOUT] = sums[3] / (slowest * world->count[ROLE_ROLLOUT]);
     times->idle[ROLE_GRADER] = sums[4] / (slowest * world->count[ROLE_GRADER]);

@@ -27,6 +27,9 @@ typedef struct {
     double idle[ROLE_COUNT]; // share of rollout and grader ranks' time spent waiting
     double questions, attempts, unusable, unanswered, unreached; // put to a judge
     double tool_calls, failed_calls, summaries;
+    struct {
+        double seconds, prefill, decode, grade, judging;
+    } own; // seconds of this rank
 } RolloutTimes;
 
 // Rolls out the parts, grades, and leaves all trees of the step in `all` on every rank, in the

@@ -106,6 +106,11 @@ int sampling_finish(Training *training, int64_t step, Rollout *rollout, TreeList
         status = replace_flat_groups(training, step, trees, metrics);
         seconds += clock_now() - since;
     }
+    phases_add(&training->phases, PHASE_GEN, times.own.seconds + seconds - times.seconds);
+    phases_add(&training->phases, PHASE_PREFILL, times.own.prefill);
+    phases_add(&training->phases, PHASE_DECODE, times.own.decode);
+    phases_add(&training->phases, PHASE_REWARD, times.own.grade);
+    phases_add(&training->phases, PHASE_JUDGE, times.own.judging);
     metrics_set(metrics, "timing_s/gen", seconds);
     rollout_report(&times, metrics);
     return status;

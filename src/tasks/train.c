@@ -131,7 +131,10 @@ int train_step(Training *training, Metrics *metrics)
         training_publish(training);
     metrics_set(metrics, "timing_s/publish", clock_now() - published);
     training_follow_checkpoint(training, false);
-    metrics_set(metrics, "perf/time_per_step", clock_now() - since);
+    double seconds = clock_now() - since, tokens = metrics_get(metrics, "perf/total_num_tokens");
+    metrics_set(metrics, "perf/time_per_step", seconds);
+    if (tokens > 0)
+        metrics_set(metrics, "perf/throughput", tokens / seconds / training->job.world.all.size);
     metrics_set(metrics, "perf/peak_rank_mib", (double)memory_peak() / 0x1p20);
     return status;
 }

@@ -1,7 +1,7 @@
 // training.h - all that a training run holds, and the parts of its step loop.
 //
 // training.c opens, resumes and closes; training_loop.c and, of checkpoints, training_save.c have
-// what the loop of train.c calls; training_stop.c how it ends.
+// what the loop of train.c calls; training_say.c what is said; training_stop.c how it ends.
 
 #ifndef L2A_TASKS_TRAINING_H
 #define L2A_TASKS_TRAINING_H
@@ -9,6 +9,7 @@
 #include "base/fail.h"
 #include "tasks/drift.h"
 #include "tasks/evaluation.h"
+#include "tasks/phases.h"
 #include "tasks/pipeline.h"
 #include "tasks/record.h"
 #include "tasks/requests.h"
@@ -34,7 +35,8 @@ typedef struct {
     Record record;     // on the rank that speaks
     Requests requests; // on the rank that speaks
     int64_t starts;    // in a row that began where this one did; on the rank that speaks
-    Metrics totals;    // of this start of the program: seconds by phase, rows of trees
+    Phases phases;     // of this start of the program, on this rank
+    Metrics totals;    // of this start of the program: rows of trees
     double started;
     int64_t first_step; // of this start of the program
     // Of checkpoints, on learner ranks:

@@ -66,6 +66,7 @@ void training_checkpoint(Training *training, bool is_best)
     if (status == 0)
         status = state_save(&training->owner, training->run, &training->state, is_best, policy);
     training->save_stall = clock_now() - since;
+    phases_add(&training->phases, PHASE_CHECKPOINT, training->save_stall);
     training->save_seconds = clock_now() - begun;
     if (status != 0)
         say_checkpoint(training, status);

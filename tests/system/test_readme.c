@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/metric_names.h"
 #include "input/settings.h"
 #include "tests/system/readme_chapters.h"
 
@@ -19,6 +20,8 @@ typedef struct {
 static const Chapter chapters[] = {
     {"settings", "<!-- settings: written by test_readme -->\n", "<!-- end of settings -->\n",
      settings_print_markdown},
+    {"metrics", "<!-- metrics: written by test_readme -->\n", "<!-- end of metrics -->\n",
+     metric_names_print_markdown},
     {"what fits", "<!-- fits: written by test_readme -->\n", "<!-- end of fits -->\n",
      readme_print_fits},
 };
