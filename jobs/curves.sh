@@ -5,7 +5,7 @@
 set -eu
 run=${1:?which run? jobs/curves.sh RUN_DIRECTORY}
 [ -f "$run/metrics.jsonl" ] || { echo "error: no $run/metrics.jsonl" >&2; exit 66; }
-if ! grep -q '"reward/mean"' "$run/metrics.jsonl"; then
+if ! grep -q '"critic/rewards/mean"' "$run/metrics.jsonl"; then
     echo "no rewards in $run/metrics.jsonl: nothing to draw"
     exit 0
 fi
@@ -26,11 +26,11 @@ function mean(name, new,    i, sum, from) {
     for (i = from; i < seen[name]; i++) sum += kept[name, i]
     return sum / (seen[name] - from)
 }
-BEGIN { parts = split("mean decision content format", part, " ") }
+BEGIN { parts = split("critic/rewards/mean reward/decision reward/content reward/format", part, " ") }
 {
     printf "%s %s", value("step"), value("val/ave_total_reward")
     for (i = 1; i <= parts; i++) {
-        new = value("reward/" part[i])
+        new = value(part[i])
         printf " %s %s", new, mean(part[i], new)
     }
     print ""

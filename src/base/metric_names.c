@@ -4,14 +4,12 @@
 
 const MetricName metric_names[] = {
     {"step", "1", "the step that this line tells of, from 1"},
-    {"stage", "1", "0: warm-up, 1: the algorithm"},
-    {"reward/mean", "1", "mean reward of the graded responses"},
     {"reward/decision", "1", "mean decision score A: to go on or to stop as the expert did"},
     {"reward/content", "1", "mean content score C: asks for what the expert went on to find out"},
     {"reward/format", "1", "mean format score F: one question, or the word that stops"},
     {"reward/ungraded", "1", "responses without a grade: the judge gave none"},
     {"reward/flat_groups", "1", "groups whose responses all earned the same: they teach nothing"},
-    {"critic/rewards/mean", "1", "as reward/mean"},
+    {"critic/rewards/mean", "1", "mean reward of the graded responses"},
     {"critic/rewards/max", "1", "largest reward of a response"},
     {"critic/rewards/min", "1", "smallest reward of a response"},
     {"critic/advantages/mean", "1", "mean advantage of the scored tokens"},

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/metric_names.h"
-
 static Metric *find(const Metrics *metrics, const char *name)
 {
     for (int64_t i = 0; i < metrics->count; i++)
@@ -33,10 +31,9 @@ double metrics_get(const Metrics *metrics, const char *name)
     return metric ? metric->value : NAN;
 }
 
-static bool is_time(const char *name)
+static bool is_timing(const char *name)
 {
-    const MetricName *known = metric_names_find(name);
-    return known && strcmp(known->unit, "s") == 0;
+    return strncmp(name, "timing_s/", 9) == 0 || strncmp(name, "perf/", 5) == 0;
 }
 
 void metrics_print_json(const Metrics *metrics, Bytes *out)
@@ -50,7 +47,7 @@ void metrics_print_json(const Metrics *metrics, Bytes *out)
         else if (metric->value == (double)(int64_t)metric->value && fabs(metric->value) < 1e15)
             bytes_print(out, "%lld", (long long)metric->value);
         else
-            bytes_print(out, is_time(metric->name) ? "%.4g" : "%.9g", metric->value);
+            bytes_print(out, is_timing(metric->name) ? "%.4g" : "%.7g", metric->value);
     }
     bytes_append_text(out, "}");
 }

@@ -24,8 +24,8 @@ void metrics_set(Metrics *metrics, const char *name, double value);
 // NaN when there is none of this name.
 double metrics_get(const Metrics *metrics, const char *name);
 
-// Appends {"name":value,...} as one JSON object; NaN and infinities become null. Nine digits, which
-// tell any two floats apart; four of a time.
+// Appends {"name":value,...} as one JSON object; NaN and infinities become null. Seven digits, a
+// float's, and four of what is measured with a clock: a long run's journal is not to fill a disk.
 void metrics_print_json(const Metrics *metrics, Bytes *out);
 
 void metrics_clear(Metrics *metrics);

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 enum { ALIGNMENT_THRESHOLD = 65536, ALIGNMENT_BYTES = 4096, METADATA_BLOCK = 65536 };
+enum { PACKED_ROWS = 8192 };       // that are compressed together
 enum { MEMORY_NEEDED = 16 << 20 }; // its caches, and those objects of a checkpoint that it holds
 
 static pthread_mutex_t door = PTHREAD_MUTEX_INITIALIZER;
@@ -114,6 +115,24 @@ hid_t hdf5_create_set(hid_t file, const char *name, hid_t type, hid_t space)
     H5Pset_obj_track_times(creation, 0);
     hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
     close_list(creation);
+    return set;
+}
+
+hid_t hdf5_create_packed_set(hid_t file, const char *name, hid_t type, hsize_t rows)
+{
+    if (make_groups(file, name) < 0)
+        return -1;
+    hsize_t chunk = rows < PACKED_ROWS ? rows : PACKED_ROWS;
+    hid_t space = H5Screate_simple(1, &rows, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(creation, 0);
+    if (rows > 0 && H5Zfilter_avail(H5Z_FILTER_DEFLATE) > 0) {
+        H5Pset_chunk(creation, 1, &chunk);
+        H5Pset_shuffle(creation); // exponents are alike, low digits are not
+        H5Pset_deflate(creation, 6);
+    }
+    hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+    close_list(creation);
+    H5Sclose(space);
     return set;
 }
 

@@ -32,6 +32,9 @@ hid_t hdf5_create(const char *path);
 // name; negative on failure.
 hid_t hdf5_create_set(hid_t file, const char *name, hid_t type, hid_t space);
 
+// The same of one dimension, compressed where HDF5 can.
+hid_t hdf5_create_packed_set(hid_t file, const char *name, hid_t type, hsize_t rows);
+
 // Attributes of an object; a negative value is a failure of HDF5.
 int hdf5_write_text(hid_t object, const char *name, const char *text);
 int hdf5_write_integer(hid_t object, const char *name, int64_t value);

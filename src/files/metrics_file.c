@@ -17,13 +17,12 @@ static int close_set(hid_t set, int status)
 }
 
 // Leaves the data set open; negative on failure.
-static hid_t write_set(hid_t file, const char *name, hid_t type, int64_t rows, const void *values)
+static hid_t write_set(hid_t file, const char *name, hid_t type, hid_t type_in_memory, int64_t rows,
+                       const void *values)
 {
-    hsize_t shape[1] = {(hsize_t)rows};
-    hid_t space = H5Screate_simple(1, shape, NULL);
-    hid_t set = hdf5_create_set(file, name, type, space);
-    H5Sclose(space);
-    if (set < 0 || rows == 0 || H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0)
+    hid_t set = hdf5_create_packed_set(file, name, type, (hsize_t)rows);
+    if (set < 0 || rows == 0 ||
+        H5Dwrite(set, type_in_memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0)
         return set;
     return close_set(set, -1);
 }
@@ -32,7 +31,7 @@ static int write_series(hid_t file, int64_t rows, const MetricSeries *series)
 {
     Bytes name = {0};
     bytes_print(&name, "/metrics/%s", series->name);
-    hid_t set = write_set(file, name.data, H5T_IEEE_F64LE, rows, series->values);
+    hid_t set = write_set(file, name.data, H5T_IEEE_F32LE, H5T_NATIVE_DOUBLE, rows, series->values);
     bytes_free(&name);
     if (set < 0)
         return -1;
@@ -52,7 +51,7 @@ static int write_content(hid_t file, const int64_t *steps, int64_t rows, const M
     if (status >= 0)
         status = hdf5_write_integer(file, "format_version", 1);
     if (status >= 0) {
-        hid_t set = write_set(file, "/metrics/step", H5T_STD_I64LE, rows, steps);
+        hid_t set = write_set(file, "/metrics/step", H5T_STD_I64LE, H5T_NATIVE_INT64, rows, steps);
         status = set < 0 ? -1 : close_set(set, 0);
     }
     for (int64_t i = 0; i < count && status >= 0; i++)

@@ -1,6 +1,6 @@
 // metrics_file.h - metrics.h5: series over steps for HDF5 users, replaced whole.
 //
-// `/metrics/step` is int64 [rows]; each series is a double [rows] data set `/metrics/<name>` (a
+// `/metrics/step` is int64 [rows]; each series is a float [rows] data set `/metrics/<name>` (a
 // slash in a name makes groups) with NaN where a row has no value and the attributes unit,
 // description and step_axis. The journal (files/journal.h) is the truth; this file is made from it.
 

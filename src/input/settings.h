@@ -87,9 +87,11 @@ typedef struct {
     struct {
         char *directory; // of the run
         int64_t seed;
-        double max_hours;     // of a start; 0: no limit
-        Readable readable_by; // what is written
-        bool accept_changes;  // of settings and files since the checkpoint that it goes on from
+        double max_hours;      // of a start; 0: no limit
+        Readable readable_by;  // what is written
+        bool accept_changes;   // of settings and files since the checkpoint that it goes on from
+        int64_t samples_every; // responses of every so many steps are kept; 0: of none
+        bool tensorboard;      // events, too
     } run;
     struct {
         char *path;  // Hugging Face directory, a checkpoint, or a run directory

@@ -186,6 +186,10 @@ const SettingRow settings_table[] = {
     FLAG(run, accept_changes, "no",
          "Go on with a run although settings, or files it reads, were changed since its checkpoint "
          "(those that may be, on request)."),
+    INTEGER(run, samples_every, "1", 0, EXACT,
+            "Keep the responses of every so many steps in samples.jsonl; 0: of none."),
+    FLAG(run, tensorboard, "no",
+         "Write the metrics as TensorBoard events, too (RUN/tensorboard; 2 KB a step)."),
 
     PATH(model, path,
          "Hugging Face or PEFT directory, checkpoint or run that the model is read from."),

@@ -263,8 +263,11 @@ static void report_loss(const Step *step, const LossSums *sums, Metrics *metrics
     }
     if (!algorithm->advantage)
         return;
-    metrics_set(metrics, "actor/kl_loss", sums->kl / updates);
-    metrics_set(metrics, "actor/kl", sums->kl_tokens / tokens);
+    if (algorithm_needs_reference(algorithm, &step->settings->loss)) {
+        metrics_set(metrics, "actor/kl_loss", sums->kl / updates);
+        metrics_set(metrics, "actor/kl", sums->kl_tokens / tokens);
+        metrics_set(metrics, "timing_s/reference", step->phases.reference);
+    }
     metrics_set(metrics, "actor/pg_clipfrac", sums->clipped / tokens);
     metrics_set(metrics, "actor/pg_clipfrac_lower", sums->clipped_dual / tokens);
     report_gaps(sums, metrics);
@@ -281,7 +284,6 @@ static void report_work(const Step *step, Metrics *metrics)
     metrics_set(metrics, "learner/rows", (double)step->rows);
     metrics_set(metrics, "learner/trunk_repeats", (double)step->trunk_repeats);
     metrics_set(metrics, "learner/micro_batches", (double)step->micro_batches);
-    metrics_set(metrics, "timing_s/reference", step->phases.reference);
     metrics_set(metrics, "timing_s/forward", step->phases.forward);
     metrics_set(metrics, "timing_s/vocabulary", step->phases.vocabulary);
     metrics_set(metrics, "timing_s/backward", step->phases.backward);

@@ -21,9 +21,19 @@ static char *in_directory(const char *directory, const char *name)
     return path.data;
 }
 
-int record_open(Record *record, const char *directory)
+static EventFile *open_events(const char *directory, int64_t step)
 {
-    *record = (Record){.directory = duplicate(directory)};
+    char *events = in_directory(directory, "tensorboard");
+    EventFile *file = event_file_open(events, step + 1);
+    release(events);
+    return file;
+}
+
+int record_open(Record *record, const Settings *settings, int64_t step)
+{
+    const char *directory = settings->run.directory;
+    *record =
+        (Record){.directory = duplicate(directory), .samples_every = settings->run.samples_every};
     char *log = in_directory(directory, "log.txt");
     char *metrics = in_directory(directory, "metrics.jsonl");
     char *samples = in_directory(directory, "samples.jsonl");
@@ -32,6 +42,9 @@ int record_open(Record *record, const char *directory)
     if (status == 0 && !(record->metrics = journal_open(metrics)))
         status = -1;
     if (status == 0 && !(record->samples = journal_open(samples)))
+        status = -1;
+    if (status == 0 && settings->run.tensorboard &&
+        !(record->events = open_events(directory, step)))
         status = -1;
     release(log);
     release(metrics);
@@ -45,6 +58,7 @@ void record_close(Record *record)
         fclose(record->log);
     journal_close(record->metrics);
     journal_close(record->samples);
+    event_file_close(record->events);
     release(record->directory);
     *record = (Record){0};
 }
@@ -139,6 +153,12 @@ void record_metrics(Record *record, const Metrics *metrics)
     metrics_print_json(metrics, &line);
     keep_line(record->metrics, &line);
     bytes_free(&line);
+    int64_t step = (int64_t)metrics_get(metrics, "step");
+    if (record->events && event_file_append(record->events, step, metrics) != 0) {
+        warn("%s; TensorBoard will see no more of this run until its next start", fail_message());
+        event_file_close(record->events);
+        record->events = NULL;
+    }
 }
 
 static void sample_line(const Sample *sample, const Branch *branch, int64_t step, Bytes *line)
@@ -192,7 +212,7 @@ int record_batch(const char *path, const Dataset *dataset, const TreeList *trees
 
 void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step)
 {
-    if (!record->directory)
+    if (!record->directory || record->samples_every == 0 || step % record->samples_every != 0)
         return;
     Bytes line = {0};
     for (int64_t t = 0; t < trees->count; t++) {
@@ -272,7 +292,6 @@ void record_rewards(const Dataset *dataset, const TreeList *trees, Metrics *metr
     range_report(&reward, "critic/rewards", metrics);
     range_report(&length, "response_length", metrics);
     range_report(&prompt, "prompt_length", metrics);
-    metrics_set(metrics, "reward/mean", reward.sum / count);
     metrics_set(metrics, "reward/decision", decision / count);
     metrics_set(metrics, "reward/content", content / count);
     metrics_set(metrics, "reward/format", format / count);

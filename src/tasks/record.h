@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/metrics.h"
+#include "files/event_file.h"
 #include "files/journal.h"
 #include "tasks/job.h"
 #include "tasks/dataset.h"
@@ -16,10 +17,13 @@ typedef struct {
     char *directory; // owned; NULL: silent
     FILE *log;
     Journal *metrics, *samples; // owned
+    int64_t samples_every;      // steps; 0: no responses are kept
+    EventFile *events;          // owned; NULL: none are wanted, or the disk takes none
 } Record;
 
-// Opens log.txt, metrics.jsonl and samples.jsonl in a run's directory.
-int record_open(Record *record, const char *directory);
+// Opens log.txt, metrics.jsonl, samples.jsonl and, where wanted, TensorBoard's events in the run's
+// directory, for steps behind `step`.
+int record_open(Record *record, const Settings *settings, int64_t step);
 void record_close(Record *record);
 
 // A line to standard output and log.txt.
@@ -30,10 +34,10 @@ void record_say(const Record *record, const char *format, ...)
 void record_header(const Record *record, const Job *job, const Dataset *dataset);
 
 // A step's metrics as one line of the journal. While the disk takes none, lines wait in memory
-// (files/journal.h); a warning says so once.
+// (files/journal.h); a warning says so once. Events that cannot be written end with a warning.
 void record_metrics(Record *record, const Metrics *metrics);
 
-// Every response of the step as a line of samples.jsonl.
+// Every response of the step as a line of samples.jsonl, where it is one that is kept.
 void record_samples(Record *record, const Dataset *dataset, const TreeList *trees, int64_t step);
 
 // Writes the lines that wait. EXIT_CANNOT_WRITE.

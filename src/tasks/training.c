@@ -260,7 +260,8 @@ static int open_record(Training *training)
     if (!world_speaks(&training->job.world))
         return 0;
     training->starts = progress_begin(directory, training->state.step, training->total_steps);
-    if (training->starts < 0 || record_open(&training->record, directory) != 0)
+    if (training->starts < 0 ||
+        record_open(&training->record, training->settings, training->state.step) != 0)
         return -1;
     requests_open(&training->requests, training->settings, training->started,
                   checkpoint_size(training));

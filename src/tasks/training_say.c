@@ -112,34 +112,47 @@ static void say_left(const Training *training, int64_t step, char *text, size_t 
              (long long)(left / 60 % 60), (long long)(left % 60));
 }
 
+// What a step's line tells, of that which the step has.
+static const struct {
+    const char *metric, *format;
+} fields[] = {
+    {"critic/rewards/mean", "reward %.3f"},
+    {"reward/decision", "decision %.3f"},
+    {"reward/content", "content %.3f"},
+    {"reward/format", "format %.3f"},
+    {"dpo/accuracy", "accuracy %.2f"},
+    {"dpo/margin", "margin %.3g"},
+    {"actor/kl", "kl %.2g"},
+    {"response_length/mean", "len %.1f"},
+    {"actor/pg_clipfrac", "clip %.2g"},
+    {"actor/grad_norm", "grad %.3g"},
+    {"actor/lr", "lr %.2g"},
+    {"mismatch/logprob_gap_max", "gap %.2g"},
+    {"perf/time_per_step", "%.2f s"},
+    {"timing_s/gen", "(gen %.2f)"},
+};
+
 void training_say_step(Training *training, int64_t step, const Metrics *metrics)
 {
     char left[32];
+    Bytes line = {0};
     add_step(training, metrics);
     say_left(training, step, left, sizeof left);
-    const StagePlan *plan = &training->stages[training->stage];
-    if (!plan->step.algorithm->advantage) {
-        char pairs[64] = "";
-        if (plan->pairs)
-            snprintf(pairs, sizeof pairs, " accuracy %.2f margin %.3g",
-                     metrics_get(metrics, "dpo/accuracy"), metrics_get(metrics, "dpo/margin"));
-        record_say(
-            &training->record, "step %lld/%lld %s loss %.4f%s grad %.3g lr %.2g %.2f s left %s",
-            (long long)(step + 1), (long long)training->total_steps, plan->step.algorithm->name,
-            metrics_get(metrics, "actor/pg_loss"), pairs, metrics_get(metrics, "actor/grad_norm"),
-            metrics_get(metrics, "actor/lr"), metrics_get(metrics, "perf/time_per_step"), left);
-        return;
+    bytes_print(&line, "step %lld/%lld", (long long)(step + 1), (long long)training->total_steps);
+    if (isnan(metrics_get(metrics, "critic/rewards/mean")))
+        bytes_print(&line, " %s loss %.4f", training->stages[training->stage].step.algorithm->name,
+                    metrics_get(metrics, "actor/pg_loss"));
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        double value = metrics_get(metrics, fields[i].metric);
+        if (isnan(value))
+            continue;
+        bytes_append_text(&line, " ");
+        bytes_print(&line, fields[i].format, value);
     }
-    double seconds = metrics_get(metrics, "perf/time_per_step");
-    record_say(&training->record,
-               "step %lld/%lld reward %.3f decision %.3f content %.3f format %.3f kl %.2g len %.1f "
-               "clip %.2g grad %.3g lr %.2g gap %.2g %.1f s (gen %.1f) %.3g tok/s left %s",
-               (long long)(step + 1), (long long)training->total_steps,
-               metrics_get(metrics, "reward/mean"), metrics_get(metrics, "reward/decision"),
-               metrics_get(metrics, "reward/content"), metrics_get(metrics, "reward/format"),
-               metrics_get(metrics, "actor/kl"), metrics_get(metrics, "response_length/mean"),
-               metrics_get(metrics, "actor/pg_clipfrac"), metrics_get(metrics, "actor/grad_norm"),
-               metrics_get(metrics, "actor/lr"), metrics_get(metrics, "mismatch/logprob_gap_max"),
-               seconds, metrics_get(metrics, "timing_s/gen"),
-               metrics_get(metrics, "perf/total_num_tokens") / seconds, left);
+    double tokens = metrics_get(metrics, "perf/total_num_tokens");
+    if (tokens > 0)
+        bytes_print(&line, " %.1fk tok/s",
+                    1e-3 * tokens / metrics_get(metrics, "perf/time_per_step"));
+    record_say(&training->record, "%s left %s", line.data, left);
+    bytes_free(&line);
 }

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/metric_names.h"
+#include "base/metrics.h"
 #include "files/atomic.h"
 #include "files/directory.h"
 #include "files/hdf5.h"
@@ -323,6 +325,68 @@ static void metrics_are_rebuilt_from_the_journal(void **state)
     release(reward);
 }
 
+static bool is_among(const char *name, const char *const *beginnings)
+{
+    for (; *beginnings; beginnings++)
+        if (strncmp(name, *beginnings, strlen(*beginnings)) == 0)
+            return true;
+    return false;
+}
+
+// What a step notes in a run as the defaults have it, with the rule judge; values without a pattern
+// where they change.
+static void fill_step(Metrics *metrics, int64_t step)
+{
+    static const char *const of_others[] = {
+        "dpo/", "tools/",       "sampling/",      "grading/",          "group/",
+        "val/", "policy/drift", "timing_s/judge", "timing_s/evaluate", NULL};
+    static const char *const constant[] = {
+        "mismatch/",    "policy/staleness", "actor/updates", "actor/skipped",   "actor/pg_clipfrac",
+        "actor/ppo_kl", "tree/forced",      "learner/trunk", "reward/ungraded", NULL};
+    metrics_set(metrics, "step", (double)step);
+    for (const MetricName *row = metric_names + 1; row->name; row++) {
+        double value = (double)random() / (double)(1 << 24);
+        if (strcmp(row->unit, "tokens") == 0)
+            value = floor(value);
+        if (!is_among(row->name, of_others))
+            metrics_set(metrics, row->name, is_among(row->name, constant) ? 0 : value);
+    }
+}
+
+static int64_t file_bytes(const char *name)
+{
+    struct stat status;
+    assert_int_equal(stat(scratch_path(name), &status), 0);
+    return (int64_t)status.st_size;
+}
+
+static void ten_thousand_steps_stay_below_twenty_megabytes(void **state)
+{
+    (void)state;
+    enum { STEPS = 10000, LOG_LINE = 180 };
+    Metrics metrics = {0};
+    Bytes line = {0};
+    Journal *journal = journal_open(scratch_path("long.jsonl"));
+    assert_non_null(journal);
+    srandom(1);
+    for (int64_t step = 1; step <= STEPS; step++) {
+        fill_step(&metrics, step);
+        bytes_clear(&line);
+        metrics_print_json(&metrics, &line);
+        assert_int_equal(journal_append(journal, line.data, line.length), 0);
+    }
+    journal_close(journal);
+    assert_int_equal(
+        metrics_file_rebuild(scratch_path("long.jsonl"), scratch_path("long.h5"), NULL), 0);
+    int64_t bytes = file_bytes("long.jsonl") + file_bytes("long.h5") + STEPS * LOG_LINE;
+    printf("journal %.1f MB, series %.1f MB, log %.1f MB\n",
+           1e-6 * (double)file_bytes("long.jsonl"), 1e-6 * (double)file_bytes("long.h5"),
+           1e-6 * STEPS * LOG_LINE);
+    assert_true(bytes < 20000000);
+    metrics_free(&metrics);
+    bytes_free(&line);
+}
+
 static void bad_journals_and_full_disks_keep_the_old_metrics(void **state)
 {
     (void)state;
@@ -338,7 +402,9 @@ static void bad_journals_and_full_disks_keep_the_old_metrics(void **state)
     int64_t *steps = allocate(ROWS, sizeof *steps);
     double *values = allocate(ROWS, sizeof *values);
     MetricSeries series = {.name = "loss", .values = values};
-    limit_files(65536);
+    for (int64_t i = 0; i < ROWS; i++)
+        values[i] = 1.0 / (double)(i + 3); // nothing that compresses well
+    limit_files(32768);
     int status = metrics_file_write(path, steps, ROWS, &series, 1);
     limit_files(RLIM_INFINITY);
     assert_int_equal(status, -1);
@@ -420,6 +486,7 @@ int main(void)
         cmocka_unit_test(lines_wait_while_the_disk_is_full),
         cmocka_unit_test(a_killed_writer_leaves_whole_lines),
         cmocka_unit_test(metrics_are_rebuilt_from_the_journal),
+        cmocka_unit_test(ten_thousand_steps_stay_below_twenty_megabytes),
         cmocka_unit_test(bad_journals_and_full_disks_keep_the_old_metrics),
         cmocka_unit_test(checkpoints_are_listed_newest_first),
         cmocka_unit_test(a_run_resolves_to_the_checkpoint_it_points_to),

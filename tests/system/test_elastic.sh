@@ -36,7 +36,7 @@ near() { # what, two files of numbers
 }
 train 2 whole
 journal whole actor/pg_loss | head -n 4 >whole.loss
-journal whole reward/mean >whole.reward # of the last 4 steps
+journal whole critic/rewards/mean >whole.reward # of the last 4 steps
 go_on() { # NAME RANKS [settings]
     name=$1
     ranks=$2
@@ -50,7 +50,7 @@ go_on() { # NAME RANKS [settings]
     near "$name: loss of steps 3 and 4" loss whole.loss
     cut_at 6 "at-6-$name"
     train "$ranks" "at-6-$name" "$@"
-    journal "at-6-$name" reward/mean >reward
+    journal "at-6-$name" critic/rewards/mean >reward
     cmp reward whole.reward || die "$name: other responses: $(cat reward)"
 }
 split='--set parallel.placement=split --set parallel.learner_ranks'
