@@ -49,6 +49,9 @@ static bool answer(const Options *options, int *code)
             *code = (int)fail_code();
         }
         break;
+    case ACTION_SCHEMA:
+        settings_print_schema(&text);
+        break;
     case ACTION_MARKDOWN:
         settings_print_markdown(&text);
         break;

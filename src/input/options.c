@@ -26,6 +26,7 @@ static const Option table[] = {
     {"--set", ACTION_RUN, "SECTION.KEY=VALUE", "replace one setting of the file; may be repeated"},
     {"--explain", ACTION_EXPLAIN, "SETTING", "say what a setting, or a section, is for"},
     {"--defaults", ACTION_DEFAULTS, NULL, "print every setting with its default"},
+    {"--schema", ACTION_SCHEMA, NULL, "print a JSON Schema of the input file"},
     {"--settings-markdown", ACTION_MARKDOWN, NULL, "print the settings chapter of README.md"},
     {"--version", ACTION_VERSION, NULL, "print the version"},
     {"--verbose", ACTION_RUN, NULL, "with --version: and those of the libraries"},

@@ -18,6 +18,7 @@ typedef enum {
     ACTION_VERSION,  // one line; more where `verbose`
     ACTION_DEFAULTS, // settings_print_defaults
     ACTION_EXPLAIN,  // settings_explain(explain)
+    ACTION_SCHEMA,   // settings_print_schema
     ACTION_MARKDOWN  // settings_print_markdown
 } Action;
 

@@ -297,6 +297,9 @@ void settings_print_defaults(Bytes *out);
 // README's chapter: a table a section.
 void settings_print_markdown(Bytes *out);
 
+// A JSON Schema (draft 2020-12) of the input file, for editors and whatever makes such files.
+void settings_print_schema(Bytes *out);
+
 // What is known of the setting (or all of a section) called `name`; -1 and EXIT_USAGE, with the
 // nearest name, where there is none.
 int settings_explain(const char *name, Bytes *out);

@@ -75,6 +75,7 @@ static void questions_need_no_task(void **state)
     expect_action("train --help", ACTION_HELP);
     expect_action("--version", ACTION_VERSION);
     expect_action("--defaults", ACTION_DEFAULTS);
+    expect_action("--schema", ACTION_SCHEMA);
     expect_action("--settings-markdown", ACTION_MARKDOWN);
     char buffer[200];
     Options options;
