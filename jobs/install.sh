@@ -7,7 +7,7 @@ missing=
 for package in gcc g++ cmake ninja-build pkg-config git libopenmpi-dev openmpi-bin libhdf5-dev strace \
     hdf5-tools libiniparser-dev libjansson-dev libpcre2-dev libutf8proc-dev libxxhash-dev \
     libcurl4-openssl-dev libcmocka-dev gnuplot-nox python3-venv python3-yaml clang-format clang \
-    libclang-rt-dev clang-tidy cppcheck shellcheck "$@"; do
+    libclang-rt-dev clang-tidy cppcheck shellcheck mandoc man-db "$@"; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
     [ "$state" = installed ] || missing="$missing $package"
 done

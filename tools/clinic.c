@@ -22,14 +22,16 @@
 enum { VOCABULARY = 1024, MOST_SESSIONS = 100000 };
 
 static const char help[] =
-    "usage: l2a-clinic OUT_DIR [--seed N] [--sessions N] [--test N]\n"
+    "l2a-clinic - made-up consultations whose facts are known, and a model to train on them\n"
     "\n"
-    "Writes made-up consultations whose facts are known, and a model to train on them:\n"
+    "  l2a-clinic OUT_DIR [--seed N] [--sessions N] [--test N]\n"
+    "\n"
+    "Writes these files; the same numbers give the same ones.\n"
     "\n"
     "  OUT_DIR/train_origin.jsonl    sessions as learn2ask prepare reads them\n"
     "  OUT_DIR/train_samples.jsonl   their rounds with labels (processed form)\n"
-    "  OUT_DIR/test_origin.jsonl     the same for complaints that training never sees\n"
-    "  OUT_DIR/test_samples.jsonl\n"
+    "  OUT_DIR/test_origin.jsonl     sessions of complaints that training never sees\n"
+    "  OUT_DIR/test_samples.jsonl    their rounds with labels\n"
     "  OUT_DIR/best.json             what a policy that knows every fact earns on them\n"
     "  OUT_DIR/vocabulary.txt        words of the training sessions, commonest first\n"
     "  OUT_DIR/model/                a small Llama's shape and tokenizer, without weights\n"
@@ -37,10 +39,10 @@ static const char help[] =
     "  --seed N        number that decides everything (default 1)\n"
     "  --sessions N    training sessions (default 600)\n"
     "  --test N        test sessions (default 48)\n"
-    "  --help, --version\n"
+    "  --help          print this text\n"
+    "  --version       print the version\n"
     "\n"
-    "The same numbers give the same files. Exit status: 0, 64 wrong command line, 73 or 74 cannot\n"
-    "write.\n";
+    "Exit status: 0 done, 64 usage, 73 or 74 cannot write.\n";
 
 typedef struct {
     const char *directory;

@@ -33,7 +33,8 @@ static const char help[] =
     "  --adapter           write the adapter alone, as a directory that PEFT loads\n"
     "  --base DIRECTORY    its base (also a checkpoint or a run), where that has moved\n"
     "  --import            the way back: weights are kept in fp32, text files as they are\n"
-    "  --help, --version\n"
+    "  --help              print this text\n"
+    "  --version           print the version\n"
     "\n"
     "Exit status: 0 done, 64 usage, 65 unusable input, 66 missing input, 73 or 74 cannot write.\n";
 

@@ -15,9 +15,12 @@
 #include "tools/lossy.h"
 
 static const char help[] =
-    "usage: l2a-tokens MODEL_DIR [--chat NAME] [--thinking on|off] [--decode [--skip-special]]\n"
+    "l2a-tokens - texts and conversations to token ids, and back\n"
+    "\n"
+    "  l2a-tokens MODEL_DIR [--chat NAME] [--thinking on|off] [--decode [--skip-special]]\n"
     "\n"
     "Reads JSON lines on standard input and writes each with its token ids to standard output.\n"
+    "MODEL_DIR is a Hugging Face directory (tokenizer.json, tokenizer_config.json).\n"
     "\n"
     "  {\"text\": \"...\"}             adds \"ids\"; control tokens in the text are recognised, "
     "unless\n"
@@ -35,11 +38,11 @@ static const char help[] =
     "  --thinking WORD   on or off (default): whether qwen3 may think before it answers\n"
     "  --decode          ids to text\n"
     "  --skip-special    leave special tokens out of the text\n"
-    "  --help, --version\n"
+    "  --help            print this text\n"
+    "  --version         print the version\n"
     "\n"
-    "MODEL_DIR is a Hugging Face directory (tokenizer.json, tokenizer_config.json). Exit status: "
-    "0,\n"
-    "64 wrong command line, 65 unusable line or model, 66 missing model, 74 cannot write.\n";
+    "Exit status: 0 done, 64 usage, 65 unusable line or model, 66 missing model, 74 cannot "
+    "write.\n";
 
 typedef struct {
     const char *directory, *chat;

@@ -154,11 +154,12 @@ int options_read(Options *options, int argc, char *const *argv)
 
 void options_print_help(Bytes *out)
 {
-    bytes_append_text(out, "learn2ask trains a model to ask the next question, from expert "
-                           "conversations.\n\n"
-                           "    learn2ask TASK INPUT.ini [--set SECTION.KEY=VALUE]...\n"
-                           "    mpirun -n RANKS learn2ask TASK INPUT.ini ...\n\n"
-                           "tasks\n");
+    bytes_append_text(
+        out, "learn2ask - trains a model to ask the next question, from expert conversations\n\n"
+             "    learn2ask TASK INPUT.ini [--set SECTION.KEY=VALUE]...\n"
+             "    mpirun -n RANKS learn2ask TASK INPUT.ini ...\n\n"
+             "Paths in the input file are relative to the working directory, not to the file.\n\n"
+             "tasks\n");
     for (int i = 0; i < TASK_COUNT; i++)
         bytes_print(out, "    %-12s %s\n", options_tasks[i].name, options_tasks[i].help);
     bytes_append_text(out, "\noptions\n");
@@ -170,8 +171,7 @@ void options_print_help(Bytes *out)
     }
     bytes_append_text(
         out,
-        "\nPaths in the input file are relative to the working directory, not to the file.\n\n"
-        "Exit status: 0 done, 64 usage, 65 unusable input, 66 missing input, 69 something needed "
+        "\nExit status: 0 done, 64 usage, 65 unusable input, 66 missing input, 69 something needed "
         "is\nnot there, 70 a bug, 71 out of memory, 73 or 74 cannot write, 75 stopped in good "
         "order: start\nthe same again, 76 no progress: look before you do, 78 wrong settings.\n");
 }

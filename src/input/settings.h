@@ -294,7 +294,7 @@ void settings_print_words(const Settings *settings, Bytes *out);
 // The defaults as an .ini text with a comment above each: a file to start from.
 void settings_print_defaults(Bytes *out);
 
-// README's chapter: a table a section.
+// README's chapter: how an input file is written, and a table a section.
 void settings_print_markdown(Bytes *out);
 
 // A JSON Schema (draft 2020-12) of the input file, for editors and whatever makes such files.

@@ -118,8 +118,28 @@ static void print_markdown_row(const SettingRow *row, Bytes *out)
     bytes_print(out, " | %s | %s |\n", settings_change_name(settings_change(row)), row->help);
 }
 
+// How an input file is written, and what may be changed in it.
+static const char introduction[] =
+    "An input file is UTF-8 text: `[section]`, `key = value`, comments after `;` or `#`. A\n"
+    "value that holds `;`, `#` or outer blanks stands in double quotes. Paths are relative to\n"
+    "the working directory; `{seed}` in `run.directory` becomes the seed. Nothing is guessed:\n"
+    "an unknown name, a name given twice, a number out of range or with anything behind it is\n"
+    "refused with file, line and the nearest name, all faults at once. `--set\n"
+    "section.key=value` replaces a value, `--explain NAME` explains a setting or a section,\n"
+    "`--schema` prints all of them as a JSON Schema, for editors and for programs that write\n"
+    "such files.\n"
+    "\n"
+    "A run that goes on compares its settings with those of its checkpoint, and by their\n"
+    "content the training data, the model's configuration and tokenizer, and the reference.\n"
+    "What changes *freely* only shows in the log: the learned weights are the same but for\n"
+    "rounding. What changes *on request* takes the run another course: it is refused unless\n"
+    "`run.accept_changes = yes`, and the steps sampled ahead are then sampled anew. What\n"
+    "changes *never* makes another run: begin one with `model.path` naming the first.\n"
+    "\n";
+
 void settings_print_markdown(Bytes *out)
 {
+    bytes_append_text(out, introduction);
     for (const SettingSection *section = settings_sections; section->name; section++) {
         bytes_print(out,
                     "%s### `[%s]`\n\n%s\n\n| key | default | value | changes | meaning |\n"

@@ -9,7 +9,8 @@ else
     check() { sh -n "$1"; }
 fi
 status=0
-for script in .ci/run jobs/*.sh jobs/*.sbatch tests/*.sh tests/*/*.sh tools/*.sh benchmarks/*.sh; do
+for script in .ci/run jobs/*.sh jobs/*.sbatch tests/*.sh tests/*/*.sh tools/*.sh tools/*/*.sh \
+    benchmarks/*.sh; do
     [ -f "$script" ] || continue
     check "$script" || { echo "$script is not well-formed"; status=1; }
 done

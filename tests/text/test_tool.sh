@@ -23,7 +23,7 @@ expect() {
 }
 
 : >"$folder/in"
-expect 'help' 0 'usage: l2a-tokens MODEL_DIR' --help
+expect 'help' 0 '  l2a-tokens MODEL_DIR' --help
 expect 'version' 0 'l2a-tokens ' --version
 expect 'no directory' 64 'MODEL_DIR is missing'
 expect 'two directories' 64 'one MODEL_DIR is wanted' "$data" "$data"
