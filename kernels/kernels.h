@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 
+#include "base/memory.h"
 #include "base/random.h"
 #include "kernels/tensor.h"
 
@@ -254,6 +255,9 @@ const Kernels *kernels_cpu(void);
 // The same for one instruction set by name; NULL when this machine (or build) lacks it.
 const Kernels *kernels_cpu_named(const char *isa);
 
+// Appends "avx2 of avx2, plain": the one of kernels_cpu, and those that this machine has.
+void kernels_cpu_print_sets(Bytes *out);
+
 // The set avx512_bf16, which computes with the machine's own dot products of bf16: NULL and a
 // recorded reason where there are none. It differs from the contract in that products with a BF16
 // matrix, and every product_tn, round both factors to bf16 and add two products at a time as
@@ -277,6 +281,9 @@ int kernels_cuda_count(void);
 // next queue_wait or copy_out. NULL and a recorded reason where it cannot be used.
 const Kernels *kernels_cuda(int device);
 const Gpu *kernels_cuda_gpu(void); // the GPU of that table
+
+// Lines (base/version.h) on CUDA, its driver and cuBLASLt, which is looked for.
+void kernels_cuda_print_versions(Bytes *out);
 
 // matrix_bytes and cache_bytes of that table, and nothing else: they need no GPU.
 const Kernels *kernels_cuda_sizes(void);

@@ -12,9 +12,11 @@
 #include "base/version.h"
 #include "input/options.h"
 #include "input/settings.h"
+#include "kernels/kernels.h"
 #include "parallel/deadline.h"
 #include "parallel/group.h"
 #include "parallel/slurm.h"
+#include "tasks/libraries.h"
 #include "tasks/tasks.h"
 
 static void print_and_free(Bytes *text)
@@ -22,6 +24,20 @@ static void print_and_free(Bytes *text)
     if (text->length > 0)
         fputs(text->data, stdout);
     bytes_free(text);
+}
+
+// What the program is made of and finds here, a line each.
+static void print_build(Bytes *out)
+{
+    Bytes sets = {0}, compiler = {0};
+    kernels_cpu_print_sets(&sets);
+    bytes_print(&compiler, "%s, %s", version_compiler, version_flags);
+    version_print_line("commit", version_git, out);
+    version_print_line("compiler", compiler.data, out);
+    version_print_line("processor", sets.data, out);
+    libraries_print(true, true, out);
+    bytes_free(&sets);
+    bytes_free(&compiler);
 }
 
 // Answers that need no input file. Returns whether it was one.
@@ -38,7 +54,7 @@ static bool answer(const Options *options, int *code)
     case ACTION_VERSION:
         bytes_print(&text, "learn2ask %s\n", version_text);
         if (options->verbose)
-            bytes_print(&text, "commit %s, compiled by %s\n", version_git, version_compiler);
+            print_build(&text);
         break;
     case ACTION_DEFAULTS:
         settings_print_defaults(&text);

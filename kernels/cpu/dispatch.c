@@ -96,6 +96,20 @@ const Kernels *kernels_cpu(void)
     die(EXIT_BUG, "no instruction set fits");
 }
 
+void kernels_cpu_print_sets(Bytes *out)
+{
+    bytes_append_text(out, kernels_cpu()->name);
+    const char *before = " of ";
+    for (int i = 0; i < COUNT; i++) {
+        if (!INSTRUCTION_SETS[i].supported())
+            continue;
+        bytes_print(out, "%s%s", before, INSTRUCTION_SETS[i].kernels->name);
+        before = ", ";
+    }
+    if (native())
+        bytes_print(out, "; with products = native %s", native()->name);
+}
+
 const Kernels *kernels_cpu_native(void)
 {
     environment_reset();

@@ -1,6 +1,7 @@
 // absent.c - what stands in for the CUDA kernels in a program that was built without them.
 
 #include "base/fail.h"
+#include "base/version.h"
 #include "kernels/kernels.h"
 
 int kernels_cuda_count(void)
@@ -14,6 +15,11 @@ const Kernels *kernels_cuda(int device)
     (void)device;
     CHECK(kernels_cuda_count() > 0, "a GPU without CUDA");
     return NULL;
+}
+
+void kernels_cuda_print_versions(Bytes *out)
+{
+    version_print_line("CUDA", "not compiled in", out);
 }
 
 const Gpu *kernels_cuda_gpu(void)

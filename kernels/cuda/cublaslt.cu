@@ -17,6 +17,7 @@ int cublaslt_load(void)
 #define CUBLASLT(name, parameters, arguments)                                                      \
     FORWARD(cublaslt, cublasStatus_t, name, parameters, arguments)
 
+FORWARD(cublaslt, size_t, cublasLtGetVersion, (), ())
 FORWARD(cublaslt, const char *, cublasLtGetStatusString, (cublasStatus_t status), (status))
 CUBLASLT(cublasLtCreate, (cublasLtHandle_t *handle), (handle))
 CUBLASLT(cublasLtMatmulDescCreate,

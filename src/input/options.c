@@ -29,7 +29,7 @@ static const Option table[] = {
     {"--schema", ACTION_SCHEMA, NULL, "print a JSON Schema of the input file"},
     {"--settings-markdown", ACTION_MARKDOWN, NULL, "print the settings chapter of README.md"},
     {"--version", ACTION_VERSION, NULL, "print the version"},
-    {"--verbose", ACTION_RUN, NULL, "with --version: and those of the libraries"},
+    {"--verbose", ACTION_RUN, NULL, "with --version: compiler, processor and libraries, too"},
     {"--help", ACTION_HELP, NULL, "print this text"},
 };
 enum { OPTION_COUNT = sizeof table / sizeof table[0] };

@@ -76,4 +76,7 @@ extern const Collective collective_mpi;
 // not wait for it. NULL and a recorded reason where there is no NCCL.
 const Collective *collective_nccl(void);
 
+// A line (base/version.h) on NCCL, which is looked for.
+void collective_nccl_print_version(Bytes *out);
+
 #endif

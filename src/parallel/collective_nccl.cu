@@ -5,6 +5,12 @@
 
 #include "parallel/communicator_nccl.h"
 
+#include <stdio.h>
+
+extern "C" {
+#include "base/version.h"
+}
+
 static bool is_alone(const Group *group)
 {
     return group->size == 1;
@@ -124,4 +130,20 @@ static const Collective table = {
 extern "C" const Collective *collective_nccl(void)
 {
     return nccl_load() == 0 ? &table : NULL;
+}
+
+// 22809 is 2.28.9
+static void print_version(int version, char text[32])
+{
+    snprintf(text, 32, "%d.%d.%d", version / 10000, version / 100 % 100, version % 100);
+}
+
+extern "C" void collective_nccl_print_version(Bytes *out)
+{
+    char compiled[32], running[32];
+    int version = 0;
+    print_version(NCCL_VERSION_CODE, compiled);
+    bool found = nccl_load() == 0 && ncclGetVersion(&version) == ncclSuccess;
+    print_version(version, running);
+    version_print_library("NCCL", compiled, found ? running : NULL, out);
 }

@@ -16,6 +16,7 @@ int nccl_load(void)
 
 FORWARD(nccl, const char *, ncclGetErrorString, (ncclResult_t result), (result))
 FORWARD(nccl, const char *, ncclGetLastError, (ncclComm_t comm), (comm))
+NCCL_FORWARD(ncclGetVersion, (int *version), (version))
 NCCL_FORWARD(ncclGetUniqueId, (ncclUniqueId * id), (id))
 NCCL_FORWARD(ncclCommInitRankConfig,
              (ncclComm_t * comm, int size, ncclUniqueId id, int rank, ncclConfig_t *config),

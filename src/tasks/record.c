@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
+#include "tasks/libraries.h"
 #include "tasks/responses.h"
 #include "tasks/session_tree.h"
 
@@ -80,12 +81,24 @@ void record_say(const Record *record, const char *format, ...)
     va_end(again);
 }
 
+// Of GPUs those that the run has loaded.
+static void say_libraries(const Record *record, const Backend *backend)
+{
+    Bytes lines = {0};
+    libraries_print(!backend->kernels->host_is_device, backend->collective != &collective_mpi,
+                    &lines);
+    lines.data[lines.length - 1] = 0;
+    record_say(record, "%s", lines.data);
+    bytes_free(&lines);
+}
+
 void record_header(const Record *record, const Job *job, const Dataset *dataset)
 {
     const World *world = &job->world;
     const ModelShape *shape = &job->shape;
-    record_say(record, "learn2ask %s (%s), compiled by %s", version_text, version_git,
-               version_compiler);
+    record_say(record, "learn2ask %s (%s), compiled by %s, %s", version_text, version_git,
+               version_compiler, version_flags);
+    say_libraries(record, &job->backend);
     record_say(record,
                "ranks      %d: %d rollout, %d grader, %d learner, placement %s; %d threads a rank",
                world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_GRADER],

@@ -144,6 +144,11 @@ static void multiply(const Product &p)
 
 using namespace cuda_on_cpu;
 
+size_t cublasLtGetVersion(void)
+{
+    return CUBLAS_VER_MAJOR * 10000 + CUBLAS_VER_MINOR * 100 + CUBLAS_VER_PATCH;
+}
+
 const char *cublasLtGetStatusString(cublasStatus_t status)
 {
     return status == CUBLAS_STATUS_SUCCESS            ? "success"
