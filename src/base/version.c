@@ -3,6 +3,7 @@
 #include <string.h>
 
 const char *const version_text = L2A_VERSION;
+const char *const version_summary = L2A_SUMMARY;
 const char *const version_git = L2A_GIT;
 const char *const version_compiler = "gcc " __VERSION__;
 const char *const version_flags = L2A_FLAGS;

@@ -5,8 +5,9 @@
 
 #include "base/memory.h"
 
-extern const char *const version_text; // "0.1.0"
-extern const char *const version_git;  // commit, or "unknown"
+extern const char *const version_text;    // "0.1.0"
+extern const char *const version_summary; // what it is for, in a few words
+extern const char *const version_git;     // commit, or "unknown"
 extern const char *const version_compiler;
 extern const char *const version_flags; // "Release: -O3 ...", but for warnings
 

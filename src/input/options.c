@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/version.h"
 #include "input/suggest.h"
 
 const OptionsTask options_tasks[TASK_COUNT] = {
@@ -154,9 +155,9 @@ int options_read(Options *options, int argc, char *const *argv)
 
 void options_print_help(Bytes *out)
 {
+    bytes_print(out, "learn2ask - %s\n\n", version_summary);
     bytes_append_text(
-        out, "learn2ask - trains a model to ask the next question, from expert conversations\n\n"
-             "    learn2ask TASK INPUT.ini [--set SECTION.KEY=VALUE]...\n"
+        out, "    learn2ask TASK INPUT.ini [--set SECTION.KEY=VALUE]...\n"
              "    mpirun -n RANKS learn2ask TASK INPUT.ini ...\n\n"
              "Paths in the input file are relative to the working directory, not to the file.\n\n"
              "tasks\n");

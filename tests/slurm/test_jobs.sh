@@ -12,7 +12,7 @@ sed -e 's/^steps = .*/steps = 2/' -e 's/^epochs = .*/steps = 6/' -e 's/^batch_co
 # The script that is printed is jobs/requeue.sbatch, made for one input file.
 build/learn2ask job tiny.ini --set run.directory='runs/of mine' >printed.sbatch
 tail -n 5 jobs/requeue.sbatch >expected.txt
-tail -n 5 printed.sbatch | sed -e "s|$(readlink -f build)/|build/|" \
+tail -n 5 printed.sbatch | sed -e "s|$(readlink -f build)/||" \
     -e "s| tiny.ini --set 'run.directory=runs/of mine'||" >found.txt
 diff expected.txt found.txt || die 'another script is printed'
 ! build/learn2ask job tiny.ini --set parallel.backend=cpu | grep gpus || die 'it asks for GPUs'
@@ -28,12 +28,25 @@ if [ $((asked * 8)) -lt "$needs" ] || [ $((asked * 4)) -ge "$needs" ]; then
     die 'memory that does not fit'
 fi
 
+# An installed program's: submitted from where there is no build, with the program in PATH.
+cmake --install build --prefix "$work/prefix" >/dev/null
+mkdir elsewhere
+ln -s ../data elsewhere/data
+installed=$(cd elsewhere && PATH="$work/prefix/bin:$PATH" sbatch --parsable --ntasks=1 \
+    --cpus-per-task=1 --output=../installed.log "$work/prefix/share/learn2ask/jobs/one_node.sbatch" \
+    train ../tiny.ini --set evaluate.file= --set run.directory=installed)
+"$work/prefix/bin/learn2ask" job tiny.ini | grep "^srun .* $work/prefix/bin/learn2ask train " ||
+    die 'the script that an installed program prints names another one'
+
 printed=$(sbatch --parsable --output=printed.log printed.sbatch --set evaluate.file=)
 array=$(sbatch --parsable --array=2-3 --ntasks=1 --output=seed-%a.log jobs/seeds.sbatch tiny.ini \
     runs/seed --set evaluate.file=)
 chain=$(jobs/chain.sh tiny.ini runs/chain model)
 echo "$chain"
+job_await "$installed" 'COMPLETED 0:0'
 job_await "$printed" 'COMPLETED 0:0'
+expect_equal 'weights of the installed program' "$(clinic_weights installed)" \
+    "$(clinic_weights printed)"
 expect_equal 'weights of the printed job' "$(clinic_weights printed)" \
     "$(sed -n 's/^RESULT .* weights=\([0-9a-f]*\) .*/\1/p' 'runs/of mine/log.txt')"
 for seed in 2 3; do

@@ -14,4 +14,7 @@ for script in .ci/run jobs/*.sh jobs/*.sbatch tests/*.sh tests/*/*.sh tools/*.sh
     [ -f "$script" ] || continue
     check "$script" || { echo "$script is not well-formed"; status=1; }
 done
+if command -v shellcheck >/dev/null; then
+    shellcheck tools/packaging/completion.bash || status=1
+fi
 exit $status
