@@ -68,10 +68,11 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # The prefix, which the module file names, is known when it is installed.
-set(ROOT @CMAKE_INSTALL_PREFIX@)
+set(ROOT @ROOT@)
 configure_file(tools/packaging/modulefile.in ${PROJECT_BINARY_DIR}/modulefile.in @ONLY)
 install(CODE "
     if(NOT CMAKE_INSTALL_PREFIX STREQUAL \"/usr\")
+        get_filename_component(ROOT \"\${CMAKE_INSTALL_PREFIX}\" ABSOLUTE)
         set(FILE \"${PROJECT_BINARY_DIR}/modulefile\")
         configure_file(\"\${FILE}.in\" \"\${FILE}\" @ONLY)
         file(INSTALL \"\${FILE}\" RENAME ${PROJECT_VERSION}
