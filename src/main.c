@@ -3,13 +3,16 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/version.h"
+#include "files/directory.h"
 #include "input/options.h"
 #include "input/settings.h"
 #include "kernels/kernels.h"
@@ -90,14 +93,50 @@ static int run_task(Task task, const Settings *settings)
         [TASK_CHECK] = task_check,       [TASK_JOB] = task_job,
         [TASK_PREPARE] = task_prepare,   [TASK_TRAIN] = task_train,
         [TASK_EVALUATE] = task_evaluate, [TASK_CALIBRATE] = task_calibrate,
+        [TASK_CHAT] = task_chat,
     };
     return tasks[task](settings);
 }
 
+// Of a model that is named itself, to be talked to: those of its run, where it has some, or the
+// defaults.
+static int read_settings_of_model(const Options *options, Settings *settings, Bytes *faults)
+{
+    struct stat status;
+    bool is_file = stat(options->input, &status) == 0 && !S_ISDIR(status.st_mode);
+    char *directory = is_file ? directory_of(options->input) : duplicate(options->input);
+    Bytes ini = {0}, path = {0};
+    bytes_print(&ini, "%s/run.ini", directory);
+    bytes_print(&path, "model.path=%s", options->input);
+    const char **overrides = allocate((size_t)options->override_count + 2, sizeof *overrides);
+    overrides[0] = path.data;
+    overrides[1] = "model.random=no";
+    for (int64_t i = 0; i < options->override_count; i++)
+        overrides[i + 2] = options->overrides[i];
+    int64_t count = options->override_count + 2;
+    int read = access(ini.data, F_OK) == 0
+                   ? settings_read(settings, ini.data, overrides, count, faults)
+                   : settings_read_text(settings, "", 0, "defaults", overrides, count, faults);
+    release(overrides);
+    release(directory);
+    bytes_free(&ini);
+    bytes_free(&path);
+    return read;
+}
+
+static bool names_model(const Options *options)
+{
+    size_t length = strlen(options->input);
+    return options->task == TASK_CHAT &&
+           (length < 4 || strcmp(options->input + length - 4, ".ini") != 0);
+}
+
 static int read_settings(const Options *options, Settings *settings, Bytes *faults, Bytes *warnings)
 {
-    if (settings_read(settings, options->input, options->overrides, options->override_count,
-                      faults) != 0)
+    int status = names_model(options) ? read_settings_of_model(options, settings, faults)
+                                      : settings_read(settings, options->input, options->overrides,
+                                                      options->override_count, faults);
+    if (status != 0)
         return -1;
     if (settings_check(settings, options->task, faults, warnings) == 0)
         return 0;

@@ -5,23 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/harmless.h"
+
 enum { MESSAGE_BYTES = 4096 };
 
 static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local ExitCode message_code;
 static void (*end_program)(int code) = exit;
 
-// Names and texts of foreign files stand in messages: what a terminal obeys becomes '?', in ASCII
-// and in UTF-8's second range of control characters, but for line ends and tabs.
+// Names and texts of foreign files stand in messages.
 static void write_text(char *text, size_t size, const char *format, va_list arguments)
 {
     vsnprintf(text, size, format, arguments);
-    for (unsigned char *c = (unsigned char *)text; *c; c++) {
-        if ((*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f)
-            *c = '?';
-        if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
-            c[0] = c[1] = '?';
-    }
+    harmless_make(text, strlen(text));
 }
 
 int fail(ExitCode code, const char *format, ...)

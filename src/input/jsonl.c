@@ -199,7 +199,7 @@ int jsonl_close(JsonlReader *reader, bool skip_bad, JsonlReport *report)
     else if (bad)
         status = fail(EXIT_BAD_DATA,
                       "%s: %lld of %lld lines cannot be used; repair them, or leave them out with "
-                      "--skip-bad:%s%s",
+                      "data.skip_bad = yes:%s%s",
                       reader->path, bad, lines, reader->listed.data, more);
     jsonl_abandon(reader);
     return status;

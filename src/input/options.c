@@ -12,6 +12,9 @@ const OptionsTask options_tasks[TASK_COUNT] = {
     [TASK_PREPARE] = {"prepare", "cut sessions into rounds and write training samples"},
     [TASK_TRAIN] = {"train", "train a model, or go on where the run was stopped"},
     [TASK_CALIBRATE] = {"calibrate", "choose the prompt that agrees best with labelled examples"},
+    [TASK_CHAT] =
+        {"chat",
+         "talk to a model in the terminal: its directory or checkpoint instead of INPUT.ini"},
     [TASK_EVALUATE] = {"evaluate", "sample responses, grade them and print the table of scores"},
 };
 
@@ -138,8 +141,10 @@ static int take_arguments(Options *options, int argc, char *const *argv)
         return fail(EXIT_USAGE,
                     "what is to be done? learn2ask TASK INPUT.ini, or learn2ask --help");
     if (words == 1)
-        return fail(EXIT_USAGE, "which input file? learn2ask %s INPUT.ini",
-                    options_tasks[options->task].name);
+        return fail(EXIT_USAGE, "which %s? learn2ask %s %s",
+                    options->task == TASK_CHAT ? "model" : "input file",
+                    options_tasks[options->task].name,
+                    options->task == TASK_CHAT ? "MODEL" : "INPUT.ini");
     return 0;
 }
 

@@ -20,6 +20,7 @@ typedef enum {
     TASK_TRAIN,
     TASK_EVALUATE,
     TASK_CALIBRATE,
+    TASK_CHAT,
     TASK_COUNT
 } Task;
 

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fail.h"
 #include "input/settings_checker.h"
+#include "input/settings_table.h"
 
 static const SettingRow *row_of(const char *section, const char *key)
 {
@@ -50,10 +52,36 @@ void checker_require(Checker *checker, const char *task, const char *section, co
         checker_refuse(checker, section, key, "must be given for %s", task);
 }
 
+// What the row would hold if nobody had given it.
+static const char *default_text(const Settings *settings, const SettingRow *row)
+{
+    for (const OwnDefault *own = settings_own_defaults; own->key; own++)
+        if (own->algorithm == settings->algorithm.name && strcmp(row->section, "algorithm") == 0 &&
+            strcmp(row->key, own->key) == 0)
+            return own->value;
+    return row->initial;
+}
+
+// Nobody is told of a default without effect: a run.ini gives them all.
+static bool is_default(const Settings *settings, const SettingRow *row)
+{
+    Settings other = {0};
+    Bytes given = {0}, initial = {0};
+    CHECK(setting_parse(row, default_text(settings, row), &other) == 0, "%s", fail_message());
+    setting_print_quoted(row, settings, &given);
+    setting_print_quoted(row, &other, &initial);
+    bool same = strcmp(given.data, initial.data) == 0;
+    bytes_free(&given);
+    bytes_free(&initial);
+    settings_free(&other);
+    return same;
+}
+
 void checker_expect_effect(Checker *checker, bool has_effect, const char *section, const char *key,
                            const char *because)
 {
-    if (!has_effect && checker_is_given(checker, section, key))
+    if (!has_effect && checker_is_given(checker, section, key) &&
+        !is_default(checker->settings, row_of(section, key)))
         checker_doubt(checker, section, key, "has no effect with %s", because);
 }
 
@@ -236,6 +264,11 @@ static void check_calibrate(Checker *checker)
                 "calibrate.proposer", "none");
 }
 
+static void check_chat(Checker *checker)
+{
+    checker_require(checker, "chat", "model", "path", checker->settings->model.path);
+}
+
 static void check_named(Checker *checker)
 {
     const Settings *settings = checker->settings;
@@ -266,12 +299,11 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
     Checker checker = {.settings = settings,
                        .faults = faults_make("error", faults),
                        .warnings = faults_make("warning", warnings)};
-    static void (*const checks[TASK_COUNT])(Checker *) = {[TASK_CHECK] = check_named,
-                                                          [TASK_JOB] = checker_train,
-                                                          [TASK_PREPARE] = check_prepare,
-                                                          [TASK_TRAIN] = checker_train,
-                                                          [TASK_EVALUATE] = check_evaluate,
-                                                          [TASK_CALIBRATE] = check_calibrate};
+    static void (*const checks[TASK_COUNT])(Checker *) = {
+        [TASK_CHECK] = check_named,       [TASK_JOB] = checker_train,
+        [TASK_PREPARE] = check_prepare,   [TASK_TRAIN] = checker_train,
+        [TASK_EVALUATE] = check_evaluate, [TASK_CALIBRATE] = check_calibrate,
+        [TASK_CHAT] = check_chat};
     check_model(&checker);
     check_gpus(&checker);
     check_parallel(&checker);
@@ -279,7 +311,7 @@ int settings_check(const Settings *settings, Task task, Bytes *faults, Bytes *wa
     static const char *const sought[] = {"judge", "extractor", NULL};
     if (task == TASK_CALIBRATE)
         checker.sought = sought[settings->calibrate.target];
-    if (task != TASK_PREPARE) {
+    if (task != TASK_PREPARE && task != TASK_CHAT) {
         check_workflow(&checker);
         check_judge(&checker);
     }

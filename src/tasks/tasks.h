@@ -14,5 +14,6 @@ int task_prepare(const Settings *settings);
 int task_train(const Settings *settings);
 int task_evaluate(const Settings *settings);
 int task_calibrate(const Settings *settings);
+int task_chat(const Settings *settings);
 
 #endif

@@ -79,7 +79,7 @@ static void every_kind_of_bad_line_is_named_with_its_place(void **state)
         assert_int_equal(fail_code(), EXIT_BAD_DATA);
         assert_message(cases[i].reason);
         assert_message(":2: ");
-        assert_message("--skip-bad");
+        assert_message("data.skip_bad = yes");
     }
 }
 

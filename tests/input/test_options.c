@@ -96,7 +96,7 @@ static void a_wrong_command_line_gets_one_clear_message(void **state)
     expect_usage("trian a.ini", "no task is called 'trian'; did you mean 'train'?");
     expect_usage("dance a.ini",
                  "no task is called 'dance'; there are check, job, prepare, train, evaluate, "
-                 "calibrate");
+                 "calibrate, chat");
     expect_usage("train a.ini b.ini", "'b.ini' is one argument too many: learn2ask TASK INPUT.ini");
     expect_usage("train a.ini --sett x", "no option is called '--sett'; did you mean '--set'?");
     expect_usage("train a.ini -x", "no option is called '-x': see learn2ask --help");
