@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "tasks/checked.h"
 #include "tasks/fit.h"
+#include "tasks/statistics.h"
 #include "tasks/tasks.h"
 
 static void print_data(const char *label, const Dataset *dataset)
@@ -18,6 +19,9 @@ static void print_data(const char *label, const Dataset *dataset)
                "", (long long)dataset->usable,
                (double)dataset->tokens / (double)(dataset->usable > 0 ? dataset->usable : 1),
                (long long)dataset->longest, (long long)dataset->too_long);
+    bytes_clear(&text);
+    statistics_print(dataset, &text);
+    fputs(text.data, stdout);
     bytes_free(&text);
 }
 
@@ -86,21 +90,50 @@ static void print_judge(const Checked *checked)
     bytes_free(&text);
 }
 
-static void print_steps(const Checked *checked)
+static void print_steps(Checked *checked)
 {
     const Settings *settings = checked->settings;
-    const StagePlan *warmup = &checked->stages[STAGE_WARMUP], *plan = &checked->stages[STAGE_MAIN];
+    StagePlan *warmup = &checked->stages[STAGE_WARMUP], *plan = &checked->stages[STAGE_MAIN];
+    int32_t longest = (int32_t)settings->rollout.max_response_tokens;
     printf("steps      %lld warm-up of %lld contexts, %lld %s of %lld contexts",
            (long long)warmup->steps, (long long)warmup->schedule.batch_contexts,
            (long long)plan->steps, plan->step.algorithm->name,
            (long long)plan->schedule.batch_contexts);
     if (plan->samples)
         printf(" x %lld responses of at most %lld tokens", (long long)settings->rollout.group_size,
-               (long long)settings->rollout.max_response_tokens);
+               (long long)longest);
+    printf("\n");
+    if (!plan->samples || settings->rollout.workflow == WORKFLOW_REACT || plan->steps == 0)
+        return;
+    TreeCosts costs;
+    int64_t steps = statistics_tree_costs(plan, settings, longest, &costs);
+    printf("trees      %lld rows a step if all responses are that long, %.1f times fewer than the "
+           "%lld tokens of independent sequences\n",
+           (long long)(costs.rows / steps), (double)costs.independent / (double)costs.rows,
+           (long long)(costs.independent / steps));
+}
+
+// What a step adds to the files that grow, as measured (samples: 250 bytes and the response).
+static void print_disk(const Checked *checked)
+{
+    const Settings *settings = checked->settings;
+    const StagePlan *warmup = &checked->stages[STAGE_WARMUP], *plan = &checked->stages[STAGE_MAIN];
     size_t each = sizeof(float) + 2 * type_bytes(job_optimizer_form(settings).moments);
-    printf("\ncheckpoint %.1f MiB on disk, every %lld steps, %lld kept\n",
-           (double)job_trained_elements(&checked->job) * (double)each / 0x1p20,
-           (long long)settings->checkpoint.every, (long long)settings->checkpoint.keep_last);
+    double checkpoint = (double)job_trained_elements(&checked->job) * (double)each;
+    double journal = 2000 * (double)plan->steps + 600 * (double)warmup->steps, samples = 0;
+    if (plan->samples && settings->run.samples_every > 0)
+        samples = (double)(plan->steps / settings->run.samples_every *
+                           plan->schedule.batch_contexts * settings->rollout.group_size) *
+                  (250 + 4 * (double)settings->rollout.max_response_tokens);
+    int64_t every = settings->checkpoint.keep_every;
+    double kept = (double)settings->checkpoint.keep_last +
+                  (settings->checkpoint.keep_best[0] != 0) +
+                  (every > 0 ? (double)((plan->steps + warmup->steps) / every) : 0);
+    printf("disk       a checkpoint %.1f MiB, every %lld steps, %lld kept; at the end about %.0f "
+           "MiB, %.0f of them logs and at most %.0f samples\n",
+           checkpoint / 0x1p20, (long long)settings->checkpoint.every,
+           (long long)settings->checkpoint.keep_last,
+           (kept * checkpoint + journal + samples) / 0x1p20, journal / 0x1p20, samples / 0x1p20);
 }
 
 static void print_memory(Checked *checked, const RankKind *kind)
@@ -167,6 +200,7 @@ int task_check(const Settings *settings)
         print_data("evaluation", &checked.evaluation.dataset);
     if (checked.trains) {
         print_steps(&checked);
+        print_disk(&checked);
         print_reference(&checked);
         print_ranks(&checked);
         print_gpus(&checked);
