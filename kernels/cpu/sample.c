@@ -83,7 +83,7 @@ static int64_t row_draw(const float *z, float lse, int64_t width, double uniform
         total += masses[i];
     }
     double target = uniform * total; // below the total, because uniform <= 1 - 2^-53
-    for (; b < blocks - 1 && before + masses[b] <= target; b++)
+    for (; b < blocks - 1 && before + masses[b] <= target; b++) // NOLINT: there is a block
         before += masses[b];
     int64_t first = b * BLOCK, n = width - first < BLOCK ? width - first : BLOCK;
     return first + block_find(z + first, lse, n, before, target);

@@ -51,7 +51,7 @@ static const char *read_info(Labels *labels, const json_t *record)
     labels->known = set || json_is_string(truth);
     labels->failed = set && json_is_null(set);
     if (set && !labels->failed)
-        labels->items = json_incref(set);
+        labels->items = json_incref(set); // NOLINT(misc-redundant-expression): jansson's macro
     else
         labels->items = split(json_is_string(truth) && !set ? json_string_value(truth) : "");
     return NULL;

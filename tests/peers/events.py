@@ -92,16 +92,19 @@ def ask(port, what, **arguments):
         return json.load(answer)
 
 
-def wait_for_tags(port, run, wanted):
+def wait_for_tags(port, run, series):
+    seen = "no answer"
     for _ in range(240):
         try:
-            tags = ask(port, "tags").get(run, {})
-            if set(tags) == wanted and len(ask(port, "scalars", run=run, tag="step")) == 60:
+            tags = set(ask(port, "tags").get(run, {}))
+            steps = len(ask(port, "scalars", run=run, tag="step")) if "step" in tags else 0
+            if tags == set(series) and steps == len(series["step"]):
                 return
+            seen = f"{steps} steps, these tags differ: {tags ^ set(series)}"
         except OSError:
             pass
         time.sleep(0.25)
-    raise TimeoutError("TensorBoard does not show the run after a minute")
+    raise TimeoutError(f"TensorBoard does not show the run after a minute: {seen}")
 
 
 def check_server(series):
@@ -110,11 +113,11 @@ def check_server(series):
         port = found.getsockname()[1]
     run = "first/tensorboard"
     command = [Path(sys.executable).parent / "tensorboard", "--logdir", "runs", "--port", str(port),
-               "--samples_per_plugin", "scalars=0"]
+               "--samples_per_plugin", "scalars=1000"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               start_new_session=True)
     try:
-        wait_for_tags(port, run, set(series))
+        wait_for_tags(port, run, series)
         compare("tensorboard", series,
                 {name: [(step, value) for _, step, value in ask(port, "scalars", run=run, tag=name)]
                  for name in series})
