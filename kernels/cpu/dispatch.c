@@ -98,6 +98,7 @@ const Kernels *kernels_cpu(void)
 
 void kernels_cpu_print_sets(Bytes *out)
 {
+    const Kernels *own_products = native();
     bytes_append_text(out, kernels_cpu()->name);
     const char *before = " of ";
     for (int i = 0; i < COUNT; i++) {
@@ -106,8 +107,8 @@ void kernels_cpu_print_sets(Bytes *out)
         bytes_print(out, "%s%s", before, INSTRUCTION_SETS[i].kernels->name);
         before = ", ";
     }
-    if (native())
-        bytes_print(out, "; with products = native %s", native()->name);
+    if (own_products)
+        bytes_print(out, "; with products = native %s", own_products->name);
 }
 
 const Kernels *kernels_cpu_native(void)

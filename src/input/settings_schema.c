@@ -1,3 +1,5 @@
+// settings_schema.c - the table of settings as a JSON Schema (draft 2020-12) of the input file.
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+// libraries.c - here the headers of all libraries meet, for their versions and nothing else.
+// iniparser has none to tell.
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 
 #include "tasks/libraries.h"
@@ -15,8 +18,6 @@
 #include "files/hdf5.h"
 #include "kernels/kernels.h"
 #include "parallel/collective.h"
-
-// Their headers meet here for nothing but versions. iniparser has none to tell.
 
 enum { VERSION_BYTES = 32 };
 

@@ -84,6 +84,8 @@ void record_say(const Record *record, const char *format, ...)
 // Of GPUs those that the run has loaded.
 static void say_libraries(const Record *record, const Backend *backend)
 {
+    if (!record->directory)
+        return;
     Bytes lines = {0};
     libraries_print(!backend->kernels->host_is_device, backend->collective != &collective_mpi,
                     &lines);

@@ -179,7 +179,7 @@ static void words_are_those_that_are_taken(void **state)
         assert_int_equal(words != NULL, row->choices != NULL);
         if (row->type == SETTING_FLAG)
             assert_string_equal(text_of(schema_of(row), "type"), "boolean");
-        if (!words)
+        if (!row->choices)
             continue;
         int64_t choices = 0;
         while (row->choices[choices])
