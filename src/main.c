@@ -14,6 +14,7 @@
 #include "base/version.h"
 #include "files/directory.h"
 #include "input/options.h"
+#include "input/readable.h"
 #include "input/settings.h"
 #include "kernels/kernels.h"
 #include "parallel/deadline.h"
@@ -77,14 +78,6 @@ static bool answer(const Options *options, int *code)
     }
     print_and_free(&text);
     return true;
-}
-
-// What is written from here on is as private as the run is to be, and as the umask asks.
-static void set_readable(Readable readable_by)
-{
-    static const mode_t kept_out[] = {
-        [READABLE_OWNER] = 077, [READABLE_GROUP] = 027, [READABLE_ALL] = 022};
-    umask(umask(077) | kept_out[readable_by]);
 }
 
 static int run_task(Task task, const Settings *settings)
@@ -157,7 +150,7 @@ static int read_and_run(const Options *options, bool speaks)
     } else {
         if (warnings.length > 0 && speaks)
             fputs(warnings.data, stderr);
-        set_readable(settings.run.readable_by);
+        readable_apply(settings.run.readable_by);
         deadline_set(settings.parallel.deadline);
         code = run_task(options->task, &settings);
         if (code != EXIT_DONE && code != EXIT_AGAIN && speaks)
