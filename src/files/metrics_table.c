@@ -45,19 +45,21 @@ static void put_object(MetricsTable *table, const char *prefix, const json_t *ob
     const json_t *value;
     json_object_foreach((json_t *)(uintptr_t)object, key, value)
     {
-        Bytes name = {0};
-        bytes_print(&name, "%s%s%s", prefix, prefix[0] ? "/" : "", key);
+        Bytes nested = {0};
+        if (prefix[0])
+            bytes_print(&nested, "%s/%s", prefix, key);
+        const char *name = prefix[0] ? nested.data : key;
         // HDF5 has no place for empty components, and "." is the group itself.
         bool usable = key[0] && key[0] != '/' && key[strlen(key) - 1] != '/' &&
-                      !strstr(key, "//") && strcmp(key, ".") != 0 && strcmp(name.data, "step") != 0;
+                      !strstr(key, "//") && strcmp(key, ".") != 0 && strcmp(name, "step") != 0;
         if (usable && json_is_number(value)) {
-            MetricsColumn *column = column_of(table, name.data);
+            MetricsColumn *column = column_of(table, name);
             fill_up(column, table->rows);
             column->values[table->rows - 1] = json_number_value(value);
         }
         if (usable && json_is_object(value))
-            put_object(table, name.data, value);
-        bytes_free(&name);
+            put_object(table, name, value);
+        bytes_free(&nested);
     }
 }
 
