@@ -199,6 +199,18 @@ int show_samples_read(ShowSamples *samples, const char *directory, int64_t first
     return status;
 }
 
+void show_samples_keep(ShowSamples *samples, int64_t first, const bool *kept)
+{
+    int64_t count = first;
+    for (int64_t i = first; i < samples->count; i++) {
+        if (kept[i - first])
+            samples->list[count++] = samples->list[i];
+        else
+            json_decref(samples->list[i].line);
+    }
+    samples->count = count;
+}
+
 void show_samples_close(ShowSamples *samples)
 {
     for (int64_t i = 0; i < samples->count; i++)

@@ -45,6 +45,9 @@ int show_samples_open(ShowSamples *samples, const char *data);
 // the place.
 int show_samples_read(ShowSamples *samples, const char *directory, int64_t first, int64_t last);
 
+// Forgets the responses from index `first` on of which kept [count - first] is false.
+void show_samples_keep(ShowSamples *samples, int64_t first, const bool *kept);
+
 void show_samples_close(ShowSamples *samples);
 
 #endif
