@@ -4,6 +4,7 @@
 
 const MetricName metric_names[] = {
     {"step", "1", "the step that this line tells of, from 1"},
+    {"stage", "1", "0: warm-up, 1: the algorithm"},
     {"reward/decision", "1", "mean decision score A: to go on or to stop as the expert did"},
     {"reward/content", "1", "mean content score C: asks for what the expert went on to find out"},
     {"reward/format", "1", "mean format score F: one question, or the word that stops"},

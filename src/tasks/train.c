@@ -119,6 +119,7 @@ int train_step(Training *training, Metrics *metrics)
     double since = clock_now();
     bool learned = false;
     metrics_set(metrics, "step", (double)(training->state.step + 1));
+    metrics_set(metrics, "stage", training->stage);
     int status = run_step(training, metrics, &learned);
     bool rolls_back = !learned && training_rolls_back(training);
     if (!learned && !(rolls_back && (status = training_roll_back(training)) == 0))

@@ -57,7 +57,7 @@ def journal(steps, warmup, every):
             line.update({name: math.sin(step * (i + 1)) * 10 ** (i % 5)
                          for i, name in enumerate(OTHERS)})
         if step > warmup:
-            line.update({"reward/mean": 4 - 3 * math.exp(-step / steps) + math.sin(step * 1.7) / 5,
+            line.update({"critic/rewards/mean": 4 - 3 * math.exp(-step / steps) + math.sin(step * 1.7) / 5,
                          "reward/decision": 1 - 1 / (step + 1), "reward/content": step / steps,
                          "reward/format": 1, "response_length/mean": 20 + math.cos(step)})
         if step in (0, warmup, steps) or every and step % every == 0:

@@ -277,9 +277,9 @@ class Curves(Place):
 
     def test_a_long_curve_is_cut_into_bins(self):
         lines, curves, named = self.curves(steps=3500, warmup=0)
-        curve = named["reward/mean"]
+        curve = named["critic/rewards/mean"]
         axis = curves["axes"][curve["axis"]]
-        values = [line["reward/mean"] for line in lines if "reward/mean" in line]
+        values = [line["critic/rewards/mean"] for line in lines if "critic/rewards/mean" in line]
         self.assertEqual((axis["per"], axis["count"], len(curve["mean"])), (4, 3500, 875))
         self.assertEqual((axis["steps"][:2], axis["last"][-1]), ([1, 5], 3500))
         for i in range(875):

@@ -6,7 +6,7 @@ const chartEdges = {left: 48, right: 14, top: 10, bottom: 30};
 // Each with the evaluation that measures the same; shown where the run has the first of a list.
 const firstCharts = [
     [
-        ["reward/mean", "Reward", "val/ave_total_reward"],
+        ["critic/rewards/mean", "Reward", "val/ave_total_reward"],
         ["reward/decision", "Decision", "val/ave_total_decision"],
         ["reward/content", "Content", "val/ave_continue_content"],
         ["reward/format", "Format", "val/ave_total_format"],
