@@ -1,18 +1,12 @@
 #!/bin/sh
 # The Debian package, installed by apt into a clean root of this release, trains there as an ordinary
 # user and ends with the bits of the build; removed, it leaves nothing.
-#
-# What is mounted is mounted in a namespace of this test's own, which ends with its last process.
 set -eu
+# shellcheck source=tests/system/clean_root.sh
+. "$(dirname "$0")/clean_root.sh"
 if [ "${1:-}" = --inside ]; then
-    root=$2 mirror=$3 release=$4
-    eval "$(apt-config shell http_proxy Acquire::http::Proxy)"
-    [ -z "${http_proxy:-}" ] || export http_proxy
-    mount -t tmpfs -o size=2g,mode=755 tmpfs "$root"
-    debootstrap --variant=minbase "$release" "$root" "$mirror" >debootstrap.log
-    mount -t proc proc "$root/proc"
-    mount -t tmpfs tmpfs "$root/dev/shm"
-    apt-config dump | grep '^Acquire::' >"$root/etc/apt/apt.conf.d/99host" # proxies and the like
+    root=$2
+    clean_root_make "$root" "$3" "$4" 2g
     mkdir "$root/tmp/test"
     cp ./*.deb settings "$root/tmp/test"
     chmod -R a+rX "$root/tmp/test"
@@ -42,19 +36,8 @@ if [ "${1:-}" = --inside ]; then
 fi
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
-skip() {
-    echo "skipped: $*"
-    exit 77
-}
-command -v debootstrap >/dev/null || skip 'no debootstrap'
+clean_root_check
 command -v dpkg-shlibdeps >/dev/null || skip 'no dpkg-dev'
-unshare --mount --pid --fork true 2>/dev/null || skip 'needs root'
-# Where this machine has its packages from.
-uri=$(apt-get download --print-uris base-files 2>/dev/null | sed "s/^'\([^']*\)'.*/\1/")
-case $uri in */pool/*) ;; *) skip 'apt knows no archive (apt-get update)' ;; esac
-mirror=${uri%%/pool/*}
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-apt-get download -qq base-files 2>/dev/null || skip "the archive cannot be reached"
 
 (cd "$build" && cpack -G DEB -B "$work/deb") >cpack.log 2>&1 || die "$(tail -n 5 cpack.log)"
 mkdir inside root
@@ -70,12 +53,7 @@ clinic_data data/clinic --sessions 12 --test 2
 # shellcheck disable=SC2086 # one word a setting
 clinic_train 2 built $settings || die "$(tail -n 5 built.log)"
 
-script=$tree/tests/system/test_package.sh
-(cd inside && exec unshare --mount --pid --fork --kill-child "$script" \
-    --inside "$work/root" "$mirror" "$release") >package.log 2>&1 </dev/null &
-inside=$!
-trap 'kill -9 $inside; exit 143' HUP INT TERM
-wait $inside || die "$(tail -n 20 package.log)"
+clean_root_run package.log "$tree/tests/system/test_package.sh"
 sed -n '/^learn2ask /,/^libcurl /p' package.log
 expect_equal 'weights of the packaged program' \
     "$(sed -n 's/^RESULT .* weights=\([0-9a-f]*\) .*/\1/p' package.log)" "$(clinic_weights built)"
