@@ -4,7 +4,6 @@
         browser.open("file:///tmp/page.html")
         browser.evaluate("document.title")
 """
-import base64
 import fcntl
 import json
 import os
@@ -27,7 +26,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 KEYS = {"Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowLeft": (37, ""),
         "ArrowUp": (38, ""), "ArrowRight": (39, ""), "ArrowDown": (40, ""), "Home": (36, ""),
-        "End": (35, ""), "PageUp": (33, ""), "PageDown": (34, ""), " ": (32, " ")}
+        "End": (35, ""), "PageUp": (33, ""), "PageDown": (34, "")}
 
 
 def find():
@@ -36,7 +35,7 @@ def find():
 
 
 class Browser:
-    """One page. `errors` are what its console and its log said, `requests` the addresses asked for."""
+    """One page. `errors` are what its console and log said, `requests` the addresses asked for."""
 
     def __init__(self):
         self.errors, self.requests, self.loaded = [], [], False
@@ -147,18 +146,15 @@ class Browser:
 
     def settle(self):
         """Waits until what was begun is drawn."""
-        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        self.evaluate("new Promise(done => requestAnimationFrame("
+                      "() => requestAnimationFrame(done)))")
 
     def press(self, key, times=1):
         code, text = KEYS[key]
         for _ in range(times):
-            for kind in ("keyDown", "keyUp"):
-                self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
-                          code="Space" if key == " " else key, text=text if kind == "keyDown" else "")
-        self.settle()
-
-    def type(self, text):
-        self.call("Input.insertText", text=text)
+            for kind, typed in (("keyDown", text), ("keyUp", "")):
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, text=typed,
+                          windowsVirtualKeyCode=code)
         self.settle()
 
     def view(self, width, height, scheme="light", media=""):
@@ -170,8 +166,3 @@ class Browser:
 
     def script(self, runs):
         self.call("Emulation.setScriptExecutionDisabled", value=not runs)
-
-    def picture(self, path, whole=False):
-        data = self.call("Page.captureScreenshot", captureBeyondViewport=whole)["data"]
-        with open(path, "wb") as file:
-            file.write(base64.b64decode(data))

@@ -275,7 +275,7 @@ class Chart {
         const far = Math.max(1, Math.round(last / 10));
         const moves = {ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -far,
             PageUp: far, Home: -last, End: last};
-        if (!(event.key in moves) || last < 0)
+        if (!isOurs(event, moves) || last < 0)
             return;
         event.preventDefault();
         this.read(Math.min(last, Math.max(0, this.at + moves[event.key])), true);
@@ -316,9 +316,12 @@ function startCurves() {
     const drawAll = () => [...charts, further].forEach((chart) => chart && chart.draw(from()));
     const choose = () => {
         further = select.value ? new Chart(select.value, unpackCurve(select.value), null) : null;
-        document.getElementById("metric-chart").replaceChildren(...(further ? [further.figure] : []));
-        if (further)
+        const place = document.getElementById("metric-chart");
+        place.replaceChildren();
+        if (further) {
+            place.append(further.figure);
             further.draw(from());
+        }
     };
     fillMetrics(select, new Set(charts.map((chart) => chart.curve.name)));
     document.getElementById("curves-tools").hidden = false;

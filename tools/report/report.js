@@ -49,3 +49,9 @@ function formatNumber(value) {
         return value.toExponential(2);
     return String(Number(value.toPrecision(4)));
 }
+
+// Keys with Alt, Control or the like are the browser's own.
+function isOurs(event, keys) {
+    return event.key in keys && !event.altKey && !event.ctrlKey && !event.metaKey &&
+        !event.shiftKey;
+}

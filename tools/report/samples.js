@@ -73,7 +73,8 @@ function passes(item, filter) {
         filter.step && Number(filter.step) !== group.step ||
         filter.reason && filter.reason !== group.reason)
         return false;
-    if (filter.from !== null && !(known >= filter.from) || filter.to !== null && !(known <= filter.to))
+    if (filter.from !== null && !(known >= filter.from) ||
+        filter.to !== null && !(known <= filter.to))
         return false;
     return !filter.text || searched(item).includes(filter.text);
 }
@@ -101,8 +102,8 @@ function makeRow(item, index) {
     appendText(facts, context.cid).append(`; ${formatCount(response.tokens)} tokens${reason}`);
     const reward = make("span", {class: "row-reward"}, make("span", {class: "hidden"}, "reward "),
         response.reward === undefined ? "–" : formatNumber(response.reward));
-    const row = make("button", {type: "button", class: "row", tabindex: index === browser.at ? 0 : -1},
-        reward, facts, text);
+    const row = make("button", {type: "button", class: "row"}, reward, facts, text);
+    row.tabIndex = index === browser.at ? 0 : -1;
     row.addEventListener("click", () => openSample(index));
     return make("li", {}, row);
 }
@@ -147,7 +148,7 @@ function goTo(index, focus) {
 function moveInList(event) {
     const moves = {ArrowUp: browser.at - 1, ArrowDown: browser.at + 1, PageUp: browser.at - 10,
         PageDown: browser.at + 10, Home: 0, End: browser.found.length - 1};
-    if (!(event.key in moves))
+    if (!isOurs(event, moves))
         return;
     event.preventDefault();
     goTo(moves[event.key], true);
@@ -177,11 +178,12 @@ function makeChat(item) {
             make("div", {class: "chat"}, ...messages.slice(0, early).map(makeMessage))));
     chat.append(...messages.slice(early).map(makeMessage));
     if (response.earlier)
-        chat.append(make("details", {}, make("summary", {}, "What the model did before it answered"),
+        chat.append(make("details", {},
+            make("summary", {}, "What the model did before it answered"),
             make("div", {class: "chat"},
                 makeBubble("earlier", ["Model and tools"], response.earlier))));
-    chat.append(makeBubble("response", [`The model's response ${response.repeat + 1}`, verdictMark(item)],
-        response.text));
+    const title = `The model's response ${response.repeat + 1}`;
+    chat.append(makeBubble("response", [title, verdictMark(item)], response.text));
     if (context.expert && context.expert.length > 0)
         chat.append(...context.expert.map((text) =>
             makeBubble("expert next", ["What the expert said"], text)));
@@ -231,8 +233,9 @@ function makeSide(item) {
 
 function makeCard(item, current) {
     const {response} = item;
+    const number = response.repeat + 1;
     const show = make("button", {type: "button", "aria-current": String(current)},
-        current ? `Response ${response.repeat + 1}, shown` : `Show response ${response.repeat + 1}`);
+        current ? `Response ${number}, shown` : `Show response ${number}`);
     show.addEventListener("click", () => fillSample(item, ".card.current button"));
     return make("li", {class: current ? "card current" : "card"}, show,
         make("p", {class: "scores-line"},
@@ -254,8 +257,8 @@ function makeTop(item) {
         return made;
     };
     return make("div", {class: "bar-top"}, title,
-        button("previous", "Previous", () => turnTo(-1), index > 0),
-        button("next", "Next", () => turnTo(1), index >= 0 && index + 1 < browser.found.length),
+        button("previous", "Previous", () => turn(-1), index > 0),
+        button("next", "Next", () => turn(1), index >= 0 && index + 1 < browser.found.length),
         button("close", "Close", () => dialog.close(), true));
 }
 
@@ -263,11 +266,12 @@ function makeTop(item) {
 function fillSample(item, focus) {
     browser.opened = item;
     const group = responses.filter((other) => other.group === item.group);
+    const cards = group.map((other) => makeCard(other, other === item));
     dialog.replaceChildren(makeTop(item),
         make("div", {class: "panes"}, make("div", {}, makeChat(item)), makeSide(item)),
         make("section", {class: "alternatives"},
-            make("h3", {}, `All ${formatCount(group.length)} responses to this context in this step`),
-            make("ul", {class: "cards"}, ...group.map((other) => makeCard(other, other === item)))));
+            make("h3", {}, `All ${cards.length} responses to this context in this step`),
+            make("ul", {class: "cards"}, ...cards)));
     const target = dialog.querySelector(focus);
     (target && !target.disabled ? target : dialog.querySelector("#close")).focus();
 }
@@ -282,7 +286,7 @@ function openSample(index) {
 }
 
 // To the sample before or after the open one, of those found.
-function turnTo(way) {
+function turn(way) {
     const index = browser.found.indexOf(browser.opened) + way;
     if (index < way || index < 0 || index >= browser.found.length)
         return;
@@ -307,8 +311,9 @@ function startSamples() {
     dialog.addEventListener("close", () => goTo(browser.at, true));
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
     dialog.addEventListener("keydown", (event) => {
-        if (event.key === "ArrowLeft" || event.key === "ArrowRight")
-            turnTo(event.key === "ArrowLeft" ? -1 : 1);
+        const ways = {ArrowLeft: -1, ArrowRight: 1};
+        if (isOurs(event, ways))
+            turn(ways[event.key]);
     });
     search();
 }
