@@ -51,7 +51,7 @@ for repeat in $(seq "$repeats"); do
             --set run.samples_every=0 --set train.steps="$steps" --set train.batch_contexts=$batch \
             --set rollout.forced_length=yes --set warmup.steps=0 --set warmup.epochs=0 \
             --set evaluate.file= --set checkpoint.every=0 "$@" >"$run.log" 2>&1 </dev/null ||
-            { tail -n 5 "$run.log" >&2; exit 70; }
+            { grep '^error: ' "$run.log" >&2 || tail -n 20 "$run.log" >&2; exit 70; }
         if grep '"mismatch/logprob_gap_max":[^0]' "$run/metrics.jsonl" >/dev/null &&
             grep -q '^numerics = exact' "$run/run.ini"; then
             echo "error: $run: sampler and learner disagree: no number is told" >&2
