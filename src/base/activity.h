@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { ACTIVITY_NAME_BYTES = 32 };
 
@@ -26,5 +27,11 @@ void activity_sign(void);
 void activity_move(Activity *place);
 
 const Activity *activity_now(void);
+
+// From now on what is done is also shown behind `context` ("step 3/12"; NULL: not any more) on a
+// screen, each over the one before; activity_clear takes it off the line before something is
+// printed. The main thread's.
+void activity_show(FILE *screen, const char *context);
+void activity_clear(void);
 
 #endif

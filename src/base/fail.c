@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/activity.h"
 #include "base/harmless.h"
 
 enum { MESSAGE_BYTES = 4096 };
@@ -95,6 +96,7 @@ void die(ExitCode code, const char *format, ...)
     va_start(arguments, format);
     write_text(text, sizeof text, format, arguments);
     va_end(arguments);
+    activity_clear();
     fprintf(stderr, "error: %s\n", text);
     end_with(code);
 }
@@ -111,6 +113,7 @@ void warn(const char *format, ...)
     va_start(arguments, format);
     write_text(text, sizeof text, format, arguments);
     va_end(arguments);
+    activity_clear();
     fprintf(stderr, "warning: %s\n", text);
 }
 
@@ -126,6 +129,7 @@ void check_failed(const char *file, int line, const char *condition, const char 
     va_start(arguments, format);
     write_text(text, sizeof text, format, arguments);
     va_end(arguments);
+    activity_clear();
     fprintf(stderr, "error: %s:%d: %s (%s): this is a bug, please report it\n", file, line, text,
             condition);
     end_with(EXIT_BUG);

@@ -49,9 +49,9 @@ static const char *read_info(Labels *labels, const json_t *record)
     if (set && !json_is_null(set) && !labels_are_strings(set))
         return "info_set is not a list of strings";
     labels->known = set || json_is_string(truth);
-    labels->failed = set && json_is_null(set);
+    labels->failed = json_is_null(set);
     if (set && !labels->failed)
-        labels->items = json_incref(set); // NOLINT(misc-redundant-expression): jansson's macro
+        labels->items = json_incref(set);
     else
         labels->items = split(json_is_string(truth) && !set ? json_string_value(truth) : "");
     return NULL;

@@ -160,7 +160,7 @@ static int take_table(const char *path, const Footer *footer, const Bytes *table
 int checksum_read_trailer(int descriptor, const char *path, int64_t file_bytes,
                           ChecksumTrailer *trailer)
 {
-    Footer footer;
+    Footer footer = {0};
     *trailer = (ChecksumTrailer){0};
     if (read_footer(descriptor, path, file_bytes, &footer))
         return -1;

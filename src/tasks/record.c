@@ -5,7 +5,9 @@
 #include <omp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "base/metric_names.h"
 #include "base/version.h"
@@ -71,6 +73,7 @@ void record_say(const Record *record, const char *format, ...)
     va_list arguments, again;
     va_start(arguments, format);
     va_copy(again, arguments);
+    activity_clear();
     vprintf(format, arguments);
     putchar('\n');
     fflush(stdout);
@@ -92,6 +95,21 @@ static void say_libraries(const Record *record, const Backend *backend)
     lines.data[lines.length - 1] = 0;
     record_say(record, "%s", lines.data);
     bytes_free(&lines);
+}
+
+void record_step_begins(const Record *record, int64_t step, int64_t total)
+{
+    char context[48];
+    if (!record->directory || !isatty(STDOUT_FILENO))
+        return;
+    snprintf(context, sizeof context, "step %lld/%lld", (long long)step, (long long)total);
+    activity_show(stdout, context);
+}
+
+void record_step_ends(void)
+{
+    activity_clear();
+    activity_show(NULL, NULL);
 }
 
 void record_header(const Record *record, const Job *job, const Dataset *dataset)

@@ -176,10 +176,12 @@ static int run_steps(Training *training, Request request)
         if (step == training->stages[STAGE_WARMUP].steps)
             status = training_enter_main(training);
         training->stage = training_stage(training, step);
+        record_step_begins(&training->record, step + 1, training->total_steps);
         if (status == 0)
             status = train_step(training, &metrics);
         if (training->state.step > step)
             status = after_step(training, status, &metrics, &request);
+        record_step_ends();
     }
     metrics_free(&metrics);
     return status;
