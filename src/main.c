@@ -152,7 +152,7 @@ static int read_and_run(const Options *options, bool speaks)
             fputs(warnings.data, stderr);
         readable_apply(settings.run.readable_by);
         deadline_set(settings.parallel.deadline);
-        code = run_task(options->task, &settings);
+        code = options->probe ? task_check_probed(&settings) : run_task(options->task, &settings);
         if (code != EXIT_DONE && code != EXIT_AGAIN && speaks)
             fprintf(stderr, "error: %s\n", fail_message());
         settings_free(&settings);

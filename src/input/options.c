@@ -28,6 +28,8 @@ typedef struct {
 // ACTION_RUN: the option belongs to a run, or to another action.
 static const Option table[] = {
     {"--set", ACTION_RUN, "SECTION.KEY=VALUE", "replace one setting of the file; may be repeated"},
+    {"--probe", ACTION_RUN, NULL,
+     "with check: also how long it may take, measured for some seconds"},
     {"--explain", ACTION_EXPLAIN, "SETTING", "say what a setting, or a section, is for"},
     {"--defaults", ACTION_DEFAULTS, NULL, "print every setting with its default"},
     {"--schema", ACTION_SCHEMA, NULL, "print a JSON Schema of the input file"},
@@ -111,6 +113,8 @@ static int take_option(Options *options, int argc, char *const *argv, int *index
         options->explain = value;
     else if (option->action == ACTION_RUN && option->value)
         options->overrides[options->override_count++] = value;
+    else if (strcmp(option->name, "--probe") == 0)
+        options->probe = true;
     else if (option->action == ACTION_RUN)
         options->verbose = true;
     return 0;
@@ -137,6 +141,8 @@ static int take_arguments(Options *options, int argc, char *const *argv)
     }
     if (options->action != ACTION_RUN)
         return 0;
+    if (options->probe && (words == 0 || options->task != TASK_CHECK))
+        return fail(EXIT_USAGE, "--probe belongs to check: learn2ask check INPUT.ini --probe");
     if (words == 0)
         return fail(EXIT_USAGE,
                     "what is to be done? learn2ask TASK INPUT.ini, or learn2ask --help");

@@ -29,7 +29,7 @@ typedef struct {
     const char *explain;    // borrowed from argv
     const char **overrides; // owned; the strings are borrowed from argv
     int64_t override_count;
-    bool verbose;
+    bool verbose, probe;
 } Options;
 
 typedef struct {

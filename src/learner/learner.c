@@ -83,7 +83,7 @@ static void make_weights(Learner *learner, LearnerLayout layout)
     learner->weights = adapted ? weights_make_adapted(learner->base, window) : window;
 }
 
-static WorkspaceKind workspace_kind(Recompute recompute)
+WorkspaceKind learner_workspace_kind(Recompute recompute)
 {
     static const WorkspaceKind kinds[] = {[RECOMPUTE_NONE] = WORKSPACE_TRAIN_ALL,
                                           [RECOMPUTE_ELEMENTWISE] = WORKSPACE_TRAIN,
@@ -108,7 +108,8 @@ void learner_make(Learner *learner, const Model *model, const Group *group,
     optimizer_make(&learner->optimizer, learner->trained, model->kernels, layout.optimizer);
     gradient_make(&learner->gradient, learner->trained, model->kernels, collective,
                   &learner->ranks);
-    workspace_make(&learner->workspace, model, workspace_kind(layout.recompute), rows, slots);
+    workspace_make(&learner->workspace, model, learner_workspace_kind(layout.recompute), rows,
+                   slots);
     batch_make(&learner->batch, rows, slots);
     make_weights(learner, layout);
 }
@@ -169,7 +170,7 @@ LearnerMemory learner_bytes(const Model *model, LearnerNeeds needs)
         .moments = 2 * local * type_bytes(needs.moments),
         .gradients = gradient_bytes(trained, needs.ranks / trained->shards),
         .activations =
-            workspace_bytes(model, workspace_kind(needs.recompute), rows, plan_slots(rows)),
+            workspace_bytes(model, learner_workspace_kind(needs.recompute), rows, plan_slots(rows)),
         .windows = needs.gathers ? window : 0,
         .reference = needs.reference ? local * type_bytes(type) + window : 0,
         .base = needs.gathers && model->adapter ? base_bytes(model, needs) : 0,

@@ -74,6 +74,9 @@ typedef struct {
     OptimizerForm optimizer;
 } LearnerLayout;
 
+// What [parallel] recompute keeps of the forward pass.
+WorkspaceKind learner_workspace_kind(Recompute recompute);
+
 // Makes the learner with zero weights; the caller fills optimizer.master (parameters_load, a
 // checkpoint, parameters_start_adapter). Collective over group.
 void learner_make(Learner *learner, const Model *model, const Group *group,

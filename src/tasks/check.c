@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "tasks/checked.h"
 #include "tasks/fit.h"
+#include "tasks/probe.h"
 #include "tasks/statistics.h"
 #include "tasks/tasks.h"
 
@@ -182,7 +183,16 @@ static void print_gpus(Checked *checked)
     bytes_free(&text);
 }
 
-int task_check(const Settings *settings)
+static void print_times(Checked *checked)
+{
+    Bytes text = {0};
+    ProbeTimes times = probe_run(checked);
+    probe_print(checked, &times, &text);
+    fputs(text.data, stdout);
+    bytes_free(&text);
+}
+
+static int check(const Settings *settings, bool probes)
 {
     Checked checked;
     checked_open(&checked, settings);
@@ -205,6 +215,8 @@ int task_check(const Settings *settings)
         print_ranks(&checked);
         print_gpus(&checked);
     }
+    if (probes && checked.trains && checked.faults == 0)
+        print_times(&checked);
     int faults = checked.faults;
     checked_close(&checked);
     if (faults == 0) {
@@ -213,4 +225,14 @@ int task_check(const Settings *settings)
     }
     fail(EXIT_BAD_SETTINGS, "%d fault%s; nothing was run", faults, faults > 1 ? "s" : "");
     return EXIT_BAD_SETTINGS;
+}
+
+int task_check(const Settings *settings)
+{
+    return check(settings, false);
+}
+
+int task_check_probed(const Settings *settings)
+{
+    return check(settings, true);
 }

@@ -9,6 +9,7 @@
 #include "input/settings.h"
 
 int task_check(const Settings *settings);
+int task_check_probed(const Settings *settings); // and measures how long it may take
 int task_job(const Settings *settings);
 int task_prepare(const Settings *settings);
 int task_train(const Settings *settings);

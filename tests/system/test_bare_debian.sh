@@ -9,10 +9,10 @@ set -eu
 if [ "${1:-}" = --inside ]; then
     root=$2
     clean_root_make "$root" "$3" "$4" 12g
-    mkdir "$root/root/learn2ask"
-    tar -xf tree.tar -C "$root/root/learn2ask"
+    mkdir -p "$root/srv/learn2ask"
+    tar -xf tree.tar -C "$root/srv/learn2ask"
     exec chroot "$root" /bin/sh -eu -c '
-        cd /root/learn2ask
+        cd /srv/learn2ask
         tests/run.sh --label-regex "^unit$"
         jobs/demo.sh --set warmup.epochs=1 --set train.steps=10
         python3 tests/system/test_tutorial.py . build'

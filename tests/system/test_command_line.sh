@@ -28,6 +28,8 @@ expect 64 "error: no setting or section is called 'topp'; did you mean 'top_p'?"
 expect 64 'error: what is to be done?'
 expect 64 "error: no task is called 'trian'; did you mean 'train'?" trian a.ini
 expect 64 'error: which input file?' check
+expect 64 'error: --probe belongs to check' train a.ini --probe
+expect 64 'error: --probe belongs to check' --probe
 expect 64 'error: which model? learn2ask chat MODEL' chat
 expect 66 'error: [model] path: nowhere: there is no such file or directory' chat nowhere
 expect 66 'error: cannot open a.ini: No such file or directory' check a.ini
