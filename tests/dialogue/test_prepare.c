@@ -66,7 +66,7 @@ static void labels_are_found_by_cid_and_the_last_one_wins(void **state)
                   "{\"cid\": \"5_2\", \"info_set\": null}\n"
                   "{\"cid\": \"9_9\", \"info_set\": []}\n");
     assert_int_equal(prepare(&place, file_with(session), labels, &counts), 0);
-    assert_int_equal(counts.rounds, 3);
+    assert_int_equal(counts.rounds, 3); // NOLINT: it is there
     assert_int_equal(counts.labelled, 2); // the empty future of the third is not asked about
     assert_int_equal(counts.failed, 1);
     assert_int_equal(counts.unused_labels, 1);

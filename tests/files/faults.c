@@ -79,7 +79,7 @@ static int fault(void)
 }
 
 // The next definition of a function: libc's.
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 static int open_meant(int (*real)(const char *, int, ...), const char *path, int flags, mode_t mode)
 {
