@@ -107,7 +107,7 @@ static void without_a_coefficient_there_is_no_divergence(void **state)
     tiny_learner_make(&learner, &tiny.model, &tiny.group, 5, MICRO_BATCH, NULL);
     assert_true(take_step(&learner, &settings, &grove, "actor/kl_loss") > 0);
     settings.loss.kl_coefficient = 0;
-    assert_true(take_step(&learner, &settings, &grove, "actor/kl_loss") == 0);
+    assert_true(isnan(take_step(&learner, &settings, &grove, "actor/kl_loss")));
     learner_free(&learner);
     grove_free(&grove);
     tiny_free(&tiny);
