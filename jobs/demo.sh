@@ -12,4 +12,4 @@ cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
 cmake --build build
 [ -d data/clinic ] || build/tools/l2a-clinic data/clinic
 mpirun -n 2 build/learn2ask train inputs/clinic.ini "$@" </dev/null
-jobs/curves.sh runs/clinic
+build/tools/l2a-show plot runs/clinic

@@ -25,4 +25,4 @@ for part in train test; do
         --set prepare.processed=data/mts_dialog/${part}_rounds.jsonl
 done
 mpirun -n 2 build/learn2ask train inputs/smollm2-mts.ini "$@" </dev/null
-jobs/curves.sh runs/smollm2-mts
+build/tools/l2a-show plot runs/smollm2-mts

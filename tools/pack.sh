@@ -4,7 +4,7 @@
 #
 #     tools/pack.sh [BUILD [OUT.tar.xz]]      (build, learn2ask.tar.xz)
 #
-# The folder holds learn2ask, l2a-convert, l2a-tokens, l2a-clinic and mpirun; inputs/ and the job
+# The folder holds learn2ask, l2a-convert, l2a-tokens, l2a-clinic, l2a-show and mpirun; inputs/ and the job
 # scripts come along. Of a GPU node it asks for a driver and cuBLASLt (CUDA's lib64, found in
 # /usr/local/cuda or LD_LIBRARY_PATH), and for NCCL where there are several ranks: those are larger
 # than all the rest. Fails above 64 MiB.
@@ -24,7 +24,7 @@ die() {
 }
 
 [ -x "$build/learn2ask" ] || code=66 die "$build/learn2ask: build it first (cmake --build $build)"
-for program in learn2ask tools/l2a-convert tools/l2a-tokens tools/l2a-clinic; do
+for program in learn2ask tools/l2a-convert tools/l2a-tokens tools/l2a-clinic tools/l2a-show; do
     strip -o "$pack/bin/$(basename "$program")" "$build/$program"
 done
 mpi=$(readlink -f "$(command -v mpirun)") || code=69 die 'mpirun is not in PATH'
@@ -66,7 +66,7 @@ command -v ssh >/dev/null || export OMPI_MCA_plm=isolated # ranks of this node o
 exec "$here/bin/$(basename "$0")" "$@"
 END
 chmod +x "$pack/run"
-for program in learn2ask l2a-convert l2a-tokens l2a-clinic mpirun; do
+for program in learn2ask l2a-convert l2a-tokens l2a-clinic l2a-show mpirun; do
     ln -s run "$pack/$program"
 done
 cp -r "$tree/inputs" "$tree/jobs" "$tree/LICENSE" "$pack"

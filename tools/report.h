@@ -22,7 +22,4 @@ typedef struct {
 // warning.
 int report_write(const ShowRun *run, const ReportOptions *options);
 
-// `l2a-show report`: argv[0] is the subcommand's name. 0, or -1 with the failure.
-int show_report(int argc, char **argv);
-
 #endif

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/regular.h"
+#include "input/suggest.h"
 
 enum { SETTINGS_LIMIT = 1 << 20 }; // bytes of run.ini
 
@@ -67,18 +68,45 @@ static bool is_held(const ShowRun *run)
     return held;
 }
 
-int show_run_open(ShowRun *run, const char *directory)
+int show_run_open_head(ShowRun *run, const char *directory)
 {
     *run = (ShowRun){.directory = directory};
     if (read_settings(run) != 0)
         return -1;
-    if (read_metrics(run) != 0 || read_evaluations(run) != 0) {
-        show_run_close(run);
-        return -1;
-    }
     run->progress = progress_read(directory);
     run->held = is_held(run);
     return 0;
+}
+
+int show_run_open(ShowRun *run, const char *directory)
+{
+    if (show_run_open_head(run, directory) != 0)
+        return -1;
+    if (read_metrics(run) == 0 && read_evaluations(run) == 0)
+        return 0;
+    show_run_close(run);
+    return -1;
+}
+
+static int fail_name(const MetricsTable *table, const char *directory, const char *name)
+{
+    const char **names = allocate((size_t)table->count + 1, sizeof *names);
+    for (int64_t i = 0; i < table->count; i++)
+        names[i] = table->columns[i].name;
+    const char *near = suggest_nearest(name, names);
+    int status =
+        near ? fail(EXIT_USAGE, "no number of %s is called '%s'; did you mean '%s'?", directory,
+                    name, near)
+             : fail(EXIT_USAGE, "no number of %s is called '%s': l2a-show metrics %s --names",
+                    directory, name, directory);
+    release(names);
+    return status;
+}
+
+int show_run_find(const ShowRun *run, const char *name, const double **values)
+{
+    *values = metrics_table_find(&run->metrics, name);
+    return *values ? 0 : fail_name(&run->metrics, run->directory, name);
 }
 
 void show_run_close(ShowRun *run)

@@ -28,6 +28,11 @@ typedef struct {
 // EXIT_NO_INPUT where it is no run's directory, EXIT_BAD_DATA. A run that has done no step yet is
 // one of no rows.
 int show_run_open(ShowRun *run, const char *directory);
+// The same without what grows: the journal and the evaluations.
+int show_run_open_head(ShowRun *run, const char *directory);
+// The column called `name`. EXIT_USAGE, with the nearest name, where the journal has none.
+int show_run_find(const ShowRun *run, const char *name, const double **values);
+
 void show_run_close(ShowRun *run);
 
 #endif

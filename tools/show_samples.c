@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // memmem
 #include "tools/show_samples.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 #include "base/regular.h"
 #include "files/journal.h"
 #include "files/raw.h"
+#include "input/jsonl.h"
 
 enum { PIECE_BYTES = 1 << 16 };
 
@@ -43,6 +45,7 @@ static void add(ShowSamples *samples, json_t *line)
     const json_t *index = json_object_get(samples->contexts, cid);
     ShowSample sample = {
         .step = json_integer_value(json_object_get(line, "step")),
+        .model = text(line, "model"),
         .cid = cid,
         .sample = index ? &samples->set.samples[json_integer_value(index)] : NULL,
         .repeat = json_integer_value(json_object_get(line, "repeat")),
@@ -66,7 +69,7 @@ static void add(ShowSamples *samples, json_t *line)
 }
 
 typedef struct {
-    const char *path;
+    char *path; // owned
     int descriptor;
     int64_t bytes;
     Bytes piece; // from `begin` on
@@ -185,18 +188,117 @@ static int read_steps(ShowSamples *samples, Lines *lines, int64_t first, int64_t
     return status;
 }
 
-int show_samples_read(ShowSamples *samples, const char *directory, int64_t first, int64_t last)
+static int open_lines(Lines *lines, const char *directory)
 {
     Bytes path = {0};
     bytes_print(&path, "%s/samples.jsonl", directory);
-    Lines lines = {.path = path.data};
-    lines.descriptor = regular_open(path.data, &lines.bytes);
-    int status = lines.descriptor < 0 ? -1 : read_steps(samples, &lines, first, last);
-    if (lines.descriptor >= 0)
-        close(lines.descriptor);
-    bytes_free(&lines.piece);
-    bytes_free(&path);
+    *lines = (Lines){.path = path.data};
+    lines->descriptor = regular_open(path.data, &lines->bytes);
+    return lines->descriptor < 0 ? -1 : 0;
+}
+
+static void close_lines(Lines *lines)
+{
+    if (lines->descriptor >= 0)
+        close(lines->descriptor);
+    bytes_free(&lines->piece);
+    release(lines->path);
+}
+
+int show_samples_read(ShowSamples *samples, const char *directory, int64_t first, int64_t last)
+{
+    Lines lines;
+    int status = open_lines(&lines, directory);
+    if (status == 0)
+        status = read_steps(samples, &lines, first, last);
+    close_lines(&lines);
     return status;
+}
+
+// The last whole line, if any: pieces from the end on, each twice as long as the one before.
+static int last_line_step(Lines *lines, int64_t *step)
+{
+    int status = 0;
+    *step = 0;
+    for (int64_t back = PIECE_BYTES; *step == 0 && status == 0; back *= 2) {
+        int64_t from = back < lines->bytes ? lines->bytes - back : 0;
+        int64_t offset = next_begin(lines, from, &status), last = -1;
+        size_t length;
+        while (status == 0 && line_at(lines, offset, &length, &status)) {
+            last = offset;
+            offset += (int64_t)length + 1;
+        }
+        if (last >= 0 && status == 0)
+            *step = step_at(lines, last, &status);
+        if (from == 0)
+            break;
+    }
+    return status;
+}
+
+int show_samples_last(const char *directory, int64_t *step)
+{
+    Lines lines;
+    int status = open_lines(&lines, directory);
+    if (status == 0)
+        status = last_line_step(&lines, step);
+    close_lines(&lines);
+    return status;
+}
+
+// Few lines hold the context's name, and only these are parsed.
+typedef struct {
+    const char *cid;
+    Bytes quoted;
+    int64_t step;
+} Search;
+
+static int take_mention(void *context, const char *line, size_t length, int64_t number)
+{
+    (void)number;
+    Search *search = context;
+    if (!memmem(line, length, search->quoted.data, search->quoted.length))
+        return 0;
+    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    if (strcmp(text(object, "cid"), search->cid) == 0)
+        search->step = json_integer_value(json_object_get(object, "step"));
+    json_decref(object);
+    return 0;
+}
+
+int show_samples_last_of(const char *directory, const char *cid, int64_t *step)
+{
+    Bytes path = {0};
+    Search search = {.cid = cid};
+    bytes_print(&path, "%s/samples.jsonl", directory);
+    jsonl_append_string(&search.quoted, cid);
+    int status = journal_read(path.data, take_mention, &search);
+    *step = search.step;
+    bytes_free(&path);
+    bytes_free(&search.quoted);
+    return status;
+}
+
+int show_samples_read_output(ShowSamples *samples, const char *path)
+{
+    JsonlReader *reader;
+    json_t *object;
+    int more;
+    if (jsonl_open(&reader, path) != 0)
+        return -1;
+    while ((more = jsonl_next(reader, &object)) > 0) {
+        if (json_is_string(json_object_get(object, "cid")) &&
+            json_is_string(json_object_get(object, "response"))) {
+            add(samples, object);
+        } else {
+            jsonl_reject(reader, "is no response of an evaluation");
+            json_decref(object);
+        }
+    }
+    if (more == 0)
+        return jsonl_close(reader, false, NULL);
+    jsonl_abandon(reader);
+    return -1;
 }
 
 void show_samples_keep(ShowSamples *samples, int64_t first, const bool *kept)

@@ -1,7 +1,8 @@
 // show_samples.h - what a run's policy said, with the conversations it said it in.
 //
 // samples.jsonl is in the order of steps and may be large: the lines of a few steps are found by
-// halving the file, the rest is never read.
+// halving the file, the rest is never read. What `learn2ask evaluate` writes (evaluate.output) has
+// the same lines without steps.
 
 #ifndef L2A_TOOLS_SHOW_SAMPLES_H
 #define L2A_TOOLS_SHOW_SAMPLES_H
@@ -14,7 +15,8 @@
 #include "dialogue/samples.h"
 
 typedef struct {
-    int64_t step;
+    int64_t step;         // 0 of an evaluation
+    const char *model;    // of an evaluation of two; "": of one
     const char *cid;      // this and the other texts are borrowed from `line`
     const Sample *sample; // its context; NULL where the data file does not have it (any more)
     int64_t repeat;
@@ -44,6 +46,15 @@ int show_samples_open(ShowSamples *samples, const char *data);
 // Adds the responses of steps [first, last] of RUN/samples.jsonl. EXIT_NO_INPUT, EXIT_BAD_DATA with
 // the place.
 int show_samples_read(ShowSamples *samples, const char *directory, int64_t first, int64_t last);
+
+// The last step that has responses; 0: none has. Fails as show_samples_read does.
+int show_samples_last(const char *directory, int64_t *step);
+
+// The same of the responses to one context. Reads the whole file.
+int show_samples_last_of(const char *directory, const char *cid, int64_t *step);
+
+// Adds all responses of an evaluation's output. EXIT_NO_INPUT, EXIT_BAD_DATA.
+int show_samples_read_output(ShowSamples *samples, const char *path);
 
 // Forgets the responses from index `first` on of which kept [count - first] is false.
 void show_samples_keep(ShowSamples *samples, int64_t first, const bool *kept);

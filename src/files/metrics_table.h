@@ -26,6 +26,11 @@ typedef struct {
 // EXIT_NO_INPUT, EXIT_BAD_DATA with file and line; then nothing is to free.
 int metrics_table_read(MetricsTable *table, const char *journal_path);
 
+// Adds a whole line, which ends in a 0. EXIT_BAD_DATA where it is no JSON. Columns are as long as
+// the table only after metrics_table_level.
+int metrics_table_add(MetricsTable *table, const char *line, size_t length);
+void metrics_table_level(MetricsTable *table);
+
 // The values of a column, or NULL where no line has one of this name.
 const double *metrics_table_find(const MetricsTable *table, const char *name);
 

@@ -286,6 +286,9 @@ bool settings_sample_responses(const Settings *settings);
 // The effective settings as an .ini text, every default explicit. settings_read takes it back.
 void settings_print(const Settings *settings, Bytes *out);
 
+// Appends the value of one setting, as the right side of a line of such a text.
+void setting_print_quoted(const SettingRow *row, const Settings *settings, Bytes *out);
+
 // Appends a text as a shell takes it for one word and nothing else.
 void settings_print_word(const char *text, Bytes *out);
 

@@ -38,9 +38,6 @@ int setting_parse(const SettingRow *row, const char *text, Settings *settings);
 // Appends the value as setting_parse takes it.
 void setting_print(const SettingRow *row, const Settings *settings, Bytes *out);
 
-// The same as the right side of a line of an .ini file.
-void setting_print_quoted(const SettingRow *row, const Settings *settings, Bytes *out);
-
 // All values as the table has them, and no source.
 void settings_set_defaults(Settings *settings);
 

@@ -13,45 +13,41 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "files/run_holder.h"
 #include "parallel/slurm.h"
 
-enum { HOLDER_BYTES = 400, HOST_BYTES = 128 };
+_Static_assert(sizeof((RunHolder *)0)->job >= SLURM_JOB_BYTES, "the name of a job does not fit");
 
-typedef struct {
-    char host[HOST_BYTES], job[SLURM_JOB_BYTES];
-    long pid;
-} Holder;
-
-static Holder holder_self(void)
+static RunHolder holder_self(void)
 {
-    Holder self = {.pid = (long)getpid()};
+    RunHolder self = {.pid = (long)getpid()};
     slurm_name_job(self.job);
     if (gethostname(self.host, sizeof self.host - 1) != 0 || !self.host[0])
         snprintf(self.host, sizeof self.host, "unknown");
     return self;
 }
 
-static bool read_holder(int descriptor, Holder *holder)
+static bool read_holder(int descriptor, RunHolder *holder)
 {
-    char text[HOLDER_BYTES] = {0};
+    char text[RUN_HOLDER_BYTES] = {0};
     ssize_t bytes = pread(descriptor, text, sizeof text - 1, 0);
-    return bytes > 0 && sscanf(text, "host=%127s pid=%ld job=%95s", holder->host, &holder->pid,
-                               holder->job) == 3;
+    return bytes > 0 && run_holder_parse(text, holder);
 }
 
 static int write_holder(int descriptor, const char *path)
 {
-    Holder self = holder_self();
-    char text[HOLDER_BYTES];
-    int length =
-        snprintf(text, sizeof text, "host=%s pid=%ld job=%s\n", self.host, self.pid, self.job);
+    RunHolder self = holder_self();
+    Bytes line = {0};
+    run_holder_print(&self, &line);
+    int status = 0;
     if (ftruncate(descriptor, 0) != 0 ||
-        pwrite(descriptor, text, (size_t)length, 0) != (ssize_t)length)
-        return fail(EXIT_CANNOT_CREATE, "cannot write %s: %s", path, strerror(errno));
-    return 0;
+        pwrite(descriptor, line.data, line.length, 0) != (ssize_t)line.length)
+        status = fail(EXIT_CANNOT_CREATE, "cannot write %s: %s", path, strerror(errno));
+    bytes_free(&line);
+    return status;
 }
 
-static int fail_held(const char *path, const Holder *holder)
+static int fail_held(const char *path, const RunHolder *holder)
 {
     return fail(EXIT_CANNOT_CREATE,
                 "the run is in use: %s is held by process %ld on %s (job %s); wait for it, or use "
@@ -76,9 +72,9 @@ static bool flock_reaches_other_nodes(int descriptor)
 
 // A holder that did not give the lock back is gone if it was a former life of this very job
 // (requeued), or if flock (`locked`: we have it now), its process or Slurm proves it.
-static bool holder_is_gone(const Holder *holder, int descriptor, bool locked)
+static bool holder_is_gone(const RunHolder *holder, int descriptor, bool locked)
 {
-    Holder self = holder_self();
+    RunHolder self = holder_self();
     if (strcmp(holder->job, "none") != 0 && strcmp(holder->job, self.job) == 0)
         return true;
     if (strcmp(holder->host, self.host) == 0)
@@ -88,7 +84,7 @@ static bool holder_is_gone(const Holder *holder, int descriptor, bool locked)
 
 static int lock(int descriptor, const char *path)
 {
-    Holder holder = {0};
+    RunHolder holder = {0};
     int status;
     do {
         status = flock(descriptor, LOCK_EX | LOCK_NB);

@@ -215,7 +215,10 @@ TRAILERS = {"sizes": trailer(b"\x89HDF\r\n\x1a\n" + bytes(90)), "empty": trailer
             "payload": trailer(b"x", payload=(1 << 64) - 1), "short": b"L2A-XXH3"}
 
 JOURNALS = {"steps": '{"step": 1, "a": 2, "b": {"c": 0.5, "c/d": 1}}\n{"step": 2, "b": 7}\n{"a": 1}\n{"step": 3, "cut',
+            "flat": '{"step":1,"a":0.5,"b/c":null}\n{"step":2,"b/c":-1e-7,"":1,"a":1,"a":null}\n',
             "names": '{"step": 1, "": 1, ".": 2, "..": 3, "/a": 4, "a//b": 5, "a/./b": 6, "e\\u001b": 7}\n'}
+METRICS_LINES = {"flat": '{"step":1,"critic/rewards/mean":0.5,"actor/kl":null,"n":-1.5e-7,"m":3}',
+                 "twice": '{"a":1,"b":0,"a":null}', "lock": "host=a pid=1 job=none\n"}
 
 SEEDS = {
     "safetensors_header": {name: parts(str(data), header) for name, (data, header) in HEADERS.items()},
@@ -239,6 +242,7 @@ SEEDS = {
                 "huge": parts(compact({**ADAPTER, "r": 1 << 62, "lora_alpha": 1e308}), "q_proj q_proj")},
     "journal": JOURNALS,
     "metrics": JOURNALS,
+    "metrics_line": METRICS_LINES,
     "run": RUN,
 }
 

@@ -1,4 +1,4 @@
-// test_show_samples.c - the responses of some steps are found in a file of many.
+// test_show_samples.c - the responses of some steps are found in a file of many, and chosen from.
 
 #include "tests/testing.h"
 
@@ -8,7 +8,7 @@
 
 #include "base/memory.h"
 #include "tests/files/scratch.h"
-#include "tools/show_samples.h"
+#include "tools/show_choice.h"
 
 enum { STEPS = 40 };
 
@@ -114,12 +114,109 @@ static void what_is_no_response_is_told_with_its_place(void **state)
     show_samples_close(&samples);
 }
 
+static void the_last_step_with_responses_is_found(void **state)
+{
+    (void)state;
+    int64_t step;
+    write_samples(); // step 40 has none
+    assert_int_equal(show_samples_last(scratch_path(""), &step), 0);
+    assert_int_equal(step, 39);
+    assert_int_equal(show_samples_last_of(scratch_path(""), "1_1", &step), 0);
+    assert_int_equal(step, 37); // step % 3 == 1
+    assert_int_equal(show_samples_last_of(scratch_path(""), "1", &step), 0);
+    assert_int_equal(step, 0);
+    scratch_write_text("samples.jsonl", "{\"step\": 1, \"cid\": \"1_1\"}\n"
+                                        "{\"step\": 2, \"cid\": \"2_2\", \"response\": \"1_1\"}\n");
+    assert_int_equal(show_samples_last_of(scratch_path(""), "1_1", &step), 0);
+    assert_int_equal(step, 1);
+    scratch_write_text("samples.jsonl", "");
+    assert_int_equal(show_samples_last(scratch_path(""), &step), 0);
+    assert_int_equal(step, 0);
+    // The last whole line stands before an unfinished one longer than a piece of the file.
+    Bytes text = {0};
+    bytes_append_text(&text, "{\"step\": 8, \"cid\": \"\\u0061\"}\n{\"step\": 9, \"cid\": \"");
+    for (int i = 0; i < 200000; i++)
+        bytes_append_text(&text, "x");
+    scratch_write("samples.jsonl", text.data, text.length);
+    assert_int_equal(show_samples_last(scratch_path(""), &step), 0);
+    assert_int_equal(step, 8);
+    bytes_free(&text);
+}
+
+static void an_evaluations_output_is_read_whole(void **state)
+{
+    (void)state;
+    ShowSamples samples;
+    write_data();
+    assert_int_equal(show_samples_open(&samples, scratch_path("data.jsonl")), 0);
+    scratch_write_text("out.jsonl", "{\"model\": \"a\", \"cid\": \"1_1\", \"response\": \"x\"}\n"
+                                    "{\"cid\": \"2_1\", \"response\": \"y\", \"repeat\": 3}\n");
+    assert_int_equal(show_samples_read_output(&samples, scratch_path("out.jsonl")), 0);
+    assert_int_equal(samples.count, 2);
+    assert_int_equal(samples.list[0].step, 0);
+    assert_string_equal(samples.list[0].model, "a");
+    assert_non_null(samples.list[0].sample);
+    assert_string_equal(samples.list[1].model, "");
+    assert_int_equal(samples.list[1].repeat, 3);
+    scratch_write_text("out.jsonl", "{\"cid\": \"1_1\", \"response\": \"x\"}\n{\"cid\": 7}\n");
+    assert_int_equal(show_samples_read_output(&samples, scratch_path("out.jsonl")), -1);
+    assert_failed(EXIT_BAD_DATA, "out.jsonl:2: is no response of an evaluation");
+    show_samples_close(&samples);
+}
+
+static ShowSample graded(const char *cid, double decision, double reward)
+{
+    return (ShowSample){.cid = cid,
+                        .truth = cid[0] == 's' ? TRUTH_STOP : TRUTH_CONTINUE,
+                        .graded = !isnan(reward),
+                        .decision = decision,
+                        .reward = reward};
+}
+
+static void assert_chosen(const ShowSamples *samples, ShowChoice choice, const char *expected)
+{
+    int64_t count, *indices = show_choice_make(samples, &choice, &count);
+    Bytes found = {0};
+    bytes_append(&found, "", 0);
+    for (int64_t i = 0; i < count; i++)
+        bytes_print(&found, "%lld", (long long)indices[i]);
+    assert_string_equal(found.data, expected);
+    release(indices);
+    bytes_free(&found);
+}
+
+static void those_that_are_asked_for_are_chosen_in_their_order(void **state)
+{
+    (void)state;
+    ShowSample list[] = {graded("c1", 1, 2), graded("c1", 0, 0), graded("s1", 1, NAN),
+                         graded("s2", 1, 4), graded("c2", 0, 0), graded("c2", 1, 2)};
+    ShowSamples samples = {.list = list, .count = 6};
+    ShowChoice worst = {.most = 99, .ordered = true},
+               best = {.most = 4, .ordered = true, .best = true};
+    assert_chosen(&samples, worst, "140532");
+    assert_chosen(&samples, best, "3051");
+    assert_chosen(&samples, (ShowChoice){.most = 99}, "012345");
+    worst.decision = "wrong";
+    assert_chosen(&samples, worst, "14");
+    worst.decision = "right";
+    assert_chosen(&samples, worst, "053"); // what has no grade is neither
+    worst.truth = "stop";
+    assert_chosen(&samples, worst, "3");
+    worst.decision = NULL;
+    assert_chosen(&samples, worst, "32");
+    assert_chosen(&samples, (ShowChoice){.most = 99, .cid = "c2"}, "45");
+    assert_chosen(&samples, (ShowChoice){.most = 99, .cid = "c"}, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_responses_of_any_steps_are_found),
         cmocka_unit_test(a_response_knows_its_conversation_where_the_data_have_it),
         cmocka_unit_test(what_is_no_response_is_told_with_its_place),
+        cmocka_unit_test(the_last_step_with_responses_is_found),
+        cmocka_unit_test(an_evaluations_output_is_read_whole),
+        cmocka_unit_test(those_that_are_asked_for_are_chosen_in_their_order),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

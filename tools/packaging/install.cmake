@@ -8,7 +8,7 @@
 #     share/doc/learn2ask                 licence and README
 #
 # A further program is one word in this list, and a --help as manpage.sh wants it.
-set(PROGRAMS learn2ask l2a-convert l2a-tokens l2a-clinic)
+set(PROGRAMS learn2ask l2a-convert l2a-tokens l2a-clinic l2a-show)
 include(GNUInstallDirs)
 set(SHARE ${CMAKE_INSTALL_DATADIR}/learn2ask)
 
