@@ -3,12 +3,14 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/activity.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/version.h"
@@ -170,11 +172,19 @@ static int check_ranks(int status)
     return status == 0 ? EXIT_DONE : (int)fail_code();
 }
 
+// mpirun gives its ranks terminals of its own, whatever their output ends in. To be asked before
+// MPI starts, which introduces a process of its own in the same way.
+static bool writes_to_terminal(void)
+{
+    return isatty(STDOUT_FILENO) && !getenv("PMIX_RANK") && !getenv("PMI_RANK");
+}
+
 static int run_ranks(const Options *options, int *argc, char ***argv)
 {
     int code = check_ranks(slurm_check_launch());
     if (code != EXIT_DONE)
         return code;
+    activity_set_screen(writes_to_terminal() ? stdout : NULL);
     group_start(argc, argv);
     Group world = group_world();
     code = check_ranks(slurm_check_ranks(world.size));

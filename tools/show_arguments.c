@@ -81,6 +81,7 @@ static int take_word(const ShowOption *option, const char *value, const char **w
 static int take_value(ShowArguments *arguments, const ShowOption *option, const char *value)
 {
     void *place = (char *)arguments + option->offset;
+    CHECK(value || option->kind == SHOW_FLAG, "%s has no value", option->name);
     switch (option->kind) {
     case SHOW_FLAG:
         *(bool *)place = true;
@@ -123,7 +124,7 @@ static int take_option(ShowArguments *arguments, const ShowCommand *commands, in
 static int fail_command(const ShowCommand *commands, const char *word)
 {
     const char *names[NAMES_MAXIMUM + 1] = {0};
-    for (int i = 0; commands[i].name && i < NAMES_MAXIMUM; i++)
+    for (int i = 0; i < NAMES_MAXIMUM && commands[i].name; i++)
         names[i] = commands[i].name;
     const char *near = suggest_nearest(word, names);
     return near ? fail(EXIT_USAGE, "no command is called '%s'; did you mean '%s'?", word, near)

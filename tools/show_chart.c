@@ -116,7 +116,7 @@ void show_chart_draw(const ChartCurve *curve, int columns, int rows, Bytes *out)
 {
     columns -= LABEL_COLUMNS;
     Canvas canvas = {.columns = columns < LEAST_COLUMNS ? LEAST_COLUMNS : columns, .rows = rows};
-    canvas.cells = allocate((size_t)(canvas.columns * canvas.rows), 1);
+    canvas.cells = allocate((size_t)canvas.columns * (size_t)canvas.rows, 1);
     if (curve->rows > 0 && curve->last >= curve->first)
         draw_curve(&canvas, curve);
     print_canvas(&canvas, curve, out);

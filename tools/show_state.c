@@ -97,7 +97,7 @@ ShowState show_state_of(const ShowRun *run, const ShowLog *log, double now)
     state.here = state.held && is_here(&state.holder);
     state.kind = kind_of(&state, log);
     if (state.total > 0)
-        state.left = state.step_seconds * (double)(state.total - state.done);
+        state.left = state.step_seconds * ((double)state.total - (double)state.done);
     return state;
 }
 

@@ -7,8 +7,8 @@ static Activity *_Atomic noted = &own;
 
 enum { CONTEXT_BYTES = 64 };
 static struct {
-    FILE *screen; // NULL: nothing is shown
-    char context[CONTEXT_BYTES];
+    FILE *screen;                // NULL: there is none
+    char context[CONTEXT_BYTES]; // "": nothing is shown
 } shown;
 
 void activity_begin(const char *name)
@@ -16,7 +16,7 @@ void activity_begin(const char *name)
     Activity *activity = atomic_load(&noted);
     snprintf(activity->name, sizeof activity->name, "%s", name);
     activity_sign();
-    if (shown.screen) {
+    if (shown.screen && shown.context[0]) {
         fprintf(shown.screen, "\r\033[K%s: %s", shown.context, name); // the rest is erased
         fflush(shown.screen);
     }
@@ -43,15 +43,19 @@ const Activity *activity_now(void)
     return atomic_load(&noted);
 }
 
-void activity_show(FILE *screen, const char *context)
+void activity_set_screen(FILE *screen)
 {
-    shown.screen = context ? screen : NULL;
+    shown.screen = screen;
+}
+
+void activity_show(const char *context)
+{
     snprintf(shown.context, sizeof shown.context, "%s", context ? context : "");
 }
 
 void activity_clear(void)
 {
-    if (!shown.screen)
+    if (!shown.screen || !shown.context[0])
         return;
     fputs("\r\033[K", shown.screen);
     fflush(shown.screen);

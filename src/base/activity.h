@@ -28,10 +28,12 @@ void activity_move(Activity *place);
 
 const Activity *activity_now(void);
 
-// From now on what is done is also shown behind `context` ("step 3/12"; NULL: not any more) on a
-// screen, each over the one before; activity_clear takes it off the line before something is
-// printed. The main thread's.
-void activity_show(FILE *screen, const char *context);
+// What is done may also be shown on a screen (NULL: on none), each over the one before.
+void activity_set_screen(FILE *screen);
+
+// From now on it is shown there, behind `context` ("step 3/12"; NULL: not any more); activity_clear
+// takes it off the line before something is printed. The main thread's.
+void activity_show(const char *context);
 void activity_clear(void);
 
 #endif

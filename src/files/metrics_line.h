@@ -1,8 +1,8 @@
 // metrics_line.h - a line of metrics.jsonl as base/metrics.h writes it, read fast.
 //
 // One flat object of numbers and nulls, without blanks and without escapes. Whatever else a line
-// may be is left to a parser of all of JSON, which takes twelve times as long: a run of 10,000 steps
-// has some 700,000 numbers.
+// may be is left to a parser of all of JSON, which takes twelve times as long: a run of 10,000
+// steps has some 700,000 numbers.
 
 #ifndef L2A_FILES_METRICS_LINE_H
 #define L2A_FILES_METRICS_LINE_H

@@ -5,7 +5,6 @@
 #include <omp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/activity.h"
 #include "base/fail.h"
@@ -100,16 +99,16 @@ static void say_libraries(const Record *record, const Backend *backend)
 void record_step_begins(const Record *record, int64_t step, int64_t total)
 {
     char context[48];
-    if (!record->directory || !isatty(STDOUT_FILENO))
+    if (!record->directory)
         return;
     snprintf(context, sizeof context, "step %lld/%lld", (long long)step, (long long)total);
-    activity_show(stdout, context);
+    activity_show(context);
 }
 
 void record_step_ends(void)
 {
     activity_clear();
-    activity_show(NULL, NULL);
+    activity_show(NULL);
 }
 
 void record_header(const Record *record, const Job *job, const Dataset *dataset)

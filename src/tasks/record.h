@@ -30,7 +30,8 @@ void record_close(Record *record);
 void record_say(const Record *record, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-// On a terminal, what is done of a step is shown until it is over: each over the one before.
+// On a terminal, where no launcher stands between, what is done of a step is shown until it is
+// over: each over the one before.
 void record_step_begins(const Record *record, int64_t step, int64_t total);
 void record_step_ends(void);
 

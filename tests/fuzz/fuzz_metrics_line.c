@@ -1,5 +1,5 @@
-// A line of a journal, which is read fast as a parser of JSON reads it, or not at all; the line of a
-// run's lock.
+// A line of a journal, which is read fast as a parser of JSON reads it, or not at all; the line of
+// a run's lock.
 
 #include <math.h>
 #include <string.h>

@@ -91,11 +91,11 @@ expect 64 'the output of an evaluation, which has no steps' samples said.jsonl -
 expect 0 'step	critic/rewards/mean	actor/lr' metrics live critic/rewards/mean actor/lr
 expect_equal 'rows and columns' "$(awk -F '\t' '{ print NF }' said | sort | uniq -c | tr -s ' \n' ' ')" ' 12 3 '
 expect_equal 'a value' "$(awk -F '\t' '$1 == 10 { print $2 }' said)" \
-    "$(sed -n 's/.*"step":10,.*"reward\/mean":\([^,]*\),.*/\1/p' live/metrics.jsonl)"
+    "$(sed -n 's/.*"step":10,.*"critic\/rewards\/mean":\([^,]*\),.*/\1/p' live/metrics.jsonl)"
 expect 0 'critic/rewards/mean' metrics live --names
 ! awk -F '\t' '$2 == "" || $3 == "" { print; found = 1 } END { exit !found }' said ||
     die 'these numbers have no description'
-expect 64 "no number of live is called 'reward/men'; did you mean 'critic/rewards/mean'?" metrics live reward/men
+expect 64 "no number of live is called 'critic/reward/mean'; did you mean 'critic/rewards/mean'?" metrics live critic/reward/mean
 
 # Two runs side by side; the second one is killed in its main stage, and taken up again.
 train killed --set optimizer.learning_rate=2e-3 >/dev/null &
@@ -212,7 +212,7 @@ expect_equal 'status without gnuplot' $status 69
 says 'there is no gnuplot in PATH.*l2a-show plot --text'
 expect 64 'ends in .png or .svg' plot live --output x.gif
 expect 64 'with several runs' plot live killed
-expect 64 "did you mean 'critic/rewards/mean'?" plot live --metric reward/maen
+expect 64 "did you mean 'critic/rewards/mean'?" plot live --metric critic/reward/mean
 
 # Called wrongly.
 expect 64 'which run? l2a-show RUN'

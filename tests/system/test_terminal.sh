@@ -16,8 +16,10 @@ erased=$(printf '\033[K')
 [ "$(grep -cF "${erased}step 3/3 reward" typescript)" -eq 1 ] || die 'a line stands behind what was shown'
 # shellcheck disable=SC2086 # words
 $run --set run.directory=piped >piped.log 2>&1 </dev/null || die "$(tail -n 5 piped.log)"
+clinic_train 1 launched --set warmup.epochs=0 --set train.steps=3 --set train.batch_contexts=4 \
+    --set evaluate.file= || die "$(tail -n 5 launched.log)"
 return=$(printf '\r')
-for place in piped.log seen/log.txt piped/log.txt; do
+for place in piped.log launched.log seen/log.txt piped/log.txt; do
     ! grep -q "$return" $place || die "$place holds what only a terminal obeys"
     [ "$(grep -c '^step ' $place)" -eq 3 ] || die "$place: $(grep '^step ' $place)"
 done

@@ -23,14 +23,13 @@ static int find(const char *settings, const char *log_text, const char *before, 
     Bytes journal = {0}, all = {0};
     ShowRun run;
     ShowLog log;
-    char directory[256];
     bytes_print(&all, "[run]\ndirectory = r\n[train]\nbatch_contexts = 10\n%s", settings);
     made_run_begin("r", all.data);
     made_run_file("r", "log.txt", log_text);
     for (int64_t step = 1; step <= 14; step++)
         made_run_step(&journal, step, 1, step <= 4 ? before : more);
     made_run_file("r", "metrics.jsonl", journal.data);
-    strcpy(directory, scratch_path("r"));
+    char *directory = duplicate(scratch_path("r"));
     assert_int_equal(show_run_open(&run, directory), 0);
     show_log_open(&log, directory);
     bytes_clear(found);
@@ -38,6 +37,7 @@ static int find(const char *settings, const char *log_text, const char *before, 
     int count = show_attention_find(&run, &log, take, found);
     show_log_close(&log);
     show_run_close(&run);
+    release(directory);
     bytes_free(&journal);
     bytes_free(&all);
     return count;
@@ -174,17 +174,17 @@ static void a_stage_of_few_steps_is_not_judged(void **state)
     ShowRun run;
     ShowLog log;
     Bytes journal = {0}, found = {0};
-    char directory[256];
     made_run_begin("few", "[run]\ndirectory = r\n");
     for (int64_t step = 1; step <= 20; step++)
         made_run_step(&journal, step, step > 11, ",\"response_length/clip_ratio\":1");
     made_run_file("few", "metrics.jsonl", journal.data);
-    strcpy(directory, scratch_path("few"));
+    char *directory = duplicate(scratch_path("few"));
     assert_int_equal(show_run_open(&run, directory), 0);
     show_log_open(&log, directory);
     assert_int_equal(show_attention_find(&run, &log, take, &found), 0);
     show_log_close(&log);
     show_run_close(&run);
+    release(directory);
     bytes_free(&journal);
     bytes_free(&found);
 }

@@ -95,9 +95,8 @@ static double cpu_now(void)
 static void assert_soon(ShowRunCommand *command, const char *name, ShowArguments arguments,
                         const char *part)
 {
-    char directory[256];
     Bytes out = {0};
-    strcpy(directory, scratch_path("long"));
+    char *directory = duplicate(scratch_path("long"));
     const char *operands[] = {directory, directory};
     arguments.operands = operands;
     arguments.operand_count = arguments.operand_count > 0 ? arguments.operand_count : 1;
@@ -109,6 +108,7 @@ static void assert_soon(ShowRunCommand *command, const char *name, ShowArguments
         fail_msg("%s does not say '%s': %.2000s", name, part, out.data ? out.data : "");
     if (seconds >= 1)
         fail_msg("%s took %.3f s", name, seconds);
+    release(directory);
     bytes_free(&out);
 }
 

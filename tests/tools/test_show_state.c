@@ -50,14 +50,14 @@ static ShowState state_of(const char *run, Bytes *said)
 {
     ShowRun shown;
     ShowLog log;
-    char directory[256];
-    strcpy(directory, scratch_path(run));
+    char *directory = duplicate(scratch_path(run));
     assert_int_equal(show_run_open(&shown, directory), 0);
     show_log_open(&log, directory);
     ShowState state = show_state_of(&shown, &log, (double)time(NULL));
     show_state_print(&state, &shown, &log, said);
     show_log_close(&log);
     show_run_close(&shown);
+    release(directory);
     return state;
 }
 

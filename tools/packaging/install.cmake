@@ -61,9 +61,9 @@ endforeach()
 
 install(TARGETS ${PROGRAMS} RUNTIME)
 install(DIRECTORY inputs DESTINATION ${SHARE})
-install(PROGRAMS jobs/chain.sh jobs/curves.sh jobs/many_nodes.sbatch jobs/one_node.sbatch
+install(PROGRAMS jobs/chain.sh jobs/many_nodes.sbatch jobs/one_node.sbatch
     jobs/requeue.sbatch jobs/seeds.sbatch DESTINATION ${SHARE}/jobs)
-install(FILES jobs/curves.gp jobs/mpi.sh DESTINATION ${SHARE}/jobs)
+install(FILES jobs/mpi.sh DESTINATION ${SHARE}/jobs)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
