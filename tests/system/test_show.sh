@@ -221,7 +221,7 @@ expect 64 "no option is called '--wach'; did you mean '--watch'?" live --wach
 expect 64 '--json is no option of' live --json
 expect 66 "none is no run's directory: cannot open none/run.ini" none
 expect 66 "empty is no run's directory" empty --watch
-expect 0 'l2a-show samples RUN' --help
+expect 0 'samples RUN' --help
 expect 0 'l2a-show 0.' --version
 status=0
 "$show" live >/dev/full 2>said || status=$?
