@@ -1,70 +1,31 @@
 // report_state.c - the head of a report: is the run done, what is it, what came of it.
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/memory.h"
-#include "base/regular.h"
-#include "base/version.h"
-#include "files/raw.h"
 #include "input/settings_table.h"
 #include "tools/report_html.h"
 #include "tools/report_parts.h"
+#include "tools/show_state.h"
 
-enum { HEAD_BYTES = 1 << 14, TAIL_BYTES = 1 << 12 }; // of log.txt that is looked at
-
-// Both may be "": there is no log, or none that says so.
-typedef struct {
-    Bytes head;   // what the first start said of itself: the lines before its first step
-    Bytes result; // the last line where that is the RESULT of the run
-} LogEnds;
-
-static void take_head(char *text, Bytes *head)
+// What the last start said of itself: the lines before its first step.
+static void take_head(const char *text, Bytes *head)
 {
-    for (char *line = text; *line;) {
+    static const char *const ends[] = {"evaluation ", "step ", "RESULT ", NULL};
+    for (const char *line = text; *line;) {
         size_t length = strcspn(line, "\n");
-        bool ends = strncmp(line, "evaluation ", 11) == 0 || strncmp(line, "step ", 5) == 0 ||
-                    strncmp(line, "RESULT ", 7) == 0 || line[length] == 0;
-        if (ends)
-            break;
+        for (int i = 0; ends[i]; i++)
+            if (strncmp(line, ends[i], strlen(ends[i])) == 0)
+                return;
+        if (line[length] == 0)
+            return; // still being written
         bytes_append(head, line, length + 1);
         line += length + 1;
     }
-}
-
-static void take_result(const char *text, size_t length, Bytes *result)
-{
-    while (length > 0 && text[length - 1] == '\n')
-        length--;
-    size_t begin = length;
-    while (begin > 0 && text[begin - 1] != '\n')
-        begin--;
-    if (length - begin > 7 && memcmp(text + begin, "RESULT ", 7) == 0)
-        bytes_append(result, text + begin + 7, length - begin - 7);
-}
-
-static LogEnds read_log(const char *directory)
-{
-    LogEnds ends = {0};
-    Bytes path = {0};
-    int64_t bytes;
-    bytes_print(&path, "%s/log.txt", directory);
-    int descriptor = regular_open(path.data, &bytes);
-    if (descriptor >= 0) {
-        char head[HEAD_BYTES + 1] = "", tail[TAIL_BYTES];
-        size_t first = bytes < HEAD_BYTES ? (size_t)bytes : HEAD_BYTES;
-        size_t last = bytes < TAIL_BYTES ? (size_t)bytes : TAIL_BYTES;
-        if (raw_read_at(descriptor, path.data, head, first, 0) == 0)
-            take_head(head, &ends.head);
-        if (raw_read_at(descriptor, path.data, tail, last, bytes - (int64_t)last) == 0)
-            take_result(tail, last, &ends.result);
-        close(descriptor);
-    }
-    bytes_free(&path);
-    return ends;
 }
 
 double report_sum(const MetricsTable *table, const char *name)
@@ -87,20 +48,20 @@ static void end_row(Bytes *html)
     bytes_append_text(html, "</dd>\n");
 }
 
-static void append_steps(const ShowRun *run, bool finished, Bytes *html)
+static void append_steps(const ShowState *state, Bytes *html)
 {
-    const MetricsTable *metrics = &run->metrics;
-    int64_t done = metrics->rows > 0 ? metrics->steps[metrics->rows - 1] : 0;
-    bytes_print(html, "<strong class=\"%s\">%s</strong>: ", finished ? "done" : "open",
-                finished ? "Finished" : "Not finished");
-    report_html_count(html, done);
-    if (run->progress.total > 0) {
+    Bytes word = {0};
+    bytes_append_text(&word, show_state_word(state->kind));
+    word.data[0] = (char)toupper((unsigned char)word.data[0]);
+    bytes_print(html, "<strong class=\"%s\">%s</strong>: ",
+                state->kind == STATE_FINISHED ? "done" : "open", word.data);
+    bytes_free(&word);
+    report_html_count(html, state->done);
+    if (state->total > 0) {
         bytes_append_text(html, " of ");
-        report_html_count(html, run->progress.total);
+        report_html_count(html, state->total);
     }
     bytes_append_text(html, " steps");
-    if (run->held)
-        bytes_append_text(html, "; a job has the run, or ended without letting go of it");
 }
 
 static int64_t count_stage(const MetricsTable *metrics, double which)
@@ -170,13 +131,13 @@ static void append_text_row(Bytes *html, const char *name, const char *text)
 
 void report_state(const ShowRun *run, Bytes *html)
 {
-    LogEnds log = read_log(run->directory);
-    const MetricsTable *metrics = &run->metrics;
-    bool all = run->progress.total > 0 && metrics->rows > 0 &&
-               metrics->steps[metrics->rows - 1] >= run->progress.total;
+    ShowLog log;
+    Bytes head = {0};
+    show_log_open(&log, run->directory);
+    ShowState state = show_state_of(run, &log, (double)time(NULL));
     bytes_append_text(html, "<dl class=\"facts\">\n");
     begin_row(html, "State");
-    append_steps(run, all || log.result.length > 0, html);
+    append_steps(&state, html);
     end_row(html);
     begin_row(html, "Learning");
     append_learning(run, html);
@@ -190,15 +151,17 @@ void report_state(const ShowRun *run, Bytes *html)
     begin_row(html, "Judge");
     append_judge(&run->settings, html);
     end_row(html);
-    if (log.result.length > 0)
-        append_text_row(html, "Result", log.result.data);
+    if (show_log_finished(&log))
+        append_text_row(html, "Result", log.end);
     bytes_append_text(html, "</dl>\n");
-    if (log.head.length > 0) {
-        bytes_append_text(html, "<details><summary>What the run said when it began</summary>"
-                                "<pre tabindex=\"0\">");
-        report_html_text(html, log.head.data);
+    take_head(log.head, &head);
+    if (head.length > 0) {
+        bytes_append_text(html,
+                          "<details><summary>What the run said when it was last started</summary>"
+                          "<pre tabindex=\"0\">");
+        report_html_text(html, head.data);
         bytes_append_text(html, "</pre></details>\n");
     }
-    bytes_free(&log.head);
-    bytes_free(&log.result);
+    bytes_free(&head);
+    show_log_close(&log);
 }

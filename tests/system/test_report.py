@@ -118,7 +118,7 @@ class Contents(Place):
         (run / "lock").write_text("host=a pid=1\n")
         (run / "evaluation-final.json").unlink()
         page = self.report()
-        self.assertIn("Not finished: 60 of 90 steps; a job has the run", page.text)
+        self.assertIn("Ended before its end: 60 of 90 steps", page.text)
         self.assertNotIn("status=ok", page.text)
         self.assertEqual(len(page.rows["Reward ave_total_reward"]), 3)
 
@@ -134,7 +134,7 @@ class Contents(Place):
         for path in run.glob("evaluation-*"):
             path.unlink()
         page = self.report()
-        for text in ("Not finished: 0 steps", "No evaluation is kept", "has sampled no responses",
+        for text in ("Not begun: 0 steps", "No evaluation is kept", "has sampled no responses",
                      "The journal has no times"):
             self.assertIn(text, page.text)
         self.assertEqual(page.data()["samples"]["groups"], [])
@@ -316,7 +316,7 @@ class Hostile(Place):
         path.write_text(path.read_text().replace('"run"', '"<img src=x onerror=alert(1)>\u202e"'))
         with open(run / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write('{"step": 61, "</script><img>": 1, "timing_s/<img src=x>": 1}\n')
-        (run / "log.txt").write_bytes(b"<img src=x>\xff\x1b[31m\nRESULT <img src=x>\n")
+        (run / "log.txt").write_bytes(b"learn2ask <img src=x>\xff\x1b[31m\nRESULT <img src=x>\n")
         page = self.report()
         tags = [tag for tag, _ in page.tags]
         self.assertEqual((tags.count("script"), tags.count("img")), (2, 0))
