@@ -39,7 +39,7 @@ cmp inputs/prompts/judge.txt "$tree/inputs/prompts/judge.txt"
 completed() { # words of a command line, the last of which is completed
     BASH_ENV='' bash -c '. "$0/share/bash-completion/completions/l2a-tokens"
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-        complete -p learn2ask l2a-convert l2a-tokens l2a-clinic >/dev/null || exit
+        complete -p learn2ask l2a-convert l2a-tokens l2a-clinic l2a-show >/dev/null || exit
         _learn2ask && echo "${COMPREPLY[*]}"' "$prefix" "$@"
 }
 learn2ask=$prefix/bin/learn2ask
@@ -56,6 +56,7 @@ expect_equal 'of a name' "$(completed "$learn2ask" --explain judge.te)" \
     'judge.temperature judge.tensor_parallel'
 expect_equal 'of a file' "$(completed "$learn2ask" check inputs/cl)" inputs/clinic.ini
 expect_equal 'of a tool' "$(completed "$prefix/bin/l2a-convert" --sh)" --shard-size
+expect_equal 'of a command' "$(completed "$prefix/bin/l2a-show" comp)" compare
 
 # The module file names the prefix. Below /usr there is none.
 module=$(echo "$share"/modulefiles/learn2ask/*)

@@ -72,7 +72,10 @@ _learn2ask() {
             compgen -W "$(sed -n '/^tasks$/,/^$/s/^ *\([a-z]*\)  .*/\1/p' <<<"$help")" -- "$typed")
     else
         compopt -o filenames 2>/dev/null
-        mapfile -t COMPREPLY < <(compgen -f -- "$typed")
+        mapfile -t COMPREPLY < <(
+            ((words > 0)) ||
+                compgen -W "$(sed -n '/^commands$/,/^$/s/^    \([a-z]*\) .*/\1/p' <<<"$help")" -- "$typed"
+            compgen -f -- "$typed")
     fi
     # Only the word at the cursor is replaced: what of the argument stands before it is taken away.
     word=${COMP_WORDS[COMP_CWORD]}
