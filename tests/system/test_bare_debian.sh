@@ -15,7 +15,7 @@ if [ "${1:-}" = --inside ]; then
         cd /srv/learn2ask
         tests/run.sh --label-regex "^unit$"
         jobs/demo.sh --set warmup.epochs=1 --set train.steps=10
-        python3 tests/system/test_tutorial.py . build'
+        python3 tests/system/test_readme_commands.py . build'
 fi
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
