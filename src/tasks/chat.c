@@ -4,7 +4,6 @@
 // sampling, and the probability that it would begin its answer with `<stop />` is shown. What a
 // terminal obeys is taken out of what the model says.
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +32,8 @@ static const char help[] =
     "    /quit       leave, as the end of the input does\n";
 
 typedef struct {
-    char *role, *content; // role static, content owned
+    const char *role;
+    char *content; // owned
 } Turn;
 
 typedef struct {
@@ -49,7 +49,7 @@ typedef struct {
 
 // ---- the conversation ---------------------------------------------------------------------------
 
-static void add_turn(Talk *talk, char *role, const char *content)
+static void add_turn(Talk *talk, const char *role, const char *content)
 {
     grow((void **)&talk->turns, &talk->capacity, (size_t)talk->count + 1, sizeof *talk->turns);
     talk->turns[talk->count++] = (Turn){role, duplicate(content)};
