@@ -165,6 +165,7 @@ static void a_hang_can_be_aborted()
     NCCL(ncclBroadcast(x.device, x.device, COUNT, ncclFloat, rank == 0, comm, stream));
     for (int i = 0; i < 200; i++)
         HOLDS(cudaStreamQuery(stream) == cudaErrorNotReady);
+    MPI_Barrier(MPI_COMM_WORLD); // who has looked often enough must not end what others look at
     NCCL(ncclCommAbort(comm));
     CUDA(cudaStreamSynchronize(stream));
     array_free(x);
@@ -187,6 +188,8 @@ static void communicators_have_no_order()
     NCCL(ncclAllReduce(y.device, y.device, COUNT, ncclFloat, ncclSum, second, side));
     for (int i = 0; i < 400 && alone; i++)
         HOLDS(cudaStreamQuery(side) == cudaErrorNotReady);
+    if (alone)
+        MPI_Barrier(MPI_COMM_WORLD); // as above
     NCCL((alone ? ncclCommAbort : ncclCommDestroy)(one));
     NCCL((alone ? ncclCommAbort : ncclCommDestroy)(two));
     CUDA(cudaDeviceSynchronize());
