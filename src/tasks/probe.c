@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "tasks/statistics.h"
+#include "tasks/wall_time.h"
 
 enum {
     LAYERS = 2,         // most that are computed
@@ -267,13 +268,6 @@ ProbeTimes probe_run(Checked *checked)
     return times;
 }
 
-static void print_duration(double seconds, Bytes *out)
-{
-    int64_t whole = (int64_t)(seconds + 0.5);
-    bytes_print(out, "%lld:%02lld:%02lld", (long long)(whole / 3600), (long long)(whole / 60 % 60),
-                (long long)(whole % 60));
-}
-
 void probe_print(const Checked *checked, const ProbeTimes *times, Bytes *out)
 {
     const StagePlan *warmup = &checked->stages[STAGE_WARMUP], *plan = &checked->stages[STAGE_MAIN];
@@ -285,7 +279,7 @@ void probe_print(const Checked *checked, const ProbeTimes *times, Bytes *out)
     if (warmup->steps > 0)
         bytes_print(out, "; a warm-up step %.3g", times->warmup);
     bytes_append_text(out, "\n           all steps ");
-    print_duration(step * (double)plan->steps + times->warmup * (double)warmup->steps, out);
+    wall_time_print(step * (double)plan->steps + times->warmup * (double)warmup->steps, out);
     bytes_print(out,
                 ", less by the number of ranks that have cores of their own, and by shorter "
                 "responses; probed in %.1f s\n",

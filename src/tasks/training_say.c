@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "reward/evaluation_result.h"
+#include "tasks/wall_time.h"
 
 static void add(Metrics *totals, const char *name, double value)
 {
@@ -103,13 +104,12 @@ void training_table(Training *training)
                (long long)training->state.step, reward, clock_now() - training->started,
                peak / 0x1p20, (unsigned long long)weights);
 }
-static void say_left(const Training *training, int64_t step, char *text, size_t size)
+// How long the steps that are left take if they are like those of this start.
+static double seconds_left(const Training *training, int64_t step)
 {
     double passed = clock_now() - training->started;
     double each = passed / (double)(step + 1 - training->first_step);
-    int64_t left = (int64_t)(each * (double)(training->total_steps - step - 1));
-    snprintf(text, size, "%lld:%02lld:%02lld", (long long)(left / 3600),
-             (long long)(left / 60 % 60), (long long)(left % 60));
+    return each * (double)(training->total_steps - step - 1);
 }
 
 // What a step's line tells, of that which the step has.
@@ -134,10 +134,8 @@ static const struct {
 
 void training_say_step(Training *training, int64_t step, const Metrics *metrics)
 {
-    char left[32];
     Bytes line = {0};
     add_step(training, metrics);
-    say_left(training, step, left, sizeof left);
     bytes_print(&line, "step %lld/%lld", (long long)(step + 1), (long long)training->total_steps);
     if (isnan(metrics_get(metrics, "critic/rewards/mean")))
         bytes_print(&line, " %s loss %.4f", training->stages[training->stage].step.algorithm->name,
@@ -153,6 +151,8 @@ void training_say_step(Training *training, int64_t step, const Metrics *metrics)
     if (tokens > 0)
         bytes_print(&line, " %.1fk tok/s",
                     1e-3 * tokens / metrics_get(metrics, "perf/time_per_step"));
-    record_say(&training->record, "%s left %s", line.data, left);
+    bytes_append_text(&line, " left ");
+    wall_time_print(seconds_left(training, step), &line);
+    record_say(&training->record, "%s", line.data);
     bytes_free(&line);
 }
