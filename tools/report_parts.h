@@ -19,7 +19,4 @@ void report_chosen(const ReportChoice *choice, Bytes *html); // which samples, o
 void report_curves(const ShowRun *run, Bytes *json);
 void report_samples(const ReportChoice *choice, Bytes *json);
 
-// The sum of a column's values; NaN where it has none.
-double report_sum(const MetricsTable *table, const char *name);
-
 #endif

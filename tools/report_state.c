@@ -1,7 +1,6 @@
 // report_state.c - the head of a report: is the run done, what is it, what came of it.
 
 #include <ctype.h>
-#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include "input/settings_table.h"
 #include "tools/report_html.h"
 #include "tools/report_parts.h"
+#include "tools/show_series.h"
 #include "tools/show_state.h"
 
 // What the last start said of itself: the lines before its first step.
@@ -26,16 +26,6 @@ static void take_head(const char *text, Bytes *head)
         bytes_append(head, line, length + 1);
         line += length + 1;
     }
-}
-
-double report_sum(const MetricsTable *table, const char *name)
-{
-    const double *values = metrics_table_find(table, name);
-    double sum = NAN;
-    for (int64_t i = 0; values && i < table->rows; i++)
-        if (isfinite(values[i]))
-            sum = (isnan(sum) ? 0 : sum) + values[i];
-    return sum;
 }
 
 static void begin_row(Bytes *html, const char *name)
@@ -103,11 +93,11 @@ static void append_judge(const Settings *settings, Bytes *html)
 
 static void append_times(const ShowRun *run, Bytes *html)
 {
-    double steps = report_sum(&run->metrics, "perf/time_per_step");
-    double evaluations = report_sum(&run->metrics, "timing_s/evaluate");
-    report_html_time(html, isnan(steps) ? 0 : steps);
+    double steps = show_series_sum(&run->metrics, "perf/time_per_step", 0);
+    double evaluations = show_series_sum(&run->metrics, "timing_s/evaluate", 0);
+    report_html_time(html, steps);
     bytes_append_text(html, " in steps, ");
-    report_html_time(html, isnan(evaluations) ? 0 : evaluations);
+    report_html_time(html, evaluations);
     bytes_append_text(html, " in evaluations");
     Bytes path = {0};
     struct stat status;

@@ -1,10 +1,10 @@
 // report_times.c - where the time of a run's steps went.
 
-#include <math.h>
 #include <string.h>
 
 #include "tools/report_html.h"
 #include "tools/report_parts.h"
+#include "tools/show_series.h"
 
 typedef struct {
     const char *name; // timing_s/NAME
@@ -62,16 +62,16 @@ static void append_others(const MetricsTable *table, double whole, Bytes *html)
     for (int64_t c = 0; c < table->count; c++) {
         const char *name = table->columns[c].name;
         if (strncmp(name, "timing_s/", 9) == 0 && !is_phase(name + 9))
-            append_phase(name + 9, 1, "", report_sum(table, name), whole, html);
+            append_phase(name + 9, 1, "", show_series_sum(table, name, 0), whole, html);
     }
 }
 
 void report_times(const ShowRun *run, Bytes *html)
 {
     const MetricsTable *table = &run->metrics;
-    double steps = report_sum(table, "perf/time_per_step");
-    double evaluations = report_sum(table, "timing_s/evaluate");
-    double whole = (isnan(steps) ? 0 : steps) + (isnan(evaluations) ? 0 : evaluations);
+    double steps = show_series_sum(table, "perf/time_per_step", 0);
+    double evaluations = show_series_sum(table, "timing_s/evaluate", 0);
+    double whole = steps + evaluations;
     if (whole <= 0) {
         bytes_append_text(html, "<p>The journal has no times.</p>\n");
         return;
@@ -83,9 +83,9 @@ void report_times(const ShowRun *run, Bytes *html)
     for (int p = 0; p < PHASES; p++) {
         char name[64];
         snprintf(name, sizeof name, "timing_s/%s", phases[p].name);
-        double seconds = report_sum(table, name);
-        if (!isnan(seconds))
-            append_phase(phases[p].name, phases[p].depth, phases[p].words, seconds, whole, html);
+        if (metrics_table_find(table, name))
+            append_phase(phases[p].name, phases[p].depth, phases[p].words,
+                         show_series_sum(table, name, 0), whole, html);
     }
     append_others(table, whole, html);
     bytes_append_text(html, "</tbody><tfoot><tr><th scope=\"row\">All steps and evaluations</th>"
