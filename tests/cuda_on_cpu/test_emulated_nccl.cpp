@@ -181,9 +181,9 @@ static void communicators_have_no_order()
     Array<float> x = array_make<float>(COUNT), y = array_make<float>(COUNT);
     const char *alone = getenv("CUDA_ON_CPU_NCCL_ALONE");
     NCCL(ncclAllReduce(x.device, x.device, COUNT, ncclFloat, ncclSum, first, stream));
-    for (int i = 0; rank > 0 && cudaStreamQuery(stream) == cudaErrorNotReady; i++) {
-        if (alone && i == 400)
-            break;
+    for (int i = 0; i < 400 && alone; i++) // without a look the second stream could come first
+        HOLDS(cudaStreamQuery(stream) == cudaErrorNotReady);
+    while (rank > 0 && !alone && cudaStreamQuery(stream) == cudaErrorNotReady) {
     }
     NCCL(ncclAllReduce(y.device, y.device, COUNT, ncclFloat, ncclSum, second, side));
     for (int i = 0; i < 400 && alone; i++)
