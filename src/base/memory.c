@@ -1,14 +1,18 @@
+#define _DEFAULT_SOURCE // madvise
+
 #include "base/memory.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "base/fail.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE };
 
 static void fail_memory(size_t bytes)
 {
@@ -26,10 +30,14 @@ void *allocate_or_fail(size_t count, size_t size)
     // The very size, not aligned_alloc's multiple of the alignment: sanitizers then see the first byte
     // behind it.
     void *memory;
-    if (posix_memalign(&memory, ALIGNMENT, bytes ? bytes : 1) != 0) {
+    bool huge = bytes >= HUGE_FROM;
+    if (posix_memalign(&memory, huge ? HUGE_PAGE : ALIGNMENT, bytes ? bytes : 1) != 0) {
         fail_memory(bytes);
         return NULL;
     }
+    // Few entries of the TLB, few faults, few segments of a disk's request. No matter where refused.
+    if (huge)
+        madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return memset(memory, 0, bytes);
 }
 
