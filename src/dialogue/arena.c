@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 
-enum { CHUNK_BYTES = 1024 * 1024, ALIGNMENT = 16 };
+enum { CHUNK_BYTES = 64 * 1024, ALIGNMENT = 16 };
 
 typedef struct Chunk {
     struct Chunk *next;

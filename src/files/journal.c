@@ -13,7 +13,7 @@
 #include "base/regular.h"
 #include "files/raw.h"
 
-enum { PIECE_BYTES = 1 << 16, READ_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 16 };
 
 static int truncate_to(Journal *journal, int64_t bytes)
 {
@@ -216,11 +216,11 @@ int journal_read(const char *path, JournalTake *take, void *context)
     if (descriptor < 0)
         return -1;
     Bytes pending = {0};
-    char *piece = allocate(READ_BYTES, 1);
+    char *piece = allocate(PIECE_BYTES, 1);
     int status = 0;
-    for (int64_t offset = 0; offset < bytes && status == 0; offset += READ_BYTES) {
+    for (int64_t offset = 0; offset < bytes && status == 0; offset += PIECE_BYTES) {
         int64_t left = bytes - offset;
-        size_t part = (size_t)(left < READ_BYTES ? left : READ_BYTES);
+        size_t part = (size_t)(left < PIECE_BYTES ? left : PIECE_BYTES);
         status = raw_read_at(descriptor, path, piece, part, offset);
         if (status == 0) {
             bytes_append(&pending, piece, part);

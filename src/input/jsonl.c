@@ -9,7 +9,7 @@
 #include "base/fail.h"
 #include "base/regular.h"
 
-enum { READ_BYTES = 256 * 1024, REASON_BYTES = 256 };
+enum { READ_BYTES = 64 * 1024, REASON_BYTES = 256 };
 
 struct JsonlReader {
     char *path; // owned
