@@ -34,8 +34,9 @@ esac
 TMPDIR=$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
-# Freed memory is kept for a short while only: what is used again soon stays in the caches.
-export ASAN_OPTIONS=quarantine_size_mb=4
+# Freed memory is kept for a short while only: what is used again soon stays in the caches. Where it
+# was taken is told by one function; a finding run alone has more.
+export ASAN_OPTIONS=quarantine_size_mb=1:thread_local_quarantine_size_kb=64:malloc_context_size=1
 mkdir -p "$build/findings"
 status=0
 for target in "$@"; do
