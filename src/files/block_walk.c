@@ -18,6 +18,7 @@ typedef struct {
     const BlockWalk *walk;
     int64_t block_count;
     int64_t window_blocks; // that a thread reads at once
+    size_t window_bytes;   // whole pages
     atomic_llong next;     // window
     atomic_bool stopped;
 } Progress;
@@ -75,8 +76,8 @@ static int take_window(const Progress *progress, char *buffer, int64_t window)
 static int work(void *context)
 {
     Progress *progress = context;
-    char *memory = allocate((size_t)progress->window_blocks * CHECKSUM_BLOCK_BYTES + PAGE_BYTES, 1);
-    char *buffer = memory + (PAGE_BYTES - (uintptr_t)memory % PAGE_BYTES);
+    char *memory = allocate(progress->window_bytes + PAGE_BYTES, 1);
+    char *buffer = memory + (PAGE_BYTES - (uintptr_t)memory % PAGE_BYTES) % PAGE_BYTES;
     int status = 0;
     while (status == 0 && !atomic_load(&progress->stopped)) {
         int64_t window = atomic_fetch_add(&progress->next, 1);
@@ -96,9 +97,14 @@ int block_walk(const BlockWalk *walk, int threads)
     Progress progress = {.walk = walk, .block_count = checksum_block_count(walk->payload_bytes)};
     Background others[THREADS_MAXIMUM];
     CHECK(threads >= 1 && threads <= THREADS_MAXIMUM, "%d threads", threads);
-    // Of a small file each thread has a share: no thread holds room that it does not need.
+    // Of a small file each thread has a share: no thread, and no room, that is not needed.
+    if (threads > progress.block_count)
+        threads = progress.block_count > 0 ? (int)progress.block_count : 1;
     int64_t share = (progress.block_count + threads - 1) / threads;
     progress.window_blocks = share < WINDOW_BLOCKS_MAXIMUM ? share : WINDOW_BLOCKS_MAXIMUM;
+    int64_t window = progress.window_blocks * CHECKSUM_BLOCK_BYTES;
+    window = window < walk->payload_bytes ? window : walk->payload_bytes;
+    progress.window_bytes = (size_t)(window + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
     set_direct(walk->descriptor, true);
     for (int i = 1; i < threads; i++)
         background_begin(&others[i], work, &progress);

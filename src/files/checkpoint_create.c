@@ -88,8 +88,14 @@ static int create_content(hid_t file, const char *path, CheckpointTensor *tensor
         status = create_attribute(file, path, &format[i]);
     for (int64_t i = 0; i < attribute_count && status == 0; i++)
         status = create_attribute(file, path, &attributes[i]);
-    for (int64_t i = 0; i < count && status == 0; i++)
-        status = create_tensor(file, path, &tensors[i]);
+    // Small ones stand together: each between two large ones on pages would leave a gap, and a
+    // block with a gap is one of structure, to be read before HDF5 may see the file.
+    for (int64_t i = 0; i < 2 * count && status == 0; i++) {
+        CheckpointTensor *tensor = &tensors[i % count];
+        bool is_small = checkpoint_tensor_bytes(tensor) < HDF5_ALIGNED_BYTES;
+        if (is_small == (i < count))
+            status = create_tensor(file, path, tensor);
+    }
     return status;
 }
 
@@ -174,8 +180,7 @@ void checkpoint_file_note_structure(ChecksumTrailer *trailer, const CheckpointTe
     for (int64_t i = 0; i < count; i++) {
         const CheckpointTensor *tensor = &tensors[i];
         int64_t at = tensor->offset;
-        int64_t end = at + stored_type_elements(tensor->type, tensor->rank, tensor->shape) *
-                               (int64_t)stored_type_bytes(tensor->type);
+        int64_t end = at + checkpoint_tensor_bytes(tensor);
         for (int64_t next; at < end; at = next) {
             int64_t block = at / CHECKSUM_BLOCK_BYTES;
             next = (block + 1) * CHECKSUM_BLOCK_BYTES;

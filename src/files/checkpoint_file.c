@@ -21,7 +21,7 @@ struct CheckpointFile {
     size_t attribute_count, attribute_capacity;
 };
 
-static int64_t bytes_of(const CheckpointTensor *tensor)
+int64_t checkpoint_tensor_bytes(const CheckpointTensor *tensor)
 {
     return stored_type_elements(tensor->type, tensor->rank, tensor->shape) *
            (int64_t)stored_type_bytes(tensor->type);
@@ -77,7 +77,7 @@ static int read_place(const CheckpointFile *file, hid_t set, CheckpointTensor *t
     hid_t creation = H5Dget_create_plist(set);
     bool plain = H5Pget_layout(creation) == H5D_CONTIGUOUS && H5Pget_external_count(creation) == 0;
     H5Pclose(creation);
-    int64_t bytes = bytes_of(tensor);
+    int64_t bytes = checkpoint_tensor_bytes(tensor);
     haddr_t offset = H5Dget_offset(set);
     tensor->offset = -1;
     if (plain && bytes == 0)
@@ -234,7 +234,7 @@ const char *checkpoint_file_owner(const CheckpointTensor *tensors, int64_t count
     int64_t most = 0;
     for (int64_t i = 0; i < count; i++) {
         const CheckpointTensor *tensor = &tensors[i];
-        int64_t end = tensor->offset + bytes_of(tensor);
+        int64_t end = tensor->offset + checkpoint_tensor_bytes(tensor);
         int64_t first = tensor->offset > offset ? tensor->offset : offset;
         int64_t last = end < offset + bytes ? end : offset + bytes;
         if (tensor->offset >= 0 && last - first > most) {

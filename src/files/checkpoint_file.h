@@ -33,6 +33,8 @@ typedef struct {
     int64_t offset; // in the file, bytes; -1 for a tensor without elements
 } CheckpointTensor;
 
+int64_t checkpoint_tensor_bytes(const CheckpointTensor *tensor);
+
 typedef enum { ATTRIBUTE_TEXT, ATTRIBUTE_INTEGER, ATTRIBUTE_REAL } AttributeKind;
 
 // An attribute of the file. Text is UTF-8 of at most CHECKPOINT_TEXT_MAXIMUM bytes; longer texts

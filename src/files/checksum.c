@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include <xxhash.h>
+#ifdef XXHASH_DISPATCHES
+#include <xxh_x86dispatch.h>
+#endif
 
 #include "base/fail.h"
 #include "base/memory.h"
@@ -25,6 +28,11 @@ _Static_assert(sizeof(Footer) == 48, "the footer is written as it stands in memo
 static const char footer_magic[8] = {'L', '2', 'A', '-', 'X', 'X', 'H', '3'};
 enum { FOOTER_VERSION = 2, READERS = 2 };
 
+uint64_t checksum_of_block(const void *data, size_t bytes)
+{
+    return XXH3_64bits(data, bytes); // a name of the dispatched one, where that is there
+}
+
 int64_t checksum_block_count(int64_t payload_bytes)
 {
     return (payload_bytes + CHECKSUM_BLOCK_BYTES - 1) / CHECKSUM_BLOCK_BYTES;
@@ -43,7 +51,7 @@ static int hash_block(int descriptor, const char *path, int64_t payload_bytes, i
     size_t bytes = (size_t)checksum_block_bytes(payload_bytes, block);
     if (raw_read_at(descriptor, path, buffer, bytes, block * CHECKSUM_BLOCK_BYTES))
         return -1;
-    *hash = XXH3_64bits(buffer, bytes);
+    *hash = checksum_of_block(buffer, bytes);
     return 0;
 }
 
@@ -51,7 +59,7 @@ int checksum_hash_blocks(int descriptor, const char *path, int64_t payload_bytes
                          int64_t count, uint64_t *hashes)
 {
     CHECK(first >= 0 && first + count <= checksum_block_count(payload_bytes), "blocks of %s", path);
-    char *buffer = allocate(CHECKSUM_BLOCK_BYTES, 1);
+    char *buffer = allocate((size_t)checksum_block_bytes(payload_bytes, 0), 1);
     int status = 0;
     for (int64_t i = 0; i < count && status == 0; i++)
         status = hash_block(descriptor, path, payload_bytes, first + i, buffer, &hashes[i]);
@@ -177,7 +185,7 @@ int checksum_read_trailer(int descriptor, const char *path, int64_t file_bytes,
 
 bool checksum_matches(const ChecksumTrailer *trailer, int64_t block, const void *data, size_t bytes)
 {
-    return XXH3_64bits(data, bytes) == trailer->hashes[block];
+    return checksum_of_block(data, bytes) == trailer->hashes[block];
 }
 
 int checksum_fail(const char *path, const ChecksumTrailer *trailer, int64_t block)

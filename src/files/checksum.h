@@ -29,6 +29,9 @@ typedef struct {
     bool *structure;  // owned [block_count]
 } ChecksumTrailer;
 
+// XXH3-64 of a block, by the widest vectors that the processor has.
+uint64_t checksum_of_block(const void *data, size_t bytes);
+
 int64_t checksum_block_count(int64_t payload_bytes);
 int64_t checksum_block_bytes(int64_t payload_bytes, int64_t block); // the last may be short
 

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <xxhash.h>
-
 #include "base/fail.h"
 #include "base/memory.h"
 #include "files/block_walk.h"
@@ -151,7 +149,7 @@ static size_t common_part(const Extent *extent, int64_t block, size_t bytes, siz
 static int compare_block(void *context, int64_t block, const char *data, size_t bytes)
 {
     const Comparison *comparison = context;
-    comparison->blocks->hashes[block] = XXH3_64bits(data, bytes);
+    comparison->blocks->hashes[block] = checksum_of_block(data, bytes);
     for (int64_t i = 0; i < comparison->count; i++) {
         const Extent *extent = &comparison->list[i];
         size_t in_extent, in_block;

@@ -6,7 +6,7 @@
 
 #include "base/memory.h"
 
-enum { ALIGNMENT_THRESHOLD = 65536, ALIGNMENT_BYTES = 4096, METADATA_BLOCK = 65536 };
+enum { ALIGNMENT_BYTES = 4096, METADATA_BLOCK = 65536 };
 enum { PACKED_ROWS = 8192 };       // that are compressed together
 enum { MEMORY_NEEDED = 16 << 20 }; // its caches, and those objects of a checkpoint that it holds
 
@@ -16,7 +16,7 @@ void hdf5_enter(void)
 {
     static bool started;
     pthread_mutex_lock(&door);
-    release(allocate(MEMORY_NEEDED, 1));
+    release(memory_take(MEMORY_NEEDED));
     if (!started)
         H5dont_atexit(); // its exit handler crashes after a failed write
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -50,7 +50,7 @@ static hid_t make_access(void)
 {
     hid_t list = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(list, H5F_LIBVER_V18, H5F_LIBVER_V18);
-    H5Pset_alignment(list, ALIGNMENT_THRESHOLD, ALIGNMENT_BYTES);
+    H5Pset_alignment(list, HDF5_ALIGNED_BYTES, ALIGNMENT_BYTES);
     H5Pset_meta_block_size(list, METADATA_BLOCK);
     H5Pset_file_locking(list, 0, 1);
     return list;

@@ -13,6 +13,8 @@
 
 #include "base/fail.h"
 
+enum { HDF5_ALIGNED_BYTES = 65536 }; // data sets of so many bytes or more begin on a page of 4 KiB
+
 void hdf5_enter(void);
 void hdf5_leave(void);
 
@@ -24,8 +26,8 @@ int hdf5_fail(ExitCode code, const char *doing, const char *path);
 hid_t hdf5_open(const char *path);
 
 // Creates a file that must not exist; negative on failure. No file lock either; the version 1.8
-// format (its metadata carry checksums); data sets of 64 KiB or more on 4 KiB boundaries; no object
-// has times, so that the file's bytes depend on its content only.
+// format (its metadata carry checksums); large data sets on pages; no object has times, so that the
+// file's bytes depend on its content only.
 hid_t hdf5_create(const char *path);
 
 // Creates a contiguous data set, its space taken at once and never filled, and the groups of its

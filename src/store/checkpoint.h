@@ -47,8 +47,7 @@ typedef struct {
 
 // Begins to write `path`. The content is borrowed for this call only, but for the items' data,
 // which stay as they are until the save is over. Elements that no rank holds, or an item that
-// differs from rank 0's, are EXIT_BUG; EXIT_CANNOT_CREATE; then NULL on every rank. Collective over
-// group.
+// differs from rank 0's, are EXIT_BUG; then NULL on every rank. Collective over group.
 CheckpointSave *checkpoint_save_begin(const Group *group, const char *path,
                                       CheckpointContent content, CheckpointHooks hooks);
 

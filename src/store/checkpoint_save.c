@@ -1,11 +1,11 @@
 // checkpoint_save.c - a checkpoint from the ranks to the disk, behind their backs; see
 // checkpoint.h.
 //
-// MPI belongs to the callers' thread: it plans, makes the file with HDF5 and learns where
-// everything goes. A thread of each rank then does one phase after the other with plain file
-// operations; every phase ends in an agreement, so that all ranks leave together, and the file gets
-// its name only in the last one. Ranks close and open the file between writing and reading back: on
-// a network file system that makes each see what the others wrote.
+// MPI belongs to the callers' thread: it plans, and tells every rank where everything goes. A
+// thread of each rank does one phase after the other: rank 0's makes the file with HDF5, the rest
+// are plain file operations. Every phase ends in an agreement, so that all ranks leave together,
+// and the file gets its name only in the last one. Ranks close and open the file between writing
+// and reading back: on a network file system that makes each see what the others wrote.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #include "store/checkpoint.h"
 #include "store/layout.h"
 
-typedef enum { PHASE_WRITE, PHASE_COMPARE, PHASE_FINISH, PHASE_OVER } Phase;
+typedef enum { PHASE_CREATE, PHASE_WRITE, PHASE_COMPARE, PHASE_FINISH, PHASE_OVER } Phase;
 
 struct CheckpointSave {
     const Group *group; // borrowed
@@ -30,7 +30,7 @@ struct CheckpointSave {
     Bytes temporary;    // owned; empty: there is no file
     Layout layout;      // owned
     int64_t payload_bytes;
-    Extent *extents; // owned; data borrowed
+    Extent *extents; // owned; data borrowed; at offsets in their tensors until the file is made
     int64_t extent_count;
     ExtentBlocks blocks; // of this rank's extents; on rank 0 then of all
     CheckpointHooks hooks;
@@ -47,31 +47,34 @@ static int plan(CheckpointSave *save, const CheckpointContent *content)
 {
     int status = 0;
     if (save->group->rank == 0)
-        status = layout_of_items(&save->layout, content->items, content->count);
+        status = layout_of_content(&save->layout, content);
     if (group_agree(save->group, status))
         return -1;
     layout_broadcast(save->group, &save->layout, 0);
     return layout_check_cover(save->group, &save->layout, content->items, content->count);
 }
 
-// Rank 0 makes the file, everybody learns its name and the offsets. Collective.
-static int create(CheckpointSave *save, const CheckpointContent *content)
+static void list_extents(CheckpointSave *save, const CheckpointContent *content)
+{
+    save->extents = allocate((size_t)content->count, sizeof *save->extents);
+    for (int64_t i = 0; i < content->count; i++) {
+        const CheckpointItem *item = &content->items[i];
+        const CheckpointTensor *tensor =
+            &save->layout.tensors[layout_find(&save->layout, item->name)];
+        size_t size = stored_type_bytes(item->type);
+        if (item->count > 0)
+            save->extents[save->extent_count++] = (Extent){.name = tensor->name,
+                                                           .offset = item->first * (int64_t)size,
+                                                           .bytes = (size_t)item->count * size,
+                                                           .data = item->data};
+    }
+}
+
+// Everybody learns the file's name and the offsets. Collective.
+static void place_extents(CheckpointSave *save)
 {
     const Group *group = save->group;
     Layout *layout = &save->layout;
-    int status = 0;
-    if (group->rank == 0) {
-        char *temporary = atomic_temporary_name(save->path);
-        bytes_append_text(&save->temporary, temporary);
-        release(temporary);
-        status = checkpoint_file_create(save->temporary.data, layout->tensors, layout->count,
-                                        content->attributes, content->attribute_count,
-                                        &save->payload_bytes);
-    }
-    if (group_agree(group, status)) {
-        bytes_free(&save->temporary); // there is nothing to remove
-        return -1;
-    }
     group_broadcast_bytes(group, &save->temporary, 0);
     group_broadcast(group, &save->payload_bytes, sizeof save->payload_bytes, 0);
     int64_t *offsets = allocate((size_t)layout->count, sizeof *offsets);
@@ -81,23 +84,9 @@ static int create(CheckpointSave *save, const CheckpointContent *content)
     for (int64_t i = 0; i < layout->count; i++)
         layout->tensors[i].offset = offsets[i];
     release(offsets);
-    return 0;
-}
-
-static void place_items(CheckpointSave *save, const CheckpointContent *content)
-{
-    save->extents = allocate((size_t)content->count, sizeof *save->extents);
-    for (int64_t i = 0; i < content->count; i++) {
-        const CheckpointItem *item = &content->items[i];
-        const CheckpointTensor *tensor =
-            &save->layout.tensors[layout_find(&save->layout, item->name)];
-        size_t size = stored_type_bytes(item->type);
-        if (item->count > 0)
-            save->extents[save->extent_count++] =
-                (Extent){.name = tensor->name,
-                         .offset = tensor->offset + item->first * (int64_t)size,
-                         .bytes = (size_t)item->count * size,
-                         .data = item->data};
+    for (int64_t i = 0; i < save->extent_count; i++) {
+        Extent *extent = &save->extents[i];
+        extent->offset += layout->tensors[layout_find(layout, extent->name)].offset;
     }
     extents_find_blocks(&save->blocks, save->payload_bytes, save->extents, save->extent_count);
 }
@@ -145,6 +134,19 @@ static int gather_hashes(CheckpointSave *save)
 }
 
 // ---- a thread of the save -----------------------------------------------------------------------
+
+static int create(CheckpointSave *save)
+{
+    Layout *layout = &save->layout;
+    char *temporary = atomic_temporary_name(save->path);
+    int status =
+        checkpoint_file_create(temporary, layout->tensors, layout->count, layout->attributes,
+                               layout->attribute_count, &save->payload_bytes);
+    if (status == 0)
+        bytes_append_text(&save->temporary, temporary);
+    release(temporary);
+    return status;
+}
 
 // The hashes of all blocks: those that hold nobody's data, only structure, are still missing.
 static int make_trailer(const CheckpointSave *save, int descriptor, ChecksumTrailer *trailer)
@@ -194,6 +196,8 @@ static int finish(const CheckpointSave *save)
 static int work_on_phase(CheckpointSave *save)
 {
     switch (save->phase) {
+    case PHASE_CREATE:
+        return save->group->rank == 0 ? create(save) : 0;
     case PHASE_WRITE:
         return extents_write(save->temporary.data, save->path, save->extents, save->extent_count);
     case PHASE_COMPARE:
@@ -231,11 +235,11 @@ CheckpointSave *checkpoint_save_begin(const Group *group, const char *path,
 {
     CheckpointSave *save = allocate(1, sizeof *save);
     *save = (CheckpointSave){.group = group, .path = duplicate(path), .hooks = hooks};
-    if (plan(save, &content) != 0 || create(save, &content) != 0) {
+    if (plan(save, &content) != 0) {
         free_save(save);
         return NULL;
     }
-    place_items(save, &content);
+    list_extents(save, &content);
     background_begin(&save->background, do_phase, save);
     return save;
 }
@@ -244,6 +248,8 @@ CheckpointSave *checkpoint_save_begin(const Group *group, const char *path,
 static void pass_on(CheckpointSave *save)
 {
     int status = group_agree(save->group, background_end(&save->background));
+    if (status == 0 && save->phase == PHASE_CREATE)
+        place_extents(save);
     if (status == 0 && save->phase == PHASE_COMPARE)
         status = gather_hashes(save);
     save->phase = status == 0 ? save->phase + 1 : PHASE_OVER;
@@ -251,7 +257,7 @@ static void pass_on(CheckpointSave *save)
         background_begin(&save->background, do_phase, save);
     } else if (status != 0) {
         failure_keep(&save->failure);
-        if (save->group->rank == 0)
+        if (save->group->rank == 0 && save->temporary.length > 0)
             unlink(save->temporary.data);
     }
 }

@@ -6,9 +6,26 @@
 
 #include "base/fail.h"
 
+static int compare_name(const void *key, const void *element)
+{
+    return strcmp(((const NamedIndex *)key)->name, ((const NamedIndex *)element)->name);
+}
+
+// By name, then by index.
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(((const CheckpointTensor *)a)->name, ((const CheckpointTensor *)b)->name);
+    const NamedIndex *left = a, *right = b;
+    int order = compare_name(a, b);
+    return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+static void sort_names(Layout *layout)
+{
+    size_t count = (size_t)layout->count;
+    layout->by_name = allocate(count, sizeof *layout->by_name);
+    for (int64_t i = 0; i < layout->count; i++)
+        layout->by_name[i] = (NamedIndex){layout->tensors[i].name, i};
+    qsort(layout->by_name, count, sizeof *layout->by_name, compare_names);
 }
 
 static bool same_shape(const CheckpointTensor *tensor, const CheckpointItem *item)
@@ -25,43 +42,75 @@ static CheckpointTensor tensor_of_item(const CheckpointItem *item)
     return tensor;
 }
 
-int layout_of_items(Layout *layout, const CheckpointItem *items, int64_t count)
+// is_first [count]: whether no item before this one has its name.
+static int find_first_items(const CheckpointItem *items, int64_t count, bool *is_first)
 {
-    *layout = (Layout){.tensors = allocate((size_t)count, sizeof *layout->tensors)};
-    CheckpointTensor *all = allocate((size_t)count, sizeof *all);
+    NamedIndex *names = allocate((size_t)count, sizeof *names);
     int status = 0;
     for (int64_t i = 0; i < count; i++)
-        all[i] = tensor_of_item(&items[i]);
-    qsort(all, (size_t)count, sizeof *all, compare_names);
+        names[i] = (NamedIndex){items[i].name, i};
+    qsort(names, (size_t)count, sizeof *names, compare_names);
     for (int64_t i = 0; i < count && status == 0; i++) {
-        if (i == 0 || strcmp(all[i - 1].name, all[i].name) != 0) {
-            layout->tensors[layout->count] = all[i];
-            layout->tensors[layout->count++].name = duplicate(all[i].name);
-        } else if (all[i].type != all[i - 1].type || all[i].rank != all[i - 1].rank ||
-                   memcmp(all[i].shape, all[i - 1].shape, sizeof all[i].shape) != 0) {
-            status = fail(EXIT_BUG, "two items of '%s' differ in type or shape", all[i].name);
-        }
+        const CheckpointItem *item = &items[names[i].index];
+        is_first[names[i].index] = i == 0 || strcmp(names[i - 1].name, item->name) != 0;
+        if (is_first[names[i].index])
+            continue;
+        CheckpointTensor before = tensor_of_item(&items[names[i - 1].index]);
+        if (before.type != item->type || !same_shape(&before, item))
+            status = fail(EXIT_BUG, "two items of '%s' differ in type or shape", item->name);
     }
-    release(all);
+    release(names);
+    return status;
+}
+
+static void add_tensor(Layout *layout, const CheckpointTensor *from)
+{
+    layout->tensors[layout->count] = *from;
+    layout->tensors[layout->count++].name = duplicate(from->name);
+}
+
+static void add_attribute(Layout *layout, const CheckpointAttribute *from)
+{
+    CheckpointAttribute *attribute = &layout->attributes[layout->attribute_count++];
+    *attribute = *from;
+    attribute->name = duplicate(from->name);
+    attribute->text = from->text ? duplicate(from->text) : NULL;
+}
+
+static void make_room(Layout *layout, int64_t tensors, int64_t attributes)
+{
+    *layout = (Layout){.tensors = allocate((size_t)tensors, sizeof *layout->tensors),
+                       .attributes = allocate((size_t)attributes, sizeof *layout->attributes)};
+}
+
+int layout_of_content(Layout *layout, const CheckpointContent *content)
+{
+    int64_t count = content->count;
+    bool *is_first = allocate((size_t)count, sizeof *is_first);
+    int status = find_first_items(content->items, count, is_first);
+    make_room(layout, count, content->attribute_count);
+    for (int64_t i = 0; i < count && status == 0; i++) {
+        CheckpointTensor tensor = tensor_of_item(&content->items[i]);
+        if (is_first[i])
+            add_tensor(layout, &tensor);
+    }
+    for (int64_t i = 0; i < content->attribute_count; i++)
+        add_attribute(layout, &content->attributes[i]);
+    sort_names(layout);
+    release(is_first);
     return status;
 }
 
 void layout_of_file(Layout *layout, const CheckpointFile *file)
 {
-    layout->count = checkpoint_file_count(file);
-    layout->tensors = allocate((size_t)layout->count, sizeof *layout->tensors);
-    for (int64_t i = 0; i < layout->count; i++) {
-        layout->tensors[i] = *checkpoint_file_tensor(file, i);
-        layout->tensors[i].name = duplicate(layout->tensors[i].name);
-    }
-    layout->attribute_count = checkpoint_file_attribute_count(file);
-    layout->attributes = allocate((size_t)layout->attribute_count, sizeof *layout->attributes);
-    for (int64_t i = 0; i < layout->attribute_count; i++) {
-        CheckpointAttribute *attribute = &layout->attributes[i];
-        *attribute = *checkpoint_file_attribute_at(file, i);
-        attribute->name = duplicate(attribute->name);
-        attribute->text = attribute->text ? duplicate(attribute->text) : NULL;
-    }
+    int64_t tensors = checkpoint_file_count(file),
+            attributes = checkpoint_file_attribute_count(file);
+    make_room(layout, tensors, attributes);
+    for (int64_t i = 0; i < tensors; i++)
+        add_tensor(layout, checkpoint_file_tensor(file, i));
+    for (int64_t i = 0; i < attributes; i++)
+        add_attribute(layout, checkpoint_file_attribute_at(file, i));
+    sort_names(layout);
 }
 
 // Records as they stand in memory, each followed by its strings: all ranks run one program.
@@ -111,6 +160,7 @@ static void unpack(Layout *layout, const char *from)
         if (attribute->text)
             from = take_text(from, &attribute->text);
     }
+    sort_names(layout);
 }
 
 void layout_broadcast(const Group *group, Layout *layout, int root)
@@ -126,12 +176,11 @@ void layout_broadcast(const Group *group, Layout *layout, int root)
 
 int64_t layout_find(const Layout *layout, const char *name)
 {
-    CheckpointTensor key = {.name = name};
-    const CheckpointTensor *found = NULL;
+    NamedIndex key = {.name = name};
+    const NamedIndex *found = NULL;
     if (layout->count > 0)
-        found = bsearch(&key, layout->tensors, (size_t)layout->count, sizeof *layout->tensors,
-                        compare_names);
-    return found ? found - layout->tensors : -1;
+        found = bsearch(&key, layout->by_name, (size_t)layout->count, sizeof key, compare_name);
+    return found ? found->index : -1;
 }
 
 typedef struct {
@@ -210,6 +259,7 @@ void layout_free(Layout *layout)
         release((void *)(uintptr_t)layout->attributes[i].text);
     }
     release(layout->tensors);
+    release(layout->by_name);
     release(layout->attributes);
     *layout = (Layout){0};
 }

@@ -9,14 +9,23 @@
 #include "store/checkpoint.h"
 
 typedef struct {
-    CheckpointTensor *tensors; // owned, with their names; ordered by name
+    const char *name; // borrowed
+    int64_t index;
+} NamedIndex;
+
+// Tensors stand in the order in which rank 0 lists them: what a rank holds of them then lies
+// together in the file as it does in its memory.
+typedef struct {
+    CheckpointTensor *tensors; // owned, with their names
     int64_t count;
+    NamedIndex *by_name;             // owned [count], in the order of names
     CheckpointAttribute *attributes; // owned, with their names and texts
     int64_t attribute_count;
 } Layout;
 
-// The tensors that items name, each once. EXIT_BUG when items of one name differ.
-int layout_of_items(Layout *layout, const CheckpointItem *items, int64_t count);
+// The tensors that a content's items name, each once, and a copy of its attributes. EXIT_BUG when
+// items of one name differ.
+int layout_of_content(Layout *layout, const CheckpointContent *content);
 
 // A copy of a file's tensors and attributes.
 void layout_of_file(Layout *layout, const CheckpointFile *file);
