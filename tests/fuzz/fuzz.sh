@@ -2,7 +2,7 @@
 # fuzz.sh - builds the fuzz targets and runs them, one after the other, from the seeds on.
 #
 #     fuzz.sh --seconds N BUILD_DIRECTORY [target...]    N seconds shared out among the targets
-#     fuzz.sh --inputs N BUILD_DIRECTORY [target...]     N inputs for each target
+#     fuzz.sh --inputs N BUILD_DIRECTORY [target...]     N inputs of at most 1,000 bytes for each target
 #
 # What a target has learnt is kept in BUILD_DIRECTORY/corpus/TARGET and gone on from. An input that
 # was found lies in BUILD_DIRECTORY/findings: it becomes a test of its own, then a repair.
@@ -26,8 +26,8 @@ if [ $# -eq 0 ]; then
     done
 fi
 case $mode in
---seconds) limit=-max_total_time=$((amount > $# ? amount / $# : 1)) ;;
---inputs) limit=-runs=$amount ;;
+--seconds) limit="-max_total_time=$((amount > $# ? amount / $# : 1))" ;;
+--inputs) limit="-runs=$amount -max_len=1000" ;;
 *) echo "--seconds or --inputs, not $mode" >&2 && exit 64 ;;
 esac
 
@@ -41,7 +41,8 @@ mkdir -p "$build/findings"
 status=0
 for target in "$@"; do
     mkdir -p "$build/corpus/$target"
-    "$build/fuzz_$target" "$limit" -timeout=120 -malloc_limit_mb=512 -rss_limit_mb=3000 \
+    # shellcheck disable=SC2086 # one or two options
+    "$build/fuzz_$target" $limit -timeout=120 -malloc_limit_mb=512 -rss_limit_mb=3000 \
         -close_fd_mask=2 -print_final_stats=1 "-artifact_prefix=$build/findings/$target-" \
         "$build/corpus/$target" "$build/seeds/$target" >"$build/$target.log" 2>&1 ||
         { grep -v '^#' "$build/$target.log"; status=1; }
