@@ -12,7 +12,7 @@
 #include "files/checksum.h"
 #include "files/raw.h"
 
-enum { WINDOW_BLOCKS_MAXIMUM = 8, THREADS_MAXIMUM = 8, PAGE_BYTES = 4096 };
+enum { WINDOW_BLOCKS_MAXIMUM = 32, THREADS_MAXIMUM = 8, PAGE_BYTES = 4096 };
 
 typedef struct {
     const BlockWalk *walk;

@@ -1,6 +1,7 @@
-// checksum.h - XXH3-64 of every 1 MiB block of a file, kept in a trailer behind its end.
+// checksum.h - XXH3-64 of every 256 KiB block of a file, kept in a trailer behind its end.
 //
 // A flipped bit in an HDF5 data set is silent, so the whole file is hashed, its metadata included.
+// Blocks are small because a rank reads whole ones: what two ranks share of a unit's ends is read twice.
 //
 //   payload           payload_bytes       the HDF5 file, to its own end
 //   block hashes      8 * block_count     XXH3-64 of each block; the last block may be short
@@ -20,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CHECKSUM_BLOCK_BYTES = 1 << 20 };
+enum { CHECKSUM_BLOCK_BYTES = 1 << 18 };
 
 typedef struct {
     int64_t payload_bytes;
