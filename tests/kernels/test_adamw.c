@@ -28,7 +28,7 @@ static void torch_adamw(double *w, double *m, double *v, double gradient, int st
 static void five_steps(const Kernels *kernels, float *w, Moments moments, int64_t n, Hyper h)
 {
     for (int t = 1; t <= 5; t++) {
-        float *gradient = random_array(n, (uint64_t)(100 + t));
+        float *gradient = random_array(n, 100 + (uint64_t)t);
         AdamW settings = {.learning_rate = (float)h.learning_rate,
                           .beta1 = (float)h.beta1,
                           .beta2 = (float)h.beta2,
@@ -48,7 +48,7 @@ static void check_against_torch(const float *w, int64_t n, Hyper h, double toler
     float *start = random_array(n, 1), *gradients[5];
     double moved = 0;
     for (int t = 0; t < 5; t++)
-        gradients[t] = random_array(n, (uint64_t)(101 + t));
+        gradients[t] = random_array(n, 101 + (uint64_t)t);
     for (int64_t j = 0; j < n; j++) {
         double wanted = (double)start[j], m = 0, v = 0;
         for (int t = 0; t < 5; t++)

@@ -52,8 +52,10 @@ static int64_t exp_arguments(float *x)
         count += 2;
     }
     // Densely where results are ordinary, and through the subnormal ones.
-    for (float a = -104.5f; a < 89.0f; a += 1.37e-4f)
-        x[count++] = a;
+    int64_t first = count;
+    do
+        x[count] = -104.5f + (float)(count - first) * 1.37e-4f;
+    while (x[count++] < 89.0f);
     return count;
 }
 

@@ -32,7 +32,7 @@ static bool is_full(int descriptor)
 }
 
 // The next definition of a function: libc's.
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 ssize_t write(int descriptor, const void *data, size_t bytes)
 {

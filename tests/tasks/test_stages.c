@@ -19,10 +19,10 @@ typedef struct {
 static void sft_needs_the_words_of_experts(void **state)
 {
     (void)state;
-    static const SampleCounts told = {.kept_continue = 3, .speechless = 2},
-                              untold = {.kept_continue = 3, .kept_stop = 1, .speechless = 3},
-                              stops = {.kept_stop = 2};
-    static const Case cases[] = {
+    const SampleCounts told = {.kept_continue = 3, .speechless = 2},
+                       untold = {.kept_continue = 3, .kept_stop = 1, .speechless = 3},
+                       stops = {.kept_stop = 2};
+    const Case cases[] = {
         {1, true, untold, -1}, {0, false, untold, -1}, {0, true, untold, 0},
         {1, true, told, 0},    {0, false, told, 0},    {1, false, stops, 0},
     };
