@@ -1,13 +1,14 @@
 // bench_collectives.c - the collectives over MPI against the MPI library's own and a copy of
 // memory.
 //
-//     mpirun -n RANKS bench_collectives [LARGEST_MIB [FILE.json]]
+//     mpirun -n RANKS bench_collectives [LARGEST_MIB] [--quick] [--json FILE]
 //
 // For arrays of 64 KiB to LARGEST_MIB (64) in all: all-gather, reduce-scatter and sum, in turns
 // with MPI_Allgather, MPI_Reduce_scatter_block and MPI_Allreduce. Each is first checked against
 // sums in rank order, ours to the bit. Times are those of the slowest rank. Bus bandwidth is
 // nccl-tests': bytes that any algorithm must move through a rank, a second: S (n - 1) / n of a
-// gathered or scattered array S, twice that of a sum. The ceiling is what all ranks at once copy.
+// gathered or scattered array S, twice that of a sum. The ceiling is what all ranks at once copy in
+// the same rounds.
 
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
-#include "benchmarks/median.h"
+#include "benchmarks/figures.h"
 #include "parallel/collective.h"
 #include "parallel/shard.h"
 
@@ -144,39 +145,13 @@ static void copy(Arrays *arrays)
     memcpy(arrays->other, arrays->full, (size_t)total(arrays) * sizeof *arrays->full);
 }
 
-typedef struct {
-    double least, middle, most; // seconds
-} Times;
-
-static Times times_of(double *values)
-{
-    double middle = median(values, ROUNDS);
-    return (Times){values[0], middle, values[ROUNDS - 1]};
-}
-
-static void print_row(const Case *c, int64_t bytes, int size, Times ours, Times peer, Times copied,
-                      FILE *json, bool first)
-{
-    double moved = c->factor * (double)bytes * (size - 1) / size;
-    printf("%-15s %9.3f  %9.1f %9.1f %9.1f  %7.2f  %9.1f %7.2f  %5.2f  %8.2f\n", c->name,
-           (double)bytes / 0x1p20, 1e6 * ours.least, 1e6 * ours.middle, 1e6 * ours.most,
-           1e-9 * moved / ours.middle, 1e6 * peer.middle, 1e-9 * moved / peer.middle,
-           peer.middle / ours.middle, 1e-9 * (double)bytes / copied.middle);
-    fflush(stdout);
-    if (json)
-        fprintf(json,
-                "%s\n  {\"collective\": \"%s\", \"peer\": \"%s\", \"ranks\": %d, \"bytes\": %lld, "
-                "\"seconds\": [%.4g, %.4g, %.4g], \"peer_seconds\": [%.4g, %.4g, %.4g], "
-                "\"copy_seconds\": [%.4g, %.4g, %.4g]}",
-                first ? "" : ",", c->name, c->peer_name, size, (long long)bytes, ours.least,
-                ours.middle, ours.most, peer.least, peer.middle, peer.most, copied.least,
-                copied.middle, copied.most);
-}
-
-static void run_case(Arrays *arrays, int which, FILE *json, bool first)
+static void run_case(Figures *figures, Arrays *arrays, int which)
 {
     const Case *c = &cases[which];
-    double ours[ROUNDS], peer[ROUNDS], copied[ROUNDS];
+    int size = arrays->world.size;
+    double bytes = (double)total(arrays) * sizeof(float);
+    double moved = 1e-9 * c->factor * bytes * (size - 1) / size;
+    Series ours = {0}, peer = {0}, copied = {0};
     fill(arrays);
     c->ours(arrays);
     verify(arrays, which, c->name);
@@ -184,59 +159,72 @@ static void run_case(Arrays *arrays, int which, FILE *json, bool first)
     c->peer(arrays);
     verify(arrays, which, c->peer_name);
     for (int round = -WARM_UP; round < ROUNDS; round++) {
-        int kept = round < 0 ? 0 : round;
+        if (round == 0)
+            ours = peer = copied = (Series){0};
         fill(arrays); // sums would else grow
-        ours[kept] = time_one(arrays, c->ours);
+        series_add(&ours, time_one(arrays, c->ours), moved);
         fill(arrays);
-        peer[kept] = time_one(arrays, c->peer);
-        copied[kept] = time_one(arrays, copy);
+        series_add(&peer, time_one(arrays, c->peer), moved);
+        series_add(&copied, time_one(arrays, copy), 1e-9 * bytes);
     }
-    if (arrays->world.rank == 0)
-        print_row(c, total(arrays) * (int64_t)sizeof(float), arrays->world.size, times_of(ours),
-                  times_of(peer), times_of(copied), json, first);
+    char shape[32];
+    snprintf(shape, sizeof shape, "%.4g MiB", bytes / 0x1p20);
+    figures_add(figures, &(Figure){.what = c->name,
+                                   .shape = shape,
+                                   .unit = "GB/s",
+                                   .ours = &ours,
+                                   .peer = c->peer_name,
+                                   .theirs = &peer,
+                                   .bound = "a copy of memory",
+                                   .ceiling = copied.amounts[0] /
+                                              times_of(copied.seconds, copied.count).middle});
+}
+
+static void make_arrays(Arrays *arrays, int64_t largest)
+{
+    int size = arrays->world.size;
+    size_t room = (size_t)largest / sizeof(float) + (size_t)size * SHARD_ALIGNMENT;
+    arrays->full = allocate(room, sizeof(float));
+    arrays->shard = allocate(room / (size_t)size + SHARD_ALIGNMENT, sizeof(float));
+    arrays->scratch = allocate(room, sizeof(float));
+    arrays->other = allocate(room, sizeof(float));
+    collective_mpi.join(&arrays->world);
+}
+
+static void free_arrays(Arrays *arrays)
+{
+    release(arrays->full);
+    release(arrays->shard);
+    release(arrays->scratch);
+    release(arrays->other);
+    group_free(&arrays->world);
 }
 
 int main(int argc, char **argv)
 {
+    Figures figures;
     group_start(&argc, &argv);
+    figures_make(&figures, &argc, argv);
     Arrays arrays = {.world = group_world(), .kernels = kernels_cpu()};
-    int size = arrays.world.size;
-    int64_t largest = (argc > 1 ? strtoll(argv[1], NULL, 10) : 64) << 20;
-    if (largest < 1 << 20 || argc > 3)
-        die(EXIT_USAGE, "bench_collectives [LARGEST_MIB [FILE.json]]");
-    FILE *json = argc > 2 && arrays.world.rank == 0 ? fopen(argv[2], "w") : NULL;
-    if (argc > 2 && arrays.world.rank == 0 && !json)
-        die(EXIT_CANNOT_CREATE, "cannot create %s", argv[2]);
-    size_t room = (size_t)largest / sizeof(float) + (size_t)size * SHARD_ALIGNMENT;
-    arrays.full = allocate(room, sizeof(float));
-    arrays.shard = allocate(room / (size_t)size + SHARD_ALIGNMENT, sizeof(float));
-    arrays.scratch = allocate(room, sizeof(float));
-    arrays.other = allocate(room, sizeof(float));
-    collective_mpi.join(&arrays.world);
-    if (arrays.world.rank == 0) {
-        char library[MPI_MAX_LIBRARY_VERSION_STRING];
-        int length;
-        MPI_Get_library_version(library, &length);
-        printf("%d ranks, %s, kernels %s, %.40s\n", size, collective_mpi.name, arrays.kernels->name,
-               library);
-        printf("%-15s %9s  %9s %9s %9s  %7s  %9s %7s  %5s  %8s\n", "", "MiB", "least us", "median",
-               "most", "GB/s", "peer us", "GB/s", "ratio", "copy GB/s");
-    }
-    if (json)
-        fputs("[", json);
-    bool first = true;
+    int64_t largest = (argc > 1 ? strtoll(argv[1], NULL, 10) : figures.quick ? 1 : 64) << 20;
+    if (largest < 1 << 20 || argc > 2)
+        die(EXIT_USAGE, "bench_collectives [LARGEST_MIB] [--quick] [--json FILE]");
+    if (arrays.world.size < 2)
+        die(EXIT_USAGE, "bench_collectives measures what ranks say to each other: mpirun -n 2");
+    char library[MPI_MAX_LIBRARY_VERSION_STRING];
+    int length;
+    MPI_Get_library_version(library, &length);
+    library[strcspn(library, ",\n")] = 0;
+    make_arrays(&arrays, largest);
+    figures_head(&figures, arrays.world.rank, arrays.world.size, library);
     for (int64_t bytes = 1 << 16; bytes <= largest; bytes *= 4) {
-        arrays.local = shard_of(bytes / (int64_t)sizeof(float), arrays.world.rank, size).local;
-        for (int which = 0; which < CASES; which++, first = false)
-            run_case(&arrays, which, json, first);
+        arrays.local =
+            shard_of(bytes / (int64_t)sizeof(float), arrays.world.rank, arrays.world.size).local;
+        for (int which = 0; which < CASES; which++)
+            run_case(&figures, &arrays, which);
     }
-    if (json && (fputs("\n]\n", json) < 0 || fclose(json) != 0))
-        die(EXIT_CANNOT_WRITE, "cannot write %s", argv[2]);
-    release(arrays.full);
-    release(arrays.shard);
-    release(arrays.scratch);
-    release(arrays.other);
-    group_free(&arrays.world);
+    figures_write(&figures);
+    free_arrays(&arrays);
     group_stop();
     return EXIT_DONE;
 }

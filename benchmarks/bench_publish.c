@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
-#include "benchmarks/median.h"
+#include "benchmarks/figures.h"
 #include "model/parameters.h"
 #include "parallel/collective.h"
 
@@ -68,7 +68,7 @@ static void compare(const Bench *bench, const char *what, ElementType held, Elem
         published[r] = publish_all(bench, shards, type);
         copied[r] = copy_all(bench, held);
     }
-    double there = median(published, ROUNDS), plain = median(copied, ROUNDS);
+    double there = times_of(published, ROUNDS).middle, plain = times_of(copied, ROUNDS).middle;
     double came = elements * (double)type_bytes(type),
            held_bytes = elements * (double)type_bytes(held);
     if (bench->world.all.rank == 0)

@@ -18,7 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
-#include "benchmarks/median.h"
+#include "benchmarks/figures.h"
 #include "benchmarks/scaling_model.h"
 #include "tests/model/tiny.h"
 
@@ -197,7 +197,7 @@ static Measured run_step(const ModelShape *shape, int ranks)
         measured.gflop = 3 * metrics_get(&metrics, "perf/gflop_forward");
         metrics_free(&metrics);
     }
-    measured.seconds = median(times, REPEATS);
+    measured.seconds = times_of(times, REPEATS).middle;
     learner_free(&learner);
     grove_free(&grove);
     model_free(&model);

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/random.h"
-#include "benchmarks/median.h"
+#include "benchmarks/figures.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
 #include "learner/advantage.h"
@@ -107,7 +107,8 @@ static int compare(Training *training, Grove *grove)
     if (!(fabs(trees.loss - apart.loss) < 1e-4 && fabs(trees.norm / apart.norm - 1) < 1e-4))
         return fail(EXIT_BUG, "loss %g and %g, gradient norm %g and %g differ", trees.loss,
                     apart.loss, trees.norm, apart.norm);
-    double fast = median(trees.seconds, REPEATS), slow = median(apart.seconds, REPEATS);
+    double fast = times_of(trees.seconds, REPEATS).middle,
+           slow = times_of(apart.seconds, REPEATS).middle;
     printf("update on trees      %9.0f rows %9.2f s\n"
            "on their sequences   %9.0f rows %9.2f s\n"
            "times fewer rows     %9.2f\n"
@@ -159,7 +160,7 @@ static int dump_and_time(Training *training, Grove *grove, const char *path)
     for (int r = 0; r < REPEATS; r++)
         run_side(training, grove, &trees, r);
     printf("rows %.0f\nseconds %.2f\nprocessor seconds %.2f\nloss %.9g\ngradient norm %.9g\n",
-           trees.rows, median(trees.seconds, REPEATS),
+           trees.rows, times_of(trees.seconds, REPEATS).middle,
            (double)(clock() - since) / CLOCKS_PER_SEC / REPEATS, trees.loss, trees.norm);
     return 0;
 }
