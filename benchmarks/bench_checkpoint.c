@@ -1,13 +1,16 @@
 // bench_checkpoint.c - checkpoints against the disk and the memory that they go through.
 //
-//     mpirun -n RANKS bench_checkpoint MODEL DIRECTORY
+//     mpirun -n RANKS bench_checkpoint MODEL DIRECTORY [--quick] [--json FILE]
 //
-// MODEL: a Hugging Face directory (config.json is read; the weights are made up). DIRECTORY: where
-// a run is made and removed again, on the disk in question. In turns with a save the same ranks
-// write as many bytes each to a plain file with O_DIRECT, flush it and read it back; in turns with
-// a load, from a disk whose cache was dropped for these files, they read it with O_DIRECT. A step
-// loop waits for a save only until it was begun: that time stands beside a plain copy of the state.
-// Medians of ROUNDS.
+// MODEL: a Hugging Face directory (config.json is read; weights and moments are made up).
+// DIRECTORY: where a run is made and removed again, on the disk in question. In turns with a save
+// the same ranks write as many bytes each to a plain file with O_DIRECT, flush it and read it back;
+// in turns with a load, from a disk whose cache was dropped for these files, they read it with
+// O_DIRECT. A step loop waits for a save only until the state was copied: that time stands beside a
+// plain copy of the state, and the save is told whole and without it. A disk's speed drifts: ratios
+// are the medians of the rounds' own. The ceiling is the fastest plain round.
+//
+// Before each load the state in memory is wiped, and after it must be what was saved, to the bit.
 
 #define _GNU_SOURCE // O_DIRECT
 
@@ -17,16 +20,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "base/clock.h"
 #include "base/fail.h"
-#include "benchmarks/median.h"
+#include "benchmarks/figures.h"
 #include "files/directory.h"
 #include "files/extents.h"
 #include "files/raw.h"
 #include "model/shape.h"
+#include "tasks/libraries.h"
 #include "tasks/state.h"
 
-enum { ROUNDS = 5, REQUEST = 8 << 20 };
+enum { WARM_UP = 1, ROUNDS = 9, QUICK_ROUNDS = 2, REQUEST = 8 << 20 };
 
 typedef struct {
     Group group;
@@ -40,6 +46,16 @@ typedef struct {
     char *memory; // in the snapshot, page-aligned
     size_t bytes; // of this rank
 } Bench;
+
+enum { ARRAYS = 3 };
+
+// This rank's masters and moments, bytes / ARRAYS each.
+static void arrays_of(const Bench *bench, void *arrays[ARRAYS])
+{
+    arrays[0] = bench->optimizer.master;
+    arrays[1] = bench->optimizer.moments.m;
+    arrays[2] = bench->optimizer.moments.v;
+}
 
 static double wait_for_all(const Bench *bench, double since)
 {
@@ -78,13 +94,13 @@ static double time_plain(const Bench *bench, bool writing)
 static double time_copy(const Bench *bench)
 {
     const Kernels *kernels = bench->owner.kernels;
-    const Moments *moments = &bench->optimizer.moments;
-    const void *arrays[] = {bench->optimizer.master, moments->m, moments->v};
+    void *arrays[ARRAYS];
+    arrays_of(bench, arrays);
     group_barrier(&bench->group);
     double since = clock_now();
-    for (int i = 0; i < 3; i++)
-        kernels->copy_out(NULL, bench->memory + (size_t)i * (bench->bytes / 3), arrays[i],
-                          bench->bytes / 3);
+    for (int i = 0; i < ARRAYS; i++)
+        kernels->copy_out(NULL, bench->memory + (size_t)i * (bench->bytes / ARRAYS), arrays[i],
+                          bench->bytes / ARRAYS);
     kernels->queue_wait(NULL);
     return wait_for_all(bench, since);
 }
@@ -101,10 +117,15 @@ static double time_save(const Bench *bench, int64_t step, double *stall)
     return wait_for_all(bench, since);
 }
 
+typedef struct {
+    StateOwner *owner;
+    RunState state;
+} Taken;
+
 static int take(void *context, Checkpoint *checkpoint)
 {
-    RunState state;
-    return state_load(context, checkpoint, &state);
+    Taken *taken = context;
+    return state_load(taken->owner, checkpoint, &taken->state);
 }
 
 static void forget(const char *path)
@@ -114,17 +135,50 @@ static void forget(const char *path)
     close(descriptor);
 }
 
+static void hash_state(const Bench *bench, XXH128_hash_t hashes[ARRAYS])
+{
+    void *arrays[ARRAYS];
+    arrays_of(bench, arrays);
+    for (int i = 0; i < ARRAYS; i++)
+        hashes[i] = XXH3_128bits(arrays[i], bench->bytes / ARRAYS);
+}
+
+// To zero, which padding between tensors keeps.
+static void wipe_state(const Bench *bench)
+{
+    void *arrays[ARRAYS];
+    arrays_of(bench, arrays);
+    for (int i = 0; i < ARRAYS; i++)
+        memset(arrays[i], 0, bench->bytes / ARRAYS);
+}
+
+// Loads what the step `step` saved. Dies where that is not what was in memory then.
 static double time_load(Bench *bench, int64_t step)
 {
+    static const char *const names[ARRAYS] = {"the weights", "the moments m", "the moments v"};
     int64_t found;
+    XXH128_hash_t saved[ARRAYS], loaded[ARRAYS];
+    Taken taken = {.owner = &bench->owner};
     char *path = run_directory_checkpoint_path(bench->run, step);
     forget(path);
     release(path);
+    hash_state(bench, saved);
+    wipe_state(bench);
     group_barrier(&bench->group);
     double since = clock_now();
-    if (run_directory_resume(bench->run, take, &bench->owner, &found) != 0)
+    if (run_directory_resume(bench->run, take, &taken, &found) != 0)
         die_failed();
-    return wait_for_all(bench, since);
+    double seconds = wait_for_all(bench, since);
+    hash_state(bench, loaded);
+    for (int i = 0; i < ARRAYS; i++) {
+        if (!XXH128_isEqual(saved[i], loaded[i]))
+            die(EXIT_BUG, "rank %d: %s that were loaded are not those that were saved",
+                bench->group.rank, names[i]);
+    }
+    if (found != step || taken.state.step != step)
+        die(EXIT_BUG, "step %lld was saved, step %lld loaded", (long long)step,
+            (long long)taken.state.step);
+    return seconds;
 }
 
 static void open_bench(Bench *bench, const char *model, const char *directory)
@@ -135,7 +189,10 @@ static void open_bench(Bench *bench, const char *model, const char *directory)
         die_failed();
     parameters_make(&bench->parameters, &shape, bench->group.rank, bench->group.size);
     optimizer_make(&bench->optimizer, &bench->parameters, kernels_cpu(), (OptimizerForm){0});
-    parameters_randomise(&bench->parameters, 1, bench->optimizer.master);
+    void *arrays[ARRAYS];
+    arrays_of(bench, arrays);
+    for (int i = 0; i < ARRAYS; i++)
+        parameters_randomise(&bench->parameters, (uint64_t)i + 1, arrays[i]);
     bench->owner.group = &bench->group;
     bench->owner.kernels = kernels_cpu();
     bench->owner.parameters = &bench->parameters;
@@ -167,50 +224,75 @@ static void close_bench(Bench *bench)
     group_free(&bench->group);
 }
 
-static void print_rate(const Bench *bench, const char *what, double *ours, double *plain)
+typedef struct {
+    Series saves, saves_behind, stalls, loads;  // ours
+    Series written_and_read, read_back, copies; // plain
+} Rounds;
+
+static void run_round(Bench *bench, Rounds *rounds, int64_t step)
 {
-    double bytes = (double)bench->bytes * bench->group.size, mine = median(ours, ROUNDS),
-           theirs = median(plain, ROUNDS);
-    if (bench->group.rank == 0)
-        printf("%-36s %6.2f s, %5.2f GB/s; plain O_DIRECT %6.2f s, %5.2f GB/s: %.2f of its speed\n",
-               what, mine, bytes / mine / 1e9, theirs, bytes / theirs / 1e9, theirs / mine);
+    double gigabytes = 1e-9 * (double)bench->bytes * bench->group.size, stall;
+    double written = time_plain(bench, true), again = time_plain(bench, false);
+    double save = time_save(bench, step, &stall);
+    series_add(&rounds->written_and_read, written + again, gigabytes);
+    series_add(&rounds->saves, save, gigabytes);
+    series_add(&rounds->saves_behind, save - stall, gigabytes);
+    series_add(&rounds->stalls, stall, gigabytes);
+    series_add(&rounds->copies, time_copy(bench), gigabytes);
+    series_add(&rounds->read_back, time_plain(bench, false), gigabytes);
+    series_add(&rounds->loads, time_load(bench, step), gigabytes);
 }
 
-static void run_bench(Bench *bench)
+static void add_figure(Figures *figures, const char *what, const char *shape, const Series *ours,
+                       const char *peer, const Series *theirs)
 {
-    double saves[ROUNDS], stalls[ROUNDS], loads[ROUNDS], copies[ROUNDS], there[ROUNDS],
-        there_and_back[ROUNDS], back[ROUNDS];
-    time_copy(bench);
-    for (int i = 0; i < ROUNDS; i++) {
-        there[i] = time_plain(bench, true);
-        there_and_back[i] = there[i] + time_plain(bench, false);
-        saves[i] = time_save(bench, i + 1, &stalls[i]);
-        copies[i] = time_copy(bench);
-        back[i] = time_plain(bench, false);
-        loads[i] = time_load(bench, i + 1);
+    figures_add(figures, &(Figure){.what = what,
+                                   .shape = shape,
+                                   .unit = "GB/s",
+                                   .ours = ours,
+                                   .peer = peer,
+                                   .theirs = theirs,
+                                   .bound = "the fastest plain round",
+                                   .ceiling = theirs->amounts[0] /
+                                              times_of(theirs->seconds, theirs->count).least});
+}
+
+static void run_bench(Bench *bench, Figures *figures)
+{
+    Rounds rounds = {0};
+    char shape[64];
+    int count = figures->quick ? QUICK_ROUNDS : ROUNDS;
+    snprintf(shape, sizeof shape, "%.4g MB", 1e-6 * (double)bench->bytes * bench->group.size);
+    for (int i = -WARM_UP; i < count; i++) {
+        if (i == 0)
+            rounds = (Rounds){0};
+        run_round(bench, &rounds, i + WARM_UP + 1);
     }
-    if (bench->group.rank == 0)
-        printf("%.0f MB on %d ranks\n", (double)bench->bytes * bench->group.size / 1e6,
-               bench->group.size);
-    print_rate(bench, "save: written, flushed, read back", saves, there_and_back);
-    print_rate(bench, "load: read and verified", loads, back);
-    double stall = median(stalls, ROUNDS), copy = median(copies, ROUNDS);
-    if (bench->group.rank == 0)
-        printf("%-36s %6.3f s; a copy of the state %6.3f s: %.2f times that\n",
-               "the run waits for a save", stall, copy, stall / copy);
+    const char *both = "O_DIRECT, written, flushed, read back";
+    add_figure(figures, "save", shape, &rounds.saves, both, &rounds.written_and_read);
+    add_figure(figures, "save without the copy", shape, &rounds.saves_behind, both,
+               &rounds.written_and_read);
+    add_figure(figures, "load", shape, &rounds.loads, "O_DIRECT, read", &rounds.read_back);
+    add_figure(figures, "copy that the run waits for", shape, &rounds.stalls, "plain copy",
+               &rounds.copies);
 }
 
 int main(int argc, char **argv)
 {
     Bench bench;
-    if (argc != 3) {
-        fprintf(stderr, "usage: mpirun -n RANKS bench_checkpoint MODEL DIRECTORY\n");
-        return EXIT_USAGE;
-    }
+    Figures figures;
+    Bytes libraries = {0};
     group_start(&argc, &argv);
+    figures_make(&figures, &argc, argv);
+    if (argc != 3)
+        die(EXIT_USAGE, "mpirun -n RANKS bench_checkpoint MODEL DIRECTORY [--quick] [--json FILE]");
     open_bench(&bench, argv[1], argv[2]);
-    run_bench(&bench);
+    libraries_print(false, false, &libraries);
+    figures_head(&figures, bench.group.rank, bench.group.size, libraries.data);
+    bytes_free(&libraries);
+    run_bench(&bench, &figures);
     close_bench(&bench);
+    figures_write(&figures);
     group_stop();
     return EXIT_DONE;
 }

@@ -79,27 +79,39 @@ static void read_processor(char *name, size_t size)
         fclose(file);
 }
 
+// Lines become a list with commas, spaces in a row one.
+static void join_lines(const char *lines, Bytes *out)
+{
+    for (const char *at = lines; *at; at++) {
+        if (*at == '\n' && at[1])
+            bytes_append_text(out, ", ");
+        else if (*at != '\n' && (*at != ' ' || at[1] != ' '))
+            bytes_append(out, at, 1);
+    }
+}
+
 void figures_head(Figures *figures, int rank, int ranks, const char *libraries)
 {
     char processor[256];
-    Bytes version = {0};
+    Bytes version = {0}, joined = {0};
+    join_lines(libraries, &joined);
     bytes_print(&version, "%s (%s, %s)", version_text, version_git, version_compiler);
     read_processor(processor, sizeof processor);
     figures->speaks = rank == 0;
     figures->machine =
         json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s}", "program", figures->program, "version",
                   version.data, "kernels", kernels_cpu()->name, "threads", omp_get_max_threads(),
-                  "ranks", ranks, "processor", processor, "libraries", libraries);
+                  "ranks", ranks, "processor", processor, "libraries", joined.data);
     if (figures->speaks) {
-        printf("%s %s, kernels %s\n%d ranks of %d threads, %s; %s\n", figures->program,
-               version.data, kernels_cpu()->name, ranks, omp_get_max_threads(), processor,
-               libraries);
+        printf("%s %s, kernels %s, ranks %d, threads %d\n%s; %s\n", figures->program, version.data,
+               kernels_cpu()->name, ranks, omp_get_max_threads(), processor, joined.data);
         if (figures->quick)
             printf("--quick: these figures say that it works, not how fast it is\n");
         printf("%-28s %-26s %9s %9s %9s %9s %-9s %9s %6s %9s %6s\n", "", "", "least ms", "median",
                "most", "", "", "peer", "ratio", "ceiling", "share");
     }
     bytes_free(&version);
+    bytes_free(&joined);
 }
 
 // What a row says, in numbers; 0: it does not.

@@ -53,8 +53,8 @@ typedef struct {
 // missing.
 void figures_make(Figures *figures, int *argc, char **argv);
 
-// Prints program, kernels, threads, ranks, processor and `libraries` ("oneDNN 2.6.3"), and what the
-// columns are.
+// Prints program, kernels, ranks, threads, processor and `libraries` ("oneDNN 2.6.3", or a line for
+// each of several), and what the columns are.
 void figures_head(Figures *figures, int rank, int ranks, const char *libraries);
 
 // Prints and keeps a row, on the rank that speaks.
