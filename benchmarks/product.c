@@ -1,5 +1,7 @@
 #include "benchmarks/product.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
@@ -188,27 +190,33 @@ void peer_run(const Peer *peer, const Layer *layer, int turn)
     DNNL(dnnl_stream_wait(stream));
 }
 
-static double rate_of(const Layer *layer, const Peer *peer)
+void peer_version(char *text, size_t size)
 {
-    enum { RUNS = 40 };
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(text, size, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+}
+
+static double rate_of(const Layer *layer, const Peer *peer, int runs)
+{
     double begin = clock_now();
-    for (int turn = 0; turn < RUNS; turn++) {
+    for (int turn = 0; turn < runs; turn++) {
         if (peer)
             peer_run(peer, layer, turn);
         else
             layer_run(layer, turn);
     }
     double work = 2e-9 * (double)(layer->m * layer->n * layer->k);
-    return RUNS * work / (clock_now() - begin);
+    return runs * work / (clock_now() - begin);
 }
 
-MatrixRate matrix_rate(void)
+MatrixRate matrix_rate(bool quick)
 {
+    int runs = quick ? 2 : 40;
     Layer layer = layer_make(NT, TYPE_F32, 2048, 1536, 576);
-    MatrixRate rate = {.ours = rate_of(&layer, NULL)};
+    MatrixRate rate = {.ours = rate_of(&layer, NULL, runs)};
     for (int i = 0; i < 2; i++) {
         Peer peer = peer_make(&layer, i ? INNER : NT);
-        double reached = rate_of(&layer, &peer);
+        double reached = rate_of(&layer, &peer, runs);
         rate.peer = reached > rate.peer ? reached : rate.peer;
         peer_free(&peer, &layer);
     }

@@ -42,12 +42,14 @@ Peer peer_make(const Layer *layer, Kind kind);
 void peer_free(Peer *peer, const Layer *layer);
 void peer_run(const Peer *peer, const Layer *layer, int turn);
 
+void peer_version(char *text, size_t size); // "oneDNN 2.6.3"
+
 // The machine's matrix rate in GFLOP/s as this process's threads reach it: the product of 2,048
-// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways).
+// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways); `quick`: of a few runs.
 typedef struct {
     double ours, peer;
 } MatrixRate;
 
-MatrixRate matrix_rate(void);
+MatrixRate matrix_rate(bool quick);
 
 #endif

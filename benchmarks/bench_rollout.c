@@ -1,0 +1,234 @@
+// bench_rollout.c - prefill and decoding against the machine's memory bandwidth and matrix rate.
+//
+//     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]
+//
+// Prefill of a trunk of 512 tokens, and decoding of one branch on one trunk and of 80 branches on
+// 16 trunks: trunks of 256 tokens, forced responses of 48, random weights of the model's shape. The
+// least time of a pass is the larger of bytes / bandwidth (the layers' and the output's weights and
+// the cached keys and values, each trunk's once) and operations / matrix rate (the better of our
+// product and oneDNN's at 2,048 x 1,536 x 576), both probed in this process before and after each
+// case; the ceiling is what would then be done in a second (more is, where caches hold the model).
+//
+// First each case is verified: tokens and log-probabilities of the first and of the last branch are
+// those that they get alone, their trunk computed a few rows at a time, to the bit.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fail.h"
+#include "benchmarks/figures.h"
+#include "benchmarks/probe.h"
+#include "benchmarks/product.h"
+#include "engine/engine.h"
+
+enum { WARM_UP = 1, ROUNDS = 7, QUICK_ROUNDS = 2, ROWS = 512, FEW_ROWS = 48, MOST_TRUNKS = 16 };
+enum { MOST_POSITIONS = 1024 };
+
+typedef struct {
+    bool prefill; // what is timed, else decoding
+    int trunks, branches;
+    int32_t trunk, response; // tokens
+} Case;
+
+static const Case CASES[] = {
+    {true, 1, 1, 512, 1}, {false, 1, 1, 256, 48}, {false, MOST_TRUNKS, 5, 256, 48}};
+static const Case QUICK_CASES[] = {
+    {true, 1, 1, 128, 1}, {false, 1, 1, 64, 6}, {false, MOST_TRUNKS, 5, 64, 6}};
+enum { CASE_COUNT = sizeof CASES / sizeof *CASES };
+
+typedef struct {
+    Parameters parameters;
+    Model model;
+    Weights *weights;
+} Rollout;
+
+static void rollout_make(Rollout *rollout, const char *directory, ElementType type)
+{
+    ModelShape shape;
+    const Kernels *kernels = kernels_cpu();
+    if (shape_read(&shape, directory, NULL) != 0)
+        die_failed();
+    parameters_make(&rollout->parameters, &shape, 0, 1);
+    model_make(&rollout->model, &rollout->parameters, NULL, kernels, type, MOST_POSITIONS);
+    rollout->weights = weights_make(&rollout->parameters, kernels, type, true);
+    float *values = allocate((size_t)rollout->parameters.local, sizeof *values);
+    parameters_randomise(&rollout->parameters, 1, values);
+    weights_load(rollout->weights, elements_f32(values));
+    release(values);
+}
+
+static void rollout_free(Rollout *rollout)
+{
+    weights_free(rollout->weights);
+    model_free(&rollout->model);
+    parameters_free(&rollout->parameters);
+}
+
+static Tree make_tree(const ModelShape *shape, const Case *c, int64_t session, int first, int count)
+{
+    Tree tree;
+    int32_t trunk[MOST_POSITIONS];
+    for (int32_t i = 0; i < c->trunk; i++)
+        trunk[i] = (int32_t)((session * 7919 + i * 104729) % shape->vocabulary);
+    tree_make(&tree, session, trunk, c->trunk, count);
+    for (int b = 0; b < count; b++)
+        tree_add_branch(&tree, c->trunk, 0, c->response)->repeat = first + b;
+    return tree;
+}
+
+static void generate(Engine *engine, const Case *c, Tree *trees, int count)
+{
+    engine->counts = (EngineCounts){0};
+    engine_generate(engine, trees, count,
+                    &(Generation){.temperature = 1,
+                                  .top_p = 1,
+                                  .repetition_penalty = 1,
+                                  .max_response_tokens = c->response,
+                                  .forced_length = true,
+                                  .seed = 1});
+}
+
+static void open_engine(Engine *engine, Rollout *rollout, const Case *c, int64_t rows, int trunks,
+                        int branches)
+{
+    int64_t slots = slots_aligned(c->trunk) + branches * slots_aligned(c->response);
+    engine_make(engine, &rollout->model, rollout->weights, rows, trunks * slots);
+}
+
+// Dies where branch `b` of session `session` gets another response alone, its trunk in pieces.
+static void verify_alone(Rollout *rollout, const Case *c, const Tree *tree, int b)
+{
+    Engine engine;
+    const Branch *together = &tree->branches[b];
+    Tree alone = make_tree(rollout->model.shape, c, tree->session, b, 1);
+    open_engine(&engine, rollout, c, FEW_ROWS, 1, 1);
+    generate(&engine, c, &alone, 1);
+    const Branch *branch = &alone.branches[0];
+    size_t count = (size_t)c->response;
+    if (branch->count != c->response || together->count != c->response ||
+        memcmp(branch->tokens, together->tokens, count * sizeof *branch->tokens) != 0 ||
+        memcmp(branch->logprobs, together->logprobs, count * sizeof *branch->logprobs) != 0)
+        die(EXIT_BUG, "branch %d of trunk %lld gets another response among %d branches than alone",
+            b, (long long)tree->session, c->trunks * c->branches);
+    engine_free(&engine);
+    tree_free(&alone);
+}
+
+// One generation of all trees of a case: what it took, and the passes.
+static void run_round(Rollout *rollout, Engine *engine, const Case *c, bool verifies,
+                      Series *series, double *passes)
+{
+    Tree trees[MOST_TRUNKS];
+    for (int t = 0; t < c->trunks; t++)
+        trees[t] = make_tree(rollout->model.shape, c, t, 0, c->branches);
+    generate(engine, c, trees, c->trunks);
+    const EngineCounts *counts = &engine->counts;
+    if (c->prefill)
+        series_add(series, counts->prefill_seconds, (double)counts->prefill_rows);
+    else
+        series_add(series, counts->decode_seconds, (double)counts->decode_rows);
+    *passes = c->prefill ? 1 : (double)counts->decode_steps;
+    if (verifies) {
+        verify_alone(rollout, c, &trees[0], 0);
+        verify_alone(rollout, c, &trees[c->trunks - 1], c->branches - 1);
+    }
+    for (int t = 0; t < c->trunks; t++)
+        tree_free(&trees[t]);
+}
+
+typedef struct {
+    double bandwidth, rate; // GB/s, GFLOP/s
+} Machine;
+
+static void probe(Machine *machine, bool quick)
+{
+    if (quick && machine->rate > 0)
+        return;
+    MatrixRate matrix = matrix_rate(quick);
+    double bandwidth = probe_read(), rate = matrix.ours > matrix.peer ? matrix.ours : matrix.peer;
+    machine->bandwidth = bandwidth > machine->bandwidth ? bandwidth : machine->bandwidth;
+    machine->rate = rate > machine->rate ? rate : machine->rate;
+}
+
+// Bytes and operations of a pass, in 10^9. Multiply-adds of a row: every weight of the layers, the
+// output's where its next token is sampled, and of each query head and key it sees two vectors of
+// the head's width (Q K^T and P V).
+typedef struct {
+    double bytes, operations;
+} Work;
+
+static Work work_of(const Model *model, const Case *c)
+{
+    const ModelShape *shape = model->shape;
+    double element = 1e-9 * (double)type_bytes(model->type);
+    double key = (double)shape->layers * shape->kv_heads * shape->head_width;
+    double query = (double)shape->layers * shape->heads * shape->head_width;
+    double layers = (double)shape_layer_products(shape);
+    double output = (double)shape->width * (double)shape->vocabulary;
+    double branches = c->trunks * c->branches, trunk = c->trunk;
+    double rows = c->prefill ? trunk : branches, sampled = branches;
+    double seen = c->prefill ? (trunk + 1) / 2 : trunk + c->response / 2.0;            // of a row
+    double cached = c->prefill ? 0 : c->trunks * trunk + branches * c->response / 2.0; // read
+    return (Work){.bytes = element * (layers + output + 2 * key * cached),
+                  .operations = 2e-9 * (rows * (layers + 2 * query * seen) + sampled * output)};
+}
+
+static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *machine)
+{
+    Engine engine;
+    Series series = {0};
+    double passes = 1;
+    char shape[64];
+    probe(machine, figures->quick);
+    open_engine(&engine, rollout, c, ROWS, c->trunks, c->branches);
+    for (int i = -WARM_UP; i < (figures->quick ? QUICK_ROUNDS : ROUNDS); i++) {
+        if (i == 0)
+            series.count = 0;
+        run_round(rollout, &engine, c, i < 0, &series, &passes);
+    }
+    engine_free(&engine);
+    probe(machine, figures->quick);
+    Work work = work_of(&rollout->model, c);
+    double bytes_time = work.bytes / machine->bandwidth;
+    double work_time = work.operations / machine->rate;
+    double least = bytes_time > work_time ? bytes_time : work_time;
+    const char *type = rollout->model.type == TYPE_BF16 ? "bf16" : "f32";
+    if (c->prefill)
+        snprintf(shape, sizeof shape, "%d tokens, %s", c->trunk, type);
+    else
+        snprintf(shape, sizeof shape, "%d on %d trunks, %s", c->trunks * c->branches, c->trunks,
+                 type);
+    figures_add(figures, &(Figure){.what = c->prefill ? "prefill" : "decode",
+                                   .shape = shape,
+                                   .unit = "tokens/s",
+                                   .ours = &series,
+                                   .bound = bytes_time > work_time ? "memory read" : "matrix rate",
+                                   .ceiling = series.amounts[0] / (passes * least)});
+}
+
+int main(int argc, char **argv)
+{
+    Figures figures;
+    Machine machine = {0};
+    char libraries[32];
+    figures_make(&figures, &argc, argv);
+    if (argc < 2 || argc > 3)
+        die(EXIT_USAGE, "bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]");
+    peer_version(libraries, sizeof libraries);
+    figures_head(&figures, 0, 1, libraries);
+    for (int i = 0; i < 2; i++) {
+        Rollout rollout = {0};
+        if (argc > 2 && strcmp(argv[2], i ? "bf16" : "f32") != 0)
+            continue;
+        rollout_make(&rollout, argv[1], i ? TYPE_BF16 : TYPE_F32);
+        for (int c = 0; c < CASE_COUNT; c++)
+            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &machine);
+        rollout_free(&rollout);
+    }
+    if (figures.speaks)
+        printf("memory read %.1f GB/s, matrix rate %.1f GFLOP/s\n", machine.bandwidth,
+               machine.rate);
+    figures_write(&figures);
+    return EXIT_DONE;
+}
