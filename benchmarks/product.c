@@ -5,8 +5,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
-
-static const size_t ROTATED_BYTES = 96 << 20;
+#include "benchmarks/numbers.h"
 
 #define DNNL(call) CHECK((call) == dnnl_success, "oneDNN refuses")
 
@@ -21,30 +20,19 @@ static void start_peer(void)
     DNNL(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
 }
 
-static float *random_floats(int64_t count)
-{
-    float *x = allocate((size_t)count, sizeof *x);
-    uint32_t state = 12345;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        x[i] = (float)((double)state / 4294967296.0 - 0.5);
-    }
-    return x;
-}
-
 Layer layer_make(Kind kind, ElementType type, int64_t m, int64_t n, int64_t k)
 {
     const Kernels *kernels = kernels_cpu();
     Layer layer = {.kind = kind, .type = type, .m = m, .n = n, .k = k};
-    size_t bytes = (size_t)(n * k) * sizeof(float);
+    int64_t bytes = n * k * (int64_t)sizeof(float);
     layer.copies = kind == TN ? 1 : (int)(ROTATED_BYTES / bytes) + 1;
     if (layer.copies > MOST_COPIES)
         layer.copies = MOST_COPIES;
-    layer.x = random_floats(m * k);
-    layer.y = random_floats(m * n);
-    layer.c = random_floats(kind == NT ? m * n : kind == NN ? m * k : n * k);
+    layer.x = numbers_make(m * k, 0);
+    layer.y = numbers_make(m * n, 1);
+    layer.c = numbers_make(kind == NT ? m * n : kind == NN ? m * k : n * k, 2);
     for (int i = 0; i < layer.copies && kind != TN; i++) {
-        layer.w[i] = random_floats(n * k);
+        layer.w[i] = numbers_make(n * k, 3 + (uint32_t)i);
         layer.packed[i] = (Matrix){.rows = n, .width = k, .type = type};
         layer.packed[i].packed = kernels->memory_make(kernels->matrix_bytes(n, k, type));
         kernels->matrix_pack(NULL, layer.packed[i], 0, elements_f32(layer.w[i]), n);

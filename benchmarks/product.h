@@ -10,7 +10,7 @@
 
 #include "kernels/kernels.h"
 
-enum { MOST_COPIES = 64 };
+enum { MOST_COPIES = 64, ROTATED_BYTES = 96 << 20 };
 
 typedef enum { NT, NN, TN, INNER } Kind; // INNER: product_nt as oneDNN's inner product
 
@@ -45,7 +45,8 @@ void peer_run(const Peer *peer, const Layer *layer, int turn);
 void peer_version(char *text, size_t size); // "oneDNN 2.6.3"
 
 // The machine's matrix rate in GFLOP/s as this process's threads reach it: the product of 2,048
-// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways); `quick`: of a few runs.
+// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways); `quick`: of a
+// few runs.
 typedef struct {
     double ours, peer;
 } MatrixRate;
