@@ -5,9 +5,10 @@
 //
 // Products of layers (nt, nn, tn; W in f32 or bf16), of which for product_nt the faster of oneDNN's
 // matmul and inner product counts, and all others that a step spends time in (kernel_cases.h). The
-// ceiling is the larger of bytes / memory read and operations / rate of fused multiply-adds, both
-// probed in this run; arrays come in copies that the caches do not hold together. Contestants take
-// turns, ROUNDS times, after a warm-up; what is told was verified before (kernel_verify.h).
+// ceiling is what the larger of bytes / memory bandwidth (of reading, or of reading and writing)
+// and operations / rate of fused multiply-adds allows, probed in this run and told again at its
+// end; arrays come in copies that the caches do not hold together, of weights 96 MiB. Contestants
+// take turns, ROUNDS times, after a warm-up; what is told was verified before (kernel_verify.h).
 
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +19,14 @@
 #include "benchmarks/kernel_verify.h"
 #include "benchmarks/probe.h"
 
-enum { ROUNDS = 9, QUICK_ROUNDS = 3, WARM_UP = 2 };
+enum { ROUNDS = 9, QUICK_ROUNDS = 3, WARM_UP = 2, MOST_SETS = 256 };
 static const double ROUND_SECONDS = 0.02, QUICK_ROUND_SECONDS = 0.0002;
 
 typedef struct {
     Figures figures;
-    double rate, bandwidth; // GFLOP/s, GB/s
-    int turn;               // which copy of the arrays comes next
+    double rate;          // GFLOP/s
+    double read, traffic; // GB/s: read only; read and written, or read only where that is more
+    int turn;             // which copy of the arrays comes next
 } Bench;
 
 typedef struct {
@@ -54,17 +56,20 @@ static void take_turns(Bench *bench, Contestant *contestants, int count, double 
     }
 }
 
-// The least time of so many bytes and operations, in 10^9, and what it is bound by.
-static double least_seconds(const Bench *bench, double bytes, double operations, bool *by_bytes)
-{
-    double reading = bytes / bench->bandwidth, computing = operations / bench->rate;
-    *by_bytes = reading > computing;
-    return *by_bytes ? reading : computing;
-}
+// What the machine allows of so many bytes and operations, in 10^9.
+typedef struct {
+    double seconds;
+    bool by_bytes;
+    const char *name;
+} Bound;
 
-static const char *name_of_bound(bool by_bytes)
+static Bound bound_of(const Bench *bench, double bytes, bool reads, double operations)
 {
-    return by_bytes ? "memory read" : "FMA peak";
+    double bandwidth = reads ? bench->read : bench->traffic;
+    double moving = bytes / bandwidth, computing = operations / bench->rate;
+    if (moving > computing)
+        return (Bound){moving, true, reads ? "memory read" : "memory traffic"};
+    return (Bound){computing, false, "FMA peak"};
 }
 
 static void run_layer(const void *layer, int turn)
@@ -109,8 +114,7 @@ static void compare(Bench *bench, const char *name, Kind kind, ElementType type,
     // W once, in its type; the other factor and the result, which TN reads, too.
     double weights = kind == TN ? 8 : (double)type_bytes(type);
     double bytes = 1e-9 * (weights * (double)(n * k) + 4 * (double)(m * (n + k)));
-    bool by_bytes;
-    double least = least_seconds(bench, bytes, work, &by_bytes);
+    Bound bound = bound_of(bench, bytes, true, work);
     char shape[64];
     snprintf(shape, sizeof shape, "%lld x %lld x %lld, %s", (long long)m, (long long)n,
              (long long)k, type == TYPE_BF16 ? "bf16" : "f32");
@@ -121,8 +125,8 @@ static void compare(Bench *bench, const char *name, Kind kind, ElementType type,
                           .ours = &contestants[0].series,
                           .peer = best == 2 ? "oneDNN inner product" : "oneDNN matmul",
                           .theirs = &contestants[best].series,
-                          .bound = name_of_bound(by_bytes),
-                          .ceiling = work / least});
+                          .bound = bound.name,
+                          .ceiling = work / bound.seconds});
     for (int c = 1; c < count; c++)
         peer_free(&peers[c - 1].peer, &layer);
     layer_free(&layer);
@@ -155,7 +159,7 @@ typedef struct {
     const KernelCase *c;
     const Kernels *kernels;
     int copies;
-    float *arrays[MOST_COPIES][MOST_ARRAYS];
+    float *arrays[MOST_SETS][MOST_ARRAYS];
 } Copies;
 
 static void run_case(const void *context, int turn)
@@ -173,8 +177,8 @@ static void run_case_peer(const void *context, int turn)
 static void measure(Bench *bench, const KernelCase *c)
 {
     Copies copies = {.c = c, .kernels = kernels_cpu()};
-    int64_t wanted = ROTATED_BYTES / kernel_case_bytes(c) + 1;
-    copies.copies = bench->figures.quick ? 1 : wanted < MOST_COPIES ? (int)wanted : MOST_COPIES;
+    int64_t wanted = probe_beyond_caches() / kernel_case_bytes(c) + 1;
+    copies.copies = bench->figures.quick ? 1 : wanted < MOST_SETS ? (int)wanted : MOST_SETS;
     kernel_verify_case(c, copies.kernels);
     for (int i = 0; i < copies.copies; i++) {
         kernel_case_make_arrays(c, (uint32_t)i, copies.arrays[i]);
@@ -183,18 +187,17 @@ static void measure(Bench *bench, const KernelCase *c)
     }
     Contestant contestants[2] = {{.run = run_case, .context = &copies},
                                  {.run = run_case_peer, .context = &copies}};
-    bool by_bytes;
-    double least = least_seconds(bench, 1e-9 * c->bytes, 1e-9 * c->operations, &by_bytes);
-    double amount = 1e-9 * (by_bytes ? c->bytes : c->operations);
+    Bound bound = bound_of(bench, 1e-9 * c->bytes, c->reads, 1e-9 * c->operations);
+    double amount = 1e-9 * (bound.by_bytes ? c->bytes : c->operations);
     take_turns(bench, contestants, c->peer ? 2 : 1, amount);
     figures_add(&bench->figures, &(Figure){.what = c->name,
                                            .shape = c->shape,
-                                           .unit = by_bytes ? "GB/s" : "GFLOP/s",
+                                           .unit = bound.by_bytes ? "GB/s" : "GFLOP/s",
                                            .ours = &contestants[0].series,
                                            .peer = c->peer_name,
                                            .theirs = c->peer ? &contestants[1].series : NULL,
-                                           .bound = name_of_bound(by_bytes),
-                                           .ceiling = amount / least});
+                                           .bound = bound.name,
+                                           .ceiling = amount / bound.seconds});
     for (int i = 0; i < copies.copies; i++)
         kernel_case_free_arrays(copies.arrays[i]);
 }
@@ -215,6 +218,16 @@ static void measure_others(Bench *bench)
     release(cases);
 }
 
+static void probe(Bench *bench)
+{
+    double update = probe_update(bench->figures.quick);
+    bench->rate = probe_fma();
+    bench->read = probe_read(bench->figures.quick);
+    bench->traffic = update > bench->read ? update : bench->read;
+    printf("FMA peak %.1f GFLOP/s, memory read %.1f GB/s, read and written %.1f GB/s\n",
+           bench->rate, bench->read, update);
+}
+
 int main(int argc, char **argv)
 {
     static const char *const names[] = {"nt", "nn", "tn"};
@@ -226,9 +239,7 @@ int main(int argc, char **argv)
         die(EXIT_USAGE, "bench_kernels [nt|nn|tn|others] [f32|bf16] [--quick] [--json FILE]");
     peer_version(libraries, sizeof libraries);
     figures_head(&bench.figures, 0, 1, libraries);
-    bench.rate = probe_fma();
-    bench.bandwidth = probe_read();
-    printf("FMA peak %.1f GFLOP/s, memory read %.1f GB/s\n", bench.rate, bench.bandwidth);
+    probe(&bench);
     for (int kind = NT; kind <= TN; kind++) {
         if (argc > 1 && strcmp(argv[1], names[kind]) != 0)
             continue;
@@ -239,7 +250,8 @@ int main(int argc, char **argv)
     }
     if (argc < 2 || strcmp(argv[1], "others") == 0)
         measure_others(&bench);
-    printf("again: FMA peak %.1f GFLOP/s, memory read %.1f GB/s\n", probe_fma(), probe_read());
+    if (!bench.figures.quick)
+        probe(&bench);
     figures_write(&bench.figures);
     return EXIT_DONE;
 }

@@ -146,7 +146,8 @@ static void probe(Machine *machine, bool quick)
     if (quick && machine->rate > 0)
         return;
     MatrixRate matrix = matrix_rate(quick);
-    double bandwidth = probe_read(), rate = matrix.ours > matrix.peer ? matrix.ours : matrix.peer;
+    double bandwidth = probe_read(quick),
+           rate = matrix.ours > matrix.peer ? matrix.ours : matrix.peer;
     machine->bandwidth = bandwidth > machine->bandwidth ? bandwidth : machine->bandwidth;
     machine->rate = rate > machine->rate ? rate : machine->rate;
 }

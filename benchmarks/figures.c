@@ -90,6 +90,20 @@ static void join_lines(const char *lines, Bytes *out)
     }
 }
 
+// The whole file in each case.
+static void write_rows(const Figures *figures)
+{
+    if (!figures->speaks || !figures->path)
+        return;
+    Bytes text = {0};
+    char *rows = json_dumps(figures->rows, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
+    bytes_print(&text, "%s\n", rows);
+    if (atomic_write_file(figures->path, text.data, text.length) != 0)
+        die_failed();
+    bytes_free(&text);
+    release(rows);
+}
+
 void figures_head(Figures *figures, int rank, int ranks, const char *libraries)
 {
     char processor[256];
@@ -98,6 +112,7 @@ void figures_head(Figures *figures, int rank, int ranks, const char *libraries)
     bytes_print(&version, "%s (%s, %s)", version_text, version_git, version_compiler);
     read_processor(processor, sizeof processor);
     figures->speaks = rank == 0;
+    write_rows(figures); // none yet: a path that cannot be written is told now
     figures->machine =
         json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:s}", "program", figures->program, "version",
                   version.data, "kernels", kernels_cpu()->name, "threads", omp_get_max_threads(),
@@ -189,15 +204,7 @@ void figures_add(Figures *figures, const Figure *figure)
 
 void figures_write(Figures *figures)
 {
-    if (figures->speaks && figures->path) {
-        Bytes text = {0};
-        char *rows = json_dumps(figures->rows, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-        bytes_print(&text, "%s\n", rows);
-        if (atomic_write_file(figures->path, text.data, text.length) != 0)
-            die_failed();
-        bytes_free(&text);
-        release(rows);
-    }
+    write_rows(figures);
     json_decref(figures->rows);
     json_decref(figures->machine);
 }

@@ -54,7 +54,8 @@ typedef struct {
 void figures_make(Figures *figures, int *argc, char **argv);
 
 // Prints program, kernels, ranks, threads, processor and `libraries` ("oneDNN 2.6.3", or a line for
-// each of several), and what the columns are.
+// each of several), and what the columns are. The file of --json is an empty
+// array from here on: that of a run that fails holds no figures.
 void figures_head(Figures *figures, int rank, int ranks, const char *libraries);
 
 // Prints and keeps a row, on the rank that speaks.

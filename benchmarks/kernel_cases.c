@@ -48,8 +48,7 @@ static void swiglu_backward(const KernelCase *c, const Kernels *kernels, float *
 
 static void embedding_backward(const KernelCase *c, const Kernels *kernels, float *const *a)
 {
-    kernels->embedding_backward(NULL, tensor_of(a[0], c->scene->vocabulary, c->scene->width),
-                                rows_of(c, a[1]), c->scene->tokens);
+    kernels->embedding_backward(NULL, rows_of(c, a[0]), rows_of(c, a[1]), c->scene->tokens);
 }
 
 int kernel_cases_rows(const KernelScene *scene, KernelCase *cases, int count)
@@ -86,10 +85,10 @@ int kernel_cases_rows(const KernelScene *scene, KernelCase *cases, int count)
          .elements = {rf, rf, rf, rf, rf},
          .bytes = 20 * (double)rf,
          .operations = (EXP_OPERATIONS + 10) * (double)rf},
-        // y and the gradient's rows read, these written; a sum
+        // y and the gradient's rows that occur read, these written; a sum
         {.name = "embedding_backward",
          .run = embedding_backward,
-         .elements = {scene->vocabulary * w, rw},
+         .elements = {rw, rw},
          .bytes = 12 * (double)rw,
          .operations = (double)rw},
     };
@@ -165,6 +164,7 @@ int kernel_cases_vocabulary(const KernelScene *scene, KernelCase *cases, int cou
         {.name = "entropy",
          .before = logsumexp,
          .run = entropy,
+         .reads = true,
          .bytes = 4 * (double)z,
          .operations = (EXP_OPERATIONS + 3) * (double)z},
         // z read and written; difference, exp, fma, division
@@ -182,11 +182,13 @@ int kernel_cases_vocabulary(const KernelScene *scene, KernelCase *cases, int cou
         {.name = "sample",
          .before = logsumexp,
          .run = sample,
+         .reads = true,
          .bytes = 4 * (double)z,
          .operations = (EXP_OPERATIONS + 4) * (double)z},
         {.name = "sample, top_p 0.95",
          .before = logsumexp,
          .run = sample_top_p,
+         .reads = true,
          .bytes = 4 * (double)z,
          .operations = (EXP_OPERATIONS + 4) * (double)z},
     };
@@ -194,6 +196,7 @@ int kernel_cases_vocabulary(const KernelScene *scene, KernelCase *cases, int cou
         KernelCase *c = &cases[count++];
         *c = added[i];
         c->scene = scene;
+        c->spread = 40; // a few thousand tokens have 95 % of the probability
         memcpy(c->elements, (int64_t[4]){z, chunk, chunk, chunk}, 4 * sizeof *c->elements);
         snprintf(c->shape, sizeof c->shape, "%lld x %lld", (long long)chunk,
                  (long long)scene->vocabulary);
@@ -274,8 +277,8 @@ int kernel_cases_flat(const KernelScene *scene, KernelCase *cases, int count)
          .bytes = 28 * all, .operations = 16 * all},
         {"adamw", "moments bf16", .run = adamw, .elements = {n, half, half, n}, .zeroed = 6,
          .type = TYPE_BF16, .bytes = 20 * all, .operations = 16 * all},
-        {"square_sum", "f32", .run = square_sum, .elements = {n, 2}, .zeroed = 2, .bytes = 4 * all,
-         .operations = 2 * all},
+        {"square_sum", "f32", .run = square_sum, .reads = true, .elements = {n, 2}, .zeroed = 2,
+         .bytes = 4 * all, .operations = 2 * all},
         {"add", "f32", .run = add, .elements = {n, n}, .bytes = 12 * all, .operations = all},
         {"convert", "f32 to bf16", .run = convert, .elements = {half, n}, .zeroed = 1,
          .bytes = 6 * all},

@@ -41,7 +41,9 @@ typedef struct KernelCase {
     AttentionScene attention;
     ElementType type;              // of what is packed, cached or kept
     double bytes, operations;      // of a run
+    bool reads;                    // and hardly writes
     int64_t elements[MOST_ARRAYS]; // of its arrays, fp32 each; 0 behind the last one
+    float spread;                  // of array 0's random numbers, from least to most; 0: 1
     unsigned zeroed;               // bit i: array i begins as zero, others as random numbers
     unsigned opaque;               // bit i: array i has a form that each set chooses for itself
     // What is timed; before it, what it needs; after it, what makes opaque arrays to be compared.

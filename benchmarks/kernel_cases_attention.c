@@ -123,7 +123,7 @@ int kernel_cases_attention(const KernelScene *scene, bool quick, KernelCase *cas
     const KernelCase added[] = {
         {.name = "attention_forward", .run = forward, .attention = tree},
         {.name = "attention_backward", .before = forward, .run = backward, .attention = tree},
-        {.name = "attention, decoding", .run = decode, .attention = decoding},
+        {.name = "attention, decoding", .run = decode, .reads = true, .attention = decoding},
     };
     for (size_t i = 0; i < sizeof added / sizeof *added; i++) {
         KernelCase *c = &cases[count++];

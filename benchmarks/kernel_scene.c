@@ -24,7 +24,7 @@ void kernel_scene_make(KernelScene *scene, bool quick)
     scene->uniform = allocate((size_t)scene->chunk, sizeof *scene->uniform);
     for (int64_t r = 0; r < rows; r++) {
         scene->positions[r] = (int32_t)r;
-        scene->tokens[r] = (int32_t)(r * 104729 % scene->vocabulary);
+        scene->tokens[r] = (int32_t)(r * 773 % rows); // each once
         for (int64_t d = 0; d < half; d++) {
             double angle = (double)r * math_pow(1e4, -(double)d / (double)half);
             scene->rotary[r * 2 * half + d] = (float)math_cos(angle);
@@ -55,6 +55,8 @@ void kernel_case_make_arrays(const KernelCase *c, uint32_t seed, float **arrays)
         else if (c->elements[i] > 0)
             arrays[i] = numbers_make(c->elements[i], seed + (uint32_t)i);
     }
+    for (int64_t i = 0; c->spread > 0 && i < c->elements[0]; i++)
+        arrays[0][i] *= c->spread;
 }
 
 void kernel_case_free_arrays(float **arrays)

@@ -3,13 +3,12 @@
 #include <immintrin.h>
 #include <omp.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 
 enum { CHAINS = 12, STEPS = 4000000, TRIES = 5, STREAMS = 4 };
-static const int64_t READ_FLOATS = 64 << 20; // 256 MiB, well above any cache
-
 static volatile float sink; // keeps the compiler from dropping the work
 
 __attribute__((target("avx2,fma"))) static float fma_256(void)
@@ -78,18 +77,53 @@ __attribute__((target("avx2"))) static float read_floats(const float *from, int6
     return _mm256_cvtss_f32(sum[0]);
 }
 
-double probe_read(void)
+int64_t probe_beyond_caches(void)
 {
-    float *memory = allocate((size_t)READ_FLOATS, sizeof *memory);
+    enum { LEAST = 256 << 20, MOST = 1 << 30 };
+    int64_t bytes = 2 * (int64_t)sysconf(_SC_LEVEL3_CACHE_SIZE); // 0 where it is not known
+    return bytes < LEAST ? LEAST : bytes > MOST ? MOST : bytes;
+}
+
+// Adds to `count` floats in place.
+__attribute__((target("avx2"))) static void update_floats(float *at, int64_t count)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    for (int64_t i = 0; i < count; i += 8)
+        _mm256_storeu_ps(at + i, _mm256_add_ps(_mm256_loadu_ps(at + i), one));
+}
+
+double probe_update(bool quick)
+{
+    int64_t floats = probe_beyond_caches() / (int64_t)sizeof(float);
+    float *memory = allocate((size_t)floats, sizeof *memory);
     double best = 0;
-    for (int i = 0; i < 3 * TRIES; i++) {
+    for (int i = 0; i < (quick ? 1 : TRIES); i++) {
         double begin = clock_now();
 #pragma omp parallel
         {
-            int64_t share = READ_FLOATS / omp_get_num_threads() / 64 * 64;
+            int64_t share = floats / omp_get_num_threads() / 64 * 64;
+            update_floats(memory + share * omp_get_thread_num(), share);
+        }
+        double rate = 2 * (double)floats * sizeof *memory / (clock_now() - begin) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    release(memory);
+    return best;
+}
+
+double probe_read(bool quick)
+{
+    int64_t floats = probe_beyond_caches() / (int64_t)sizeof(float);
+    float *memory = allocate((size_t)floats, sizeof *memory);
+    double best = 0;
+    for (int i = 0; i < 3 * (quick ? 1 : TRIES); i++) {
+        double begin = clock_now();
+#pragma omp parallel
+        {
+            int64_t share = floats / omp_get_num_threads() / 64 * 64;
             sink = read_floats(memory + share * omp_get_thread_num(), share, i % 3 * 256);
         }
-        double rate = (double)READ_FLOATS * sizeof *memory / (clock_now() - begin) * 1e-9;
+        double rate = (double)floats * sizeof *memory / (clock_now() - begin) * 1e-9;
         best = rate > best ? rate : best;
     }
     release(memory);
