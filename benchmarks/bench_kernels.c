@@ -114,7 +114,7 @@ static void compare(Bench *bench, const char *name, Kind kind, ElementType type,
     // W once, in its type; the other factor and the result, which TN reads, too.
     double weights = kind == TN ? 8 : (double)type_bytes(type);
     double bytes = 1e-9 * (weights * (double)(n * k) + 4 * (double)(m * (n + k)));
-    Bound bound = bound_of(bench, bytes, true, work);
+    Bound bound = bound_of(bench, bytes, kind != TN, work);
     char shape[64];
     snprintf(shape, sizeof shape, "%lld x %lld x %lld, %s", (long long)m, (long long)n,
              (long long)k, type == TYPE_BF16 ? "bf16" : "f32");
@@ -228,6 +228,17 @@ static void probe(Bench *bench)
            bench->rate, bench->read, update);
 }
 
+// Whether the arguments are those at the top.
+static bool understands(int argc, char **argv)
+{
+    static const char *const wholes[] = {"nt", "nn", "tn", "others"};
+    bool known = argc < 2;
+    for (int i = 0; i < 4 && argc > 1; i++)
+        known = known || strcmp(argv[1], wholes[i]) == 0;
+    bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
+    return known && typed && argc <= 3;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const names[] = {"nt", "nn", "tn"};
@@ -235,7 +246,7 @@ int main(int argc, char **argv)
     char libraries[32];
     Bench bench = {0};
     figures_make(&bench.figures, &argc, argv);
-    if (argc > 3)
+    if (!understands(argc, argv))
         die(EXIT_USAGE, "bench_kernels [nt|nn|tn|others] [f32|bf16] [--quick] [--json FILE]");
     peer_version(libraries, sizeof libraries);
     figures_head(&bench.figures, 0, 1, libraries);

@@ -214,7 +214,8 @@ int main(int argc, char **argv)
     Machine machine = {0};
     char libraries[32];
     figures_make(&figures, &argc, argv);
-    if (argc < 2 || argc > 3)
+    bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
+    if (argc < 2 || argc > 3 || !typed)
         die(EXIT_USAGE, "bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]");
     peer_version(libraries, sizeof libraries);
     figures_head(&figures, 0, 1, libraries);

@@ -269,8 +269,8 @@ static void unpack(const KernelCase *c, const Kernels *kernels, float *const *a)
 
 int kernel_cases_flat(const KernelScene *scene, KernelCase *cases, int count)
 {
-    int64_t n = scene->elements, w = scene->width, half = n / 2;
-    double rw = (double)(n / w / 32 * 32 * w), all = (double)n;
+    int64_t n = scene->elements, w = scene->width, half = n / 2, packed = n / w / 32 * 32 * w;
+    double rw = (double)packed, all = (double)n;
     const KernelCase added[] = {
         // w, m, v read and written, the gradient read; g 1, m 3, v 4, w 8
         {"adamw", "moments f32", .run = adamw, .elements = {n, n, n, n}, .zeroed = 6,

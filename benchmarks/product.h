@@ -1,7 +1,7 @@
 // product.h - products of a layer, ours and oneDNN's, for benchmarks.
 //
-// Weights come in copies of 96 MiB together, as a small model's layers are; ours
-// are packed and oneDNN's reordered to the form it asks for, outside the time.
+// Weights come in copies of 96 MiB together, as a small model's layers are; ours are packed and
+// oneDNN's reordered to the form it asks for, outside the time.
 
 #ifndef L2A_BENCHMARKS_PRODUCT_H
 #define L2A_BENCHMARKS_PRODUCT_H

@@ -13,7 +13,8 @@ clinic_data data/clinic --sessions 20 --test 4
 measure() { # name of the rows' file, command
     name=$1
     shift
-    "$@" --quick --json "$name.json" >"$name.log" 2>&1 </dev/null || die "$name: $(tail -n 5 "$name.log")"
+    "$@" --quick --json "$name.json" >"$name.log" 2>&1 </dev/null ||
+        die "$name: $(grep '^error: ' "$name.log" || tail -n 5 "$name.log")"
 }
 measure kernels "$bench/bench_kernels"
 measure products "$bench/bench_kernels" nn bf16
@@ -28,7 +29,7 @@ python3 - <<'END' || die 'the rows are not as they should be'
 import json
 
 TEXTS = ["what", "shape", "unit", "program", "version", "kernels", "processor", "libraries"]
-WANTED = {  # what each file must have been measured for, and which of it beside a peer
+WANTED = {  # of each file what must have been measured; below, how many rows have a peer
     "kernels": {"product_nt", "product_nn", "product_tn", "residual_rmsnorm_forward",
                 "rmsnorm_backward", "rotary", "swiglu_forward", "swiglu_backward",
                 "attention_forward", "attention_backward", "attention, decoding", "logsumexp",
@@ -77,6 +78,7 @@ refused() { # exit code, what is said, command
 }
 refused 64 'needs a file' "$bench/bench_kernels" nt f32 --json
 refused 64 'bench_rollout MODEL_DIRECTORY' "$bench/bench_rollout"
+refused 64 'nt|nn|tn|others' "$bench/bench_kernels" mm
 refused 66 config.json "$bench/bench_rollout" nowhere --quick
 refused 73 no/such "$bench/bench_kernels" nn f32 --quick --json no/such/place.json
 refused 64 'mpirun -n 2' "$bench/bench_collectives" --quick
