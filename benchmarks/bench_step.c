@@ -9,8 +9,8 @@
 // and oneDNN's at 2,048 x 1,536 x 576 in fp32, all ranks at once, the best of several moments
 // before and between the steps. Operations: those that the trees ask for, each trunk once: one
 // forward pass for the rollout, the reference and the policy each, and two for the backward pass.
-// What is computed again, and padding, does not count. Of phases without a count of their own only
-// the time is told.
+// What is computed again, and padding, does not count. Of phases whose operations are not counted
+// by themselves the rows are told. Seconds are those of rank 0, amounts those of all ranks.
 //
 // A step is verified before it counts: mismatch/logprob_gap_max must read 0.
 
@@ -38,26 +38,27 @@ static void probe(MatrixRate *best, bool quick)
 }
 
 // What is told of a step: its whole, and its phases, each with the forward passes that it takes at
-// least (0: what it computes is not counted by itself); one of them is the reference's, if there is
-// one.
+// least, of which one is the reference's, if there is one; where operations are not counted, with
+// its rows.
 typedef struct {
     const char *what, *metric;
     int passes;
     bool compares;
+    const char *rows; // a metric; NULL: it has none
 } Told;
 
 static const Told told[] = {
-    {"step", "perf/time_per_step", 5, true},
-    {"gen", "timing_s/gen", 1, false},
-    {"gen_prefill", "timing_s/gen_prefill", 0, false},
-    {"gen_decode", "timing_s/gen_decode", 0, false},
-    {"reference", "timing_s/reference", 1, false},
-    {"forward", "timing_s/forward", 0, false},
-    {"vocabulary", "timing_s/vocabulary", 0, false},
-    {"backward", "timing_s/backward", 0, false},
-    {"update_actor", "timing_s/update_actor", 4, true},
-    {"optimizer", "timing_s/optimizer", 0, false},
-    {"publish", "timing_s/publish", 0, false},
+    {"step", "perf/time_per_step", 5, true, NULL},
+    {"gen", "timing_s/gen", 1, false, NULL},
+    {"gen_prefill", "timing_s/gen_prefill", 0, false, "rollout/prefill_rows"},
+    {"gen_decode", "timing_s/gen_decode", 0, false, "rollout/decode_rows"},
+    {"reference", "timing_s/reference", 1, false, NULL},
+    {"forward", "timing_s/forward", 0, false, "tree/rows"},
+    {"vocabulary", "timing_s/vocabulary", 0, false, "learner/scored_rows"},
+    {"backward", "timing_s/backward", 0, false, "tree/rows"},
+    {"update_actor", "timing_s/update_actor", 4, true, NULL},
+    {"optimizer", "timing_s/optimizer", 0, false, NULL},
+    {"publish", "timing_s/publish", 0, false, NULL},
 };
 enum { TOLD = sizeof told / sizeof *told };
 
@@ -79,9 +80,11 @@ static void keep_step(const Metrics *metrics, Series *series)
     bool compares = metrics_get(metrics, "timing_s/reference") > 0;
     for (int i = 0; i < TOLD; i++) {
         double seconds = metrics_get(metrics, told[i].metric);
-        int passes = told[i].passes - (told[i].compares && !compares);
+        double amount = told[i].rows ? metrics_get(metrics, told[i].rows) : 1;
+        if (told[i].passes > 0)
+            amount = pass * (told[i].passes - (told[i].compares && !compares));
         if (seconds > 0)
-            series_add(&series[i], seconds, passes > 0 ? passes * pass : 1);
+            series_add(&series[i], seconds, amount);
     }
 }
 
@@ -90,15 +93,16 @@ static void add_figures(Figures *figures, const Series *series, MatrixRate rate)
     double best = rate.ours > rate.peer ? rate.ours : rate.peer;
     for (int i = 0; i < TOLD; i++) {
         bool counted = told[i].passes > 0;
-        char shape[32] = "";
+        const char *unit = counted ? "GFLOP" : told[i].rows ? "rows" : "times";
+        char shape[32], rates[16];
         if (series[i].count == 0)
             continue;
-        if (counted)
-            snprintf(shape, sizeof shape, "%.4g GFLOP",
-                     times_of(series[i].amounts, series[i].count).middle);
+        snprintf(shape, sizeof shape, "%.5g %s",
+                 times_of(series[i].amounts, series[i].count).middle, unit);
+        snprintf(rates, sizeof rates, "%s/s", unit);
         figures_add(figures, &(Figure){.what = told[i].what,
                                        .shape = shape,
-                                       .unit = counted ? "GFLOP/s" : "a second",
+                                       .unit = rates,
                                        .ours = &series[i],
                                        .bound = "matrix rate",
                                        .ceiling = counted ? best : 0});

@@ -124,6 +124,7 @@ void figures_head(Figures *figures, int rank, int ranks, const char *libraries)
             printf("--quick: these figures say that it works, not how fast it is\n");
         printf("%-28s %-26s %9s %9s %9s %9s %-9s %9s %6s %9s %6s\n", "", "", "least ms", "median",
                "most", "", "", "peer", "ratio", "ceiling", "share");
+        fflush(stdout);
     }
     bytes_free(&version);
     bytes_free(&joined);

@@ -7,7 +7,8 @@
 
 void kernel_verify_case(const KernelCase *c, const Kernels *kernels)
 {
-    const Kernels *sets[2] = {kernels_cpu_named("plain"), kernels};
+    const Kernels *plain = kernels_cpu_named("plain"), *avx2 = kernels_cpu_named("avx2");
+    const Kernels *sets[2] = {kernels == plain && avx2 ? avx2 : plain, kernels};
     float *arrays[2][MOST_ARRAYS];
     for (int i = 0; i < 2; i++) {
         kernel_case_make_arrays(c, 1, arrays[i]);
@@ -21,9 +22,9 @@ void kernel_verify_case(const KernelCase *c, const Kernels *kernels)
         for (int64_t i = 0; i < c->elements[a] && !(c->opaque >> a & 1); i++) {
             if (memcmp(&arrays[0][a][i], &arrays[1][a][i], sizeof(float)) != 0)
                 die(EXIT_BUG,
-                    "%s, %s: element %lld of array %d is %.9g, by the plain kernels %.9g: no "
+                    "%s, %s: element %lld of array %d is %.9g, by the kernels %s %.9g: no "
                     "figure is told",
-                    c->name, c->shape, (long long)i, a, (double)arrays[1][a][i],
+                    c->name, c->shape, (long long)i, a, (double)arrays[1][a][i], sets[0]->name,
                     (double)arrays[0][a][i]);
         }
     }

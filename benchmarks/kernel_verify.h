@@ -9,7 +9,8 @@
 #include "benchmarks/kernel_cases.h"
 #include "benchmarks/product.h"
 
-// All arrays of a case are, after one run, what the plain set of kernels leaves, to the bit.
+// All arrays of a case are, after one run, what the plain set of kernels leaves, to the
+// bit; of the plain set, what AVX2's leaves where this machine has it.
 void kernel_verify_case(const KernelCase *c, const Kernels *kernels);
 
 // Outputs all over the product, the last one among them, against chains that are computed here: of
