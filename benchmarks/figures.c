@@ -59,7 +59,8 @@ void figures_make(Figures *figures, int *argc, char **argv)
             argv[kept++] = argv[i];
         }
     }
-    argv[ *argc = kept] = NULL;
+    *argc = kept;
+    argv[kept] = NULL;
 }
 
 static void read_processor(char *name, size_t size)

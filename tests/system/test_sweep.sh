@@ -27,3 +27,13 @@ rows() { sed -n '1s/.*"perf\/total_num_tokens":\([0-9]*\).*/\1/p' "$1/metrics.js
 expect_equal 'tokens of a strong step' "$(rows strong/ranks-2)" "$(rows strong/ranks-1)"
 ! sweep strong --set model.path=nowhere || die 'a run that failed got a number'
 grep -q nowhere said || die "nobody says why: $(cat said)"
+cat >astray.sh <<'END'
+#!/bin/sh
+"$REAL" "$@" || exit
+[ ! -e strong/ranks-1/metrics.jsonl ] ||
+    sed -i 's/"mismatch\/logprob_gap_max":0/"mismatch\/logprob_gap_max":1e-5/' strong/ranks-1/metrics.jsonl
+END
+chmod +x astray.sh
+export REAL="$PROGRAM" PROGRAM=./astray.sh
+! sweep strong || die 'a sampler that is not the learner got a number'
+grep -q 'sampler and learner disagree' said || die "nobody says why: $(cat said)"
