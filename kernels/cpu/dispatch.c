@@ -65,14 +65,18 @@ static void environment_reset(void)
     fesetenv(FE_DFL_ENV);
 }
 
+static const Kernels *kernels_of(const InstructionSet *set)
+{
+    environment_reset();
+    return set->kernels;
+}
+
 const Kernels *kernels_cpu_named(const char *isa)
 {
     for (int i = 0; i < COUNT; i++) {
         const InstructionSet *set = &INSTRUCTION_SETS[i];
-        if (strcmp(isa, set->kernels->name) == 0 && set->supported()) {
-            environment_reset();
-            return set->kernels;
-        }
+        if (strcmp(isa, set->kernels->name) == 0 && set->supported())
+            return kernels_of(set);
     }
     return NULL;
 }
@@ -91,7 +95,7 @@ const Kernels *kernels_cpu(void)
     }
     for (int i = 0; i < COUNT; i++) {
         if (INSTRUCTION_SETS[i].supported())
-            return kernels_cpu_named(INSTRUCTION_SETS[i].kernels->name);
+            return kernels_of(&INSTRUCTION_SETS[i]);
     }
     die(EXIT_BUG, "no instruction set fits");
 }
