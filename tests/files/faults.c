@@ -188,10 +188,3 @@ int mkdir(const char *path, mode_t mode)
 
 TRUNCATE(ftruncate)
 TRUNCATE(ftruncate64)
-
-int fallocate(int descriptor, int mode, off_t offset, off_t bytes)
-{
-    if (meant_descriptor(descriptor) && is_due("fallocate", false, false))
-        return fault();
-    return REAL(fallocate)(descriptor, mode, offset, bytes);
-}

@@ -197,10 +197,10 @@ static int status_of_writer(const char *trace, const char *inject, const char *o
     return tracer != 0 ? status : -1;
 }
 
-static const char *const calls[] = {"openat", "pread64",    "pwrite64",  "read",   "write",
-                                    "lseek",  "newfstatat", "fstat",     "fsync",  "fdatasync",
-                                    "fcntl",  "ftruncate",  "fallocate", "rename", "unlink",
-                                    "mkdir",  "statfs",     "flock",     "mmap",   "close"};
+static const char *const calls[] = {"openat", "pread64",    "pwrite64", "read",   "write",
+                                    "lseek",  "newfstatat", "fstat",    "fsync",  "fdatasync",
+                                    "fcntl",  "ftruncate",  "rename",   "unlink", "mkdir",
+                                    "statfs", "flock",      "mmap",     "close"};
 enum { CALLS = sizeof calls / sizeof *calls };
 
 // How often a save makes each of them. -1: nothing can be traced.

@@ -48,8 +48,3 @@ ssize_t pwrite64(int descriptor, const void *data, size_t bytes, off_t offset)
 {
     return is_full(descriptor) ? -1 : REAL(pwrite64)(descriptor, data, bytes, offset);
 }
-
-int fallocate(int descriptor, int mode, off_t offset, off_t bytes)
-{
-    return is_full(descriptor) ? -1 : REAL(fallocate)(descriptor, mode, offset, bytes);
-}
