@@ -12,12 +12,22 @@
 
 #include "base/fail.h"
 
-enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE };
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE, SHARED_FROM = 64 << 20 };
 
 static void fail_memory(size_t bytes)
 {
     fail(EXIT_NO_MEMORY,
          "out of memory: cannot allocate %zu bytes (learn2ask check tells what a rank needs)", bytes);
+}
+
+// By all threads where it is much: the system clears pages as they are touched, and puts each near
+// the processor that does.
+static void *clear(char *memory, size_t bytes)
+{
+#pragma omp parallel for schedule(static) if (bytes >= SHARED_FROM)
+    for (size_t first = 0; first < bytes; first += HUGE_PAGE)
+        memset(memory + first, 0, bytes - first < HUGE_PAGE ? bytes - first : HUGE_PAGE);
+    return memory;
 }
 
 void *allocate_or_fail(size_t count, size_t size)
@@ -38,7 +48,7 @@ void *allocate_or_fail(size_t count, size_t size)
     // Few entries of the TLB, few faults, few segments of a disk's request. No matter where refused.
     if (huge)
         madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    return memset(memory, 0, bytes);
+    return clear(memory, bytes);
 }
 
 void *allocate(size_t count, size_t size)
