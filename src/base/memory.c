@@ -17,14 +17,15 @@ enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20, HUGE_FROM = 2 * HUGE_PAGE, SHARED_FR
 static void fail_memory(size_t bytes)
 {
     fail(EXIT_NO_MEMORY,
-         "out of memory: cannot allocate %zu bytes (learn2ask check tells what a rank needs)", bytes);
+         "out of memory: cannot allocate %zu bytes (learn2ask check tells what a rank needs)",
+         bytes);
 }
 
-// By all threads where it is much: the system clears pages as they are touched, and puts each near
-// the processor that does.
-static void *clear(char *memory, size_t bytes)
+// By all threads: the system clears pages as they are touched, and puts each near the processor
+// that does.
+static void *clear_much(char *memory, size_t bytes)
 {
-#pragma omp parallel for schedule(static) if (bytes >= SHARED_FROM)
+#pragma omp parallel for schedule(static)
     for (size_t first = 0; first < bytes; first += HUGE_PAGE)
         memset(memory + first, 0, bytes - first < HUGE_PAGE ? bytes - first : HUGE_PAGE);
     return memory;
@@ -37,18 +38,19 @@ void *allocate_or_fail(size_t count, size_t size)
         fail(EXIT_NO_MEMORY, "cannot allocate %zu elements of %zu bytes", count, size);
         return NULL;
     }
-    // The very size, not aligned_alloc's multiple of the alignment: sanitizers then see the first byte
-    // behind it.
+    // The very size, not aligned_alloc's multiple of the alignment: sanitizers then see the first
+    // byte behind it.
     void *memory;
     bool huge = bytes >= HUGE_FROM;
     if (posix_memalign(&memory, huge ? HUGE_PAGE : ALIGNMENT, bytes ? bytes : 1) != 0) {
         fail_memory(bytes);
         return NULL;
     }
-    // Few entries of the TLB, few faults, few segments of a disk's request. No matter where refused.
+    // Few entries of the TLB, few faults, few segments of a disk's request. No matter where
+    // refused.
     if (huge)
         madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    return clear(memory, bytes);
+    return bytes >= SHARED_FROM ? clear_much(memory, bytes) : memset(memory, 0, bytes);
 }
 
 void *allocate(size_t count, size_t size)

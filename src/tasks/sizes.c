@@ -3,9 +3,9 @@
 #include "tasks/state.h"
 
 enum {
-    SLOTS_LIMIT = 32768,     // cached positions an engine, where the settings leave it open
-    MPI_BYTES = 24 << 20,    // Open MPI 4.1 on one node, its shared segments among them
-    SAVING_BYTES = 16 << 20, // measured: HDF5, threads and buffers while a checkpoint is written
+    SLOTS_LIMIT = 32768,        // cached positions an engine, where the settings leave it open
+    MPI_BYTES = 24 << 20,       // Open MPI 4.1 on one node, its shared segments among them
+    READ_BACK_BYTES = 16 << 20, // of two threads, at most, and of the whole file
 };
 
 // Allowances for what is not ours: the context with its code, gaps between blocks; communicators.
@@ -184,9 +184,10 @@ static void add_learner(Sizing *sizing)
     add(sizing, PART_BASE, memory.base);
     size_t published = lags ? type_bytes(model_trained_type(model)) : 0;
     add(sizing, PART_PUBLISHED, (size_t)trained->local * published);
-    add(sizing, PART_SNAPSHOT,
-        state_snapshot_bytes(trained, job_optimizer_form(settings).moments, published) +
-            SAVING_BYTES);
+    size_t snapshot =
+        state_snapshot_bytes(trained, job_optimizer_form(settings).moments, published);
+    size_t file = snapshot * (size_t)trained->shards;
+    add(sizing, PART_SNAPSHOT, snapshot + (file < READ_BACK_BYTES ? file : READ_BACK_BYTES));
 }
 
 // An adapter's base is read as fp32 shards that are gone before engine, scorer and learner are
