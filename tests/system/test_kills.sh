@@ -31,6 +31,18 @@ strike() {
         kill -9 "$(echo "$members" | sed -n "$(($(draw "$ranks") + 1))p")" 2>/dev/null || true
     fi
 }
+# Waits for the end of the job $1 that was struck. mpirun itself may hang where a rank dies while it joins.
+await_end() {
+    tries=0
+    while launcher=$(pgrep -P "$1"); do
+        tries=$((tries + 1))
+        if [ $tries -gt 300 ]; then
+            ! pgrep -P "$launcher" >/dev/null || die "$run: ranks live on 30 s after one was killed"
+            kill -9 "$launcher"
+        fi
+        sleep 0.1
+    done
+}
 for ranks in 1 2; do
     began=$(date +%s%3N)
     start "whole-$ranks" || die "$(tail -n 5 "whole-$ranks.log")"
@@ -52,7 +64,7 @@ for ranks in 1 2; do
             pause=$(draw "$took")
             sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
             hit=1
-            strike $job || hit=0
+            if strike $job; then await_end $job; else hit=0; fi
             status=0
             wait $job || status=$?
             [ $status -ne 0 ] || continue
