@@ -202,7 +202,7 @@ static void open_bench(Bench *bench, const char *model, const char *directory)
     state_owner_make_snapshot(&bench->owner);
     uintptr_t page = ((uintptr_t)bench->owner.snapshot + EXTENT_ALIGNMENT - 1) / EXTENT_ALIGNMENT;
     bench->memory = (char *)(page * EXTENT_ALIGNMENT);
-    bench->bytes = (size_t)bench->parameters.local * 3 * sizeof(float);
+    bench->bytes = (size_t)bench->parameters.local * ARRAYS * sizeof(float);
     bench->run = run_directory_open(&bench->group, directory);
     if (!bench->run)
         die_failed();

@@ -25,6 +25,10 @@
 #include "tasks/libraries.h"
 #include "tasks/training.h"
 
+#define USAGE                                                                                      \
+    "mpirun -n RANKS bench_step INPUT.ini RUN [--set SECTION.KEY=VALUE]... [--quick] [--json "     \
+    "FILE]"
+
 enum { WARM_UP = 1, STEPS = 7, QUICK_STEPS = 2 };
 
 // All ranks probe at once; their rates add up. Keeps the best.
@@ -117,9 +121,12 @@ static int run(const Settings *settings, Figures *figures)
     Series series[TOLD] = {{0}};
     Bytes libraries = {0};
     int status = training_open(&training, settings);
-    libraries_print(false, false, &libraries);
-    figures_head(figures, training.job.world.all.rank, training.job.world.all.size, libraries.data);
-    probe(&rate, figures->quick);
+    if (status == 0) {
+        libraries_print(false, false, &libraries);
+        figures_head(figures, training.job.world.all.rank, training.job.world.all.size,
+                     libraries.data);
+        probe(&rate, figures->quick);
+    }
     for (int64_t step = 0; status == 0 && step < training.total_steps; step++) {
         metrics_clear(&metrics);
         if (step == training.stages[STAGE_WARMUP].steps)
@@ -149,19 +156,20 @@ static int run(const Settings *settings, Figures *figures)
 static int read_settings(Settings *settings, int counted, int argc, char **argv)
 {
     char directory[4096], steps[32];
-    const char *overrides[64] = {"rollout.forced_length=yes",
-                                 "warmup.epochs=0",
-                                 "warmup.steps=0",
-                                 "evaluate.file=",
-                                 "checkpoint.every=0",
-                                 directory,
-                                 steps};
-    int count = 7;
+    enum { MOST = 64 };
+    const char *overrides[MOST] = {"rollout.forced_length=yes", "warmup.epochs=0", "warmup.steps=0",
+                                   "evaluate.file=", "checkpoint.every=0"};
+    int count = 5;
     Bytes faults = {0};
     snprintf(directory, sizeof directory, "run.directory=%s", argv[2]);
     snprintf(steps, sizeof steps, "train.steps=%d", WARM_UP + counted);
-    for (int i = 3; i + 1 < argc && strcmp(argv[i], "--set") == 0 && count < 64; i += 2)
+    for (int i = 3; i < argc; i += 2) {
+        if (strcmp(argv[i], "--set") != 0 || i + 1 == argc || count + 2 == MOST)
+            die(EXIT_USAGE, USAGE);
         overrides[count++] = argv[i + 1];
+    }
+    overrides[count++] = directory; // these are not to be set
+    overrides[count++] = steps;
     int status = settings_read(settings, argv[1], overrides, count, &faults);
     if (status == 0)
         status = settings_check(settings, TASK_TRAIN, &faults, &faults);
@@ -178,8 +186,7 @@ int main(int argc, char **argv)
     group_start(&argc, &argv);
     figures_make(&figures, &argc, argv);
     if (argc < 3)
-        die(EXIT_USAGE, "mpirun -n RANKS bench_step INPUT.ini RUN [--set key=value]... [--quick] "
-                        "[--json FILE]");
+        die(EXIT_USAGE, USAGE);
     if (read_settings(&settings, figures.quick ? QUICK_STEPS : STEPS, argc, argv) != 0 ||
         run(&settings, &figures) != 0)
         die_failed();

@@ -19,11 +19,6 @@ static int64_t elements_of(const CheckpointTensor *tensor)
     return stored_type_elements(tensor->type, tensor->rank, tensor->shape);
 }
 
-static int64_t bytes_of(const CheckpointTensor *tensor)
-{
-    return elements_of(tensor) * (int64_t)stored_type_bytes(tensor->type);
-}
-
 // Bytes of the group's name: all of the path before the last slash.
 static size_t group_of(const char *name)
 {
@@ -64,7 +59,8 @@ static void print_tensor(const CheckpointTensor *tensor, const char *name, int64
     show_text_line(&clean, name);
     append_shape(tensor, &shape);
     bytes_print(out, "    %-*s %-*s %-5s %10s", NAME_COLUMNS, clean.data, SHAPE_COLUMNS, shape.data,
-                stored_type_name(tensor->type), show_text_bytes(bytes_of(tensor)).text);
+                stored_type_name(tensor->type),
+                show_text_bytes(checkpoint_tensor_bytes(tensor)).text);
     if (count > 1)
         bytes_print(out, "  of each of %lld", (long long)count);
     bytes_append_text(out, "\n");
@@ -122,7 +118,7 @@ static void print_group(const CheckpointFile *file, int64_t first, int64_t end, 
     for (int64_t i = first; i < end; i++) {
         const CheckpointTensor *one = checkpoint_file_tensor(file, i);
         elements += elements_of(one);
-        bytes += bytes_of(one);
+        bytes += checkpoint_tensor_bytes(one);
         types[one->type] = true;
     }
     for (int type = 0; type < STORED_TYPE_COUNT; type++)

@@ -74,6 +74,17 @@ static int create_attribute(hid_t file, const char *path, const CheckpointAttrib
     return fail_context("'%s'", attribute->name);
 }
 
+static int create_tensors(hid_t file, const char *path, CheckpointTensor *tensors, int64_t count,
+                          bool small)
+{
+    int status = 0;
+    for (int64_t i = 0; i < count && status == 0; i++) {
+        if ((checkpoint_tensor_bytes(&tensors[i]) < HDF5_ALIGNED_BYTES) == small)
+            status = create_tensor(file, path, &tensors[i]);
+    }
+    return status;
+}
+
 static int create_content(hid_t file, const char *path, CheckpointTensor *tensors, int64_t count,
                           const CheckpointAttribute *attributes, int64_t attribute_count)
 {
@@ -89,12 +100,10 @@ static int create_content(hid_t file, const char *path, CheckpointTensor *tensor
         status = create_attribute(file, path, &attributes[i]);
     // Small ones stand together: each between two large ones on pages would leave a gap, and a
     // block with a gap is one of structure, to be read before HDF5 may see the file.
-    for (int64_t i = 0; i < 2 * count && status == 0; i++) {
-        CheckpointTensor *tensor = &tensors[i % count];
-        bool is_small = checkpoint_tensor_bytes(tensor) < HDF5_ALIGNED_BYTES;
-        if (is_small == (i < count))
-            status = create_tensor(file, path, tensor);
-    }
+    if (status == 0)
+        status = create_tensors(file, path, tensors, count, true);
+    if (status == 0)
+        status = create_tensors(file, path, tensors, count, false);
     return status;
 }
 

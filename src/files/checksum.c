@@ -26,11 +26,11 @@ typedef struct {
 _Static_assert(sizeof(Footer) == 48, "the footer is written as it stands in memory");
 
 static const char footer_magic[8] = {'L', '2', 'A', '-', 'X', 'X', 'H', '3'};
-enum { FOOTER_VERSION = 2, READERS = 2 };
+enum { FOOTER_VERSION = 3, READERS = 2 };
 
 uint64_t checksum_of_block(const void *data, size_t bytes)
 {
-    return XXH3_64bits(data, bytes); // a name of the dispatched one, where that is there
+    return XXH3_64bits(data, bytes); // xxh_x86dispatch.h makes this the dispatched one
 }
 
 int64_t checksum_block_count(int64_t payload_bytes)
@@ -142,7 +142,7 @@ static int read_footer(int descriptor, const char *path, int64_t file_bytes, Foo
     if (footer->version != FOOTER_VERSION)
         return fail(EXIT_BAD_DATA,
                     "%s has a checksum trailer of version %u; this program knows version %d: it "
-                    "is damaged, or was written by a newer program",
+                    "is damaged, or of another version of this program",
                     path, footer->version, FOOTER_VERSION);
     uint64_t blocks = footer->block_count, payload = footer->payload_bytes;
     uint64_t trailer_bytes = table_bytes(blocks) + sizeof *footer;

@@ -1,7 +1,7 @@
 // checksum.h - XXH3-64 of every 256 KiB block of a file, kept in a trailer behind its end.
 //
 // A flipped bit in an HDF5 data set is silent, so the whole file is hashed, its metadata included.
-// Blocks are small because a rank reads whole ones: what two ranks share of a unit's ends is read twice.
+// Blocks are small because a rank reads whole ones: one that two ranks share is read twice.
 //
 //   payload           payload_bytes       the HDF5 file, to its own end
 //   block hashes      8 * block_count     XXH3-64 of each block; the last block may be short
@@ -30,7 +30,7 @@ typedef struct {
     bool *structure;  // owned [block_count]
 } ChecksumTrailer;
 
-// XXH3-64 of a block, by the widest vectors that the processor has.
+// XXH3-64 of a block, by the widest vectors of the processor where xxHash was built to choose.
 uint64_t checksum_of_block(const void *data, size_t bytes);
 
 int64_t checksum_block_count(int64_t payload_bytes);

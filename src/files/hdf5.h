@@ -2,7 +2,8 @@
 //
 // Debian's HDF5 is not thread-safe and prints its error stack; a full disk makes its exit handler
 // crash, and so does any call that gets no memory. So every use stands between hdf5_enter, which
-// dies with EXIT_NO_MEMORY where there is too little, and hdf5_leave.
+// dies with EXIT_NO_MEMORY where the process may not have enough (a cgroup's limit is not seen),
+// and hdf5_leave.
 
 #ifndef L2A_FILES_HDF5_H
 #define L2A_FILES_HDF5_H

@@ -2,10 +2,11 @@
 // checkpoint.h.
 //
 // MPI belongs to the callers' thread: it plans, and tells every rank where everything goes. A
-// thread of each rank does one phase after the other: rank 0's makes the file with HDF5, the rest
-// are plain file operations. Every phase ends in an agreement, so that all ranks leave together,
-// and the file gets its name only in the last one. Ranks close and open the file between writing
-// and reading back: on a network file system that makes each see what the others wrote.
+// thread of each rank does one phase after the other: rank 0's makes the file with HDF5, all write
+// and read back with plain file operations, rank 0's gives the file its trailer and its name. Every
+// phase ends in an agreement, so that all ranks leave together. Ranks close and open the file
+// between writing and reading back: on a network file system that makes each see what the others
+// wrote.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@ typedef enum { PHASE_CREATE, PHASE_WRITE, PHASE_COMPARE, PHASE_FINISH, PHASE_OVE
 struct CheckpointSave {
     const Group *group; // borrowed
     char *path;         // owned
-    Bytes temporary;    // owned; empty: there is no file
+    Bytes temporary;    // owned; empty: none was made
     Layout layout;      // owned
     int64_t payload_bytes;
     Extent *extents; // owned; data borrowed; at offsets in their tensors until the file is made

@@ -6,16 +6,16 @@
 
 #include "base/fail.h"
 
-static int compare_name(const void *key, const void *element)
+static int compare_to_name(const void *key, const void *element)
 {
     return strcmp(((const NamedIndex *)key)->name, ((const NamedIndex *)element)->name);
 }
 
 // By name, then by index.
-static int compare_names(const void *a, const void *b)
+static int compare_indices(const void *a, const void *b)
 {
     const NamedIndex *left = a, *right = b;
-    int order = compare_name(a, b);
+    int order = compare_to_name(a, b);
     return order != 0 ? order : (left->index > right->index) - (left->index < right->index);
 }
 
@@ -25,7 +25,7 @@ static void sort_names(Layout *layout)
     layout->by_name = allocate(count, sizeof *layout->by_name);
     for (int64_t i = 0; i < layout->count; i++)
         layout->by_name[i] = (NamedIndex){layout->tensors[i].name, i};
-    qsort(layout->by_name, count, sizeof *layout->by_name, compare_names);
+    qsort(layout->by_name, count, sizeof *layout->by_name, compare_indices);
 }
 
 static bool same_shape(const CheckpointTensor *tensor, const CheckpointItem *item)
@@ -49,7 +49,7 @@ static int find_first_items(const CheckpointItem *items, int64_t count, bool *is
     int status = 0;
     for (int64_t i = 0; i < count; i++)
         names[i] = (NamedIndex){items[i].name, i};
-    qsort(names, (size_t)count, sizeof *names, compare_names);
+    qsort(names, (size_t)count, sizeof *names, compare_indices);
     for (int64_t i = 0; i < count && status == 0; i++) {
         const CheckpointItem *item = &items[names[i].index];
         is_first[names[i].index] = i == 0 || strcmp(names[i - 1].name, item->name) != 0;
@@ -179,7 +179,7 @@ int64_t layout_find(const Layout *layout, const char *name)
     NamedIndex key = {.name = name};
     const NamedIndex *found = NULL;
     if (layout->count > 0)
-        found = bsearch(&key, layout->by_name, (size_t)layout->count, sizeof key, compare_name);
+        found = bsearch(&key, layout->by_name, (size_t)layout->count, sizeof key, compare_to_name);
     return found ? found->index : -1;
 }
 

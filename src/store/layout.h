@@ -13,8 +13,9 @@ typedef struct {
     int64_t index;
 } NamedIndex;
 
-// Tensors stand in the order in which rank 0 lists them: what a rank holds of them then lies
-// together in the file as it does in its memory.
+// A save's tensors stand in the order in which rank 0 lists them: what a rank holds of large ones
+// then lies together in the file as it does in its memory. Those of a file that is read stand by
+// name.
 typedef struct {
     CheckpointTensor *tensors; // owned, with their names
     int64_t count;

@@ -3,9 +3,10 @@
 #include "tasks/state.h"
 
 enum {
-    SLOTS_LIMIT = 32768,        // cached positions an engine, where the settings leave it open
-    MPI_BYTES = 24 << 20,       // Open MPI 4.1 on one node, its shared segments among them
-    READ_BACK_BYTES = 16 << 20, // of two threads, at most, and of the whole file
+    SLOTS_LIMIT = 32768,  // cached positions an engine, where the settings leave it open
+    MPI_BYTES = 24 << 20, // Open MPI 4.1 on one node, its shared segments among them
+    // Windows of block_walk's two threads, no more than the file. HDF5's memory is gone by then.
+    READ_BACK_BYTES = 16 << 20,
 };
 
 // Allowances for what is not ours: the context with its code, gaps between blocks; communicators.

@@ -121,7 +121,8 @@ static void damage_is_told_with_block_and_tensor(void **state)
     file[offset] ^= 1;
     scratch_write("told.h5", file, bytes);
     release(file);
-    snprintf(expected, sizeof expected, "damaged in block %lld", (long long)(offset >> 20));
+    snprintf(expected, sizeof expected, "damaged in block %lld",
+             (long long)(offset / CHECKSUM_BLOCK_BYTES));
     assert_null(checkpoint_file_open(scratch_path("told.h5"), CHECKPOINT_VERIFY_ALL));
     assert_failed(EXIT_BAD_DATA, "told.h5");
     assert_failed(EXIT_BAD_DATA, expected);

@@ -2,7 +2,8 @@
 # fuzz.sh - builds the fuzz targets and runs them, one after the other, from the seeds on.
 #
 #     fuzz.sh --seconds N BUILD_DIRECTORY [target...]    N seconds shared out among the targets
-#     fuzz.sh --inputs N BUILD_DIRECTORY [target...]     N inputs of at most 1,000 bytes for each target
+#     fuzz.sh --inputs N BUILD_DIRECTORY [target...]     N inputs for each target, of at most 1,000 bytes
+#                                                        (longer seeds are cut; --seconds runs them whole)
 #
 # What a target has learnt is kept in BUILD_DIRECTORY/corpus/TARGET and gone on from. An input that
 # was found lies in BUILD_DIRECTORY/findings: it becomes a test of its own, then a repair.

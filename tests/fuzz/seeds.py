@@ -206,7 +206,7 @@ CHECKPOINTS = {
 
 def trailer(content, **changes):
     """A footer whose sizes fit; its hashes are wrong."""
-    values = {"version": 1, "block": 1 << 20, "payload": len(content), "count": (len(content) + (1 << 20) - 1) >> 20} | changes
+    values = {"version": 3, "block": 1 << 18, "payload": len(content), "count": (len(content) + (1 << 18) - 1) >> 18} | changes
     return content + bytes(9 * min(values["count"], 4)) + b"L2A-XXH3" + struct.pack(
         "<IIQQQQ", values["version"], values["block"], values["payload"], values["count"], 0, 0)
 

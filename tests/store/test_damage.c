@@ -87,7 +87,8 @@ static void expect_the_one_before(RunDirectory *run, const char *what, int64_t p
         fail_msg("%s at %lld: step %lld was taken, %s", what, (long long)place, (long long)step,
                  taken.right ? "right" : "wrong");
     char block[48];
-    snprintf(block, sizeof block, "is damaged in block %lld (", (long long)(place / CHECKSUM_BLOCK_BYTES));
+    snprintf(block, sizeof block, "is damaged in block %lld (",
+             (long long)(place / CHECKSUM_BLOCK_BYTES));
     if (!strstr(fail_message(), "step-000002.h5") ||
         (place < payload && !strstr(fail_message(), block)) ||
         (place < payload && !strstr(fail_message(), ", in ")))

@@ -31,7 +31,7 @@ cat >astray.sh <<'END'
 #!/bin/sh
 "$REAL" "$@" || exit
 [ ! -e strong/ranks-1/metrics.jsonl ] ||
-    sed -i 's/"mismatch\/logprob_gap_max":0/"mismatch\/logprob_gap_max":1e-5/' strong/ranks-1/metrics.jsonl
+    sed -i 's/"mismatch\/logprob_gap_max":0/"mismatch\/logprob_gap_max":0.02/' strong/ranks-1/metrics.jsonl
 END
 chmod +x astray.sh
 export REAL="$PROGRAM" PROGRAM=./astray.sh
