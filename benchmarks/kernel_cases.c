@@ -243,11 +243,18 @@ static void copy_plainly(const KernelCase *c, float *const *a)
     memcpy(a[0], a[1], (size_t)c->scene->elements * sizeof(float));
 }
 
-// W [rows, width] of as many elements, whole blocks of rows.
+// Of W [rows, width] with as many elements: whole blocks of rows.
+static int64_t packed_rows(const KernelScene *scene)
+{
+    return scene->elements / scene->width / 32 * 32;
+}
+
 static Matrix matrix_of(const KernelCase *c, float *packed)
 {
-    int64_t width = c->scene->width, rows = c->scene->elements / width / 32 * 32;
-    return (Matrix){.packed = packed, .rows = rows, .width = width, .type = c->type};
+    return (Matrix){.packed = packed,
+                    .rows = packed_rows(c->scene),
+                    .width = c->scene->width,
+                    .type = c->type};
 }
 
 static void pack(const KernelCase *c, const Kernels *kernels, float *const *a)
@@ -269,8 +276,8 @@ static void unpack(const KernelCase *c, const Kernels *kernels, float *const *a)
 
 int kernel_cases_flat(const KernelScene *scene, KernelCase *cases, int count)
 {
-    int64_t n = scene->elements, w = scene->width, half = n / 2, packed = n / w / 32 * 32 * w;
-    double rw = (double)packed, all = (double)n;
+    int64_t n = scene->elements, half = n / 2;
+    double rw = (double)(packed_rows(scene) * scene->width), all = (double)n;
     const KernelCase added[] = {
         // w, m, v read and written, the gradient read; g 1, m 3, v 4, w 8
         {"adamw", "moments f32", .run = adamw, .elements = {n, n, n, n}, .zeroed = 6,

@@ -46,8 +46,7 @@ void *allocate_or_fail(size_t count, size_t size)
         fail_memory(bytes);
         return NULL;
     }
-    // Few entries of the TLB, few faults, few segments of a disk's request. No matter where
-    // refused.
+    // Few entries of the TLB, few faults, few segments of a disk's request; a refusal does no harm.
     if (huge)
         madvise(memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return bytes >= SHARED_FROM ? clear_much(memory, bytes) : memset(memory, 0, bytes);

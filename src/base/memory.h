@@ -1,7 +1,7 @@
 // memory.h - allocation that succeeds or ends the program, and growable byte strings.
 //
-// All memory is aligned to 64 bytes (a cache line, a 512-bit vector) and zeroed; arrays of 4 MiB and
-// more to 2 MiB, in huge pages where the system has them.
+// All memory is zeroed and aligned to 64 bytes (a cache line, a 512-bit vector); arrays of 4 MiB
+// and more to 2 MiB, in huge pages where the system has them.
 
 #ifndef L2A_BASE_MEMORY_H
 #define L2A_BASE_MEMORY_H

@@ -38,7 +38,7 @@ await_end() {
         tries=$((tries + 1))
         if [ $tries -gt 300 ]; then
             ! pgrep -P "$launcher" >/dev/null || die "$run: ranks live on 30 s after one was killed"
-            kill -9 "$launcher"
+            kill -9 "$launcher" 2>/dev/null || true
         fi
         sleep 0.1
     done
