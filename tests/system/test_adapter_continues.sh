@@ -96,9 +96,9 @@ kill_between() {
     killed=$2
     go_on "$1" "$killed" --set model.path=source &
     job=$!
-    until [ -e "$killed/metrics.jsonl" ] && [ "$(wc -l <"$killed/metrics.jsonl")" -ge 6 ]; do
+    until [ -e "$killed/step-000004.h5" ]; do
         kill -0 $job 2>/dev/null || die "ended too early: $(cat "$killed.log")"
-        sleep 0.05
+        sleep 0.02
     done
     kill -9 "$(pgrep -n -f "learn2ask train .*run.directory=$killed ")" || die 'no rank to kill'
     ! wait $job || die 'a job that lost a rank ended with status 0'
