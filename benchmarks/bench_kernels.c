@@ -136,8 +136,8 @@ static const struct {
     int64_t n, k;
 } SHAPES[] = {{576, 576}, {192, 576},  {1536, 576}, {576, 1536}, {896, 896},
               {128, 896}, {4864, 896}, {896, 4864}, {49152, 576}};
-static const int64_t ROWS_NT[] = {1, 8, 16, 64, 80, 512, 2048};
-static const int64_t ROWS_GRADIENT[] = {512, 2048};
+static const int64_t ROWS_NT[] = {1, 2, 4, 8, 16, 64, 80, 320, 512, 2048};
+static const int64_t ROWS_GRADIENT[] = {8, 64, 80, 320, 512, 2048};
 
 static void compare_kind(Bench *bench, const char *name, Kind kind, ElementType type)
 {

@@ -1,13 +1,15 @@
 // bench_rollout.c - prefill and decoding against the machine's memory bandwidth and matrix rate.
 //
 //     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]
+//                                     [-- PEER...]
 //
-// Prefill of a trunk of 512 tokens, and decoding of one branch on one trunk and of 80 branches on
-// 16 trunks: trunks of 256 tokens, forced responses of 48, random weights of the model's shape. The
-// least time of a pass is the larger of bytes / bandwidth (the layers' and the output's weights and
-// the cached keys and values, each trunk's once) and operations / matrix rate (the better of our
-// product and oneDNN's at 2,048 x 1,536 x 576), both probed in this process before and after each
-// case; the ceiling is what would then be done in a second (more is, where caches hold the model).
+// PEER is a command that does the same by turns, where it can: see benchmarks/peers. Prefill of a
+// trunk of 512 tokens, and decoding of one branch on one trunk and of 80 branches on 16 trunks:
+// trunks of 256 tokens, forced responses of 48, random weights of the model's shape. The least time
+// of a pass is the larger of bytes / bandwidth (the layers' and the output's weights and the cached
+// keys and values, each trunk's once) and operations / matrix rate (the better of our product and
+// oneDNN's at 2,048 x 1,536 x 576), both probed in this process before and after each case; the
+// ceiling is what would then be done in a second (more is, where caches hold the model).
 //
 // First each case is verified: tokens and log-probabilities of the first and of the last branch are
 // those that they get alone, their trunk computed a few rows at a time, to the bit.
@@ -18,12 +20,15 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "benchmarks/figures.h"
+#include "benchmarks/peer_process.h"
 #include "benchmarks/probe.h"
 #include "benchmarks/product.h"
 #include "engine/engine.h"
 
 enum { WARM_UP = 1, ROUNDS = 7, QUICK_ROUNDS = 2, ROWS = 512, FEW_ROWS = 48, MOST_TRUNKS = 16 };
 enum { MOST_POSITIONS = 1024 };
+
+#define USAGE "bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE] [-- PEER...]"
 
 typedef struct {
     bool prefill; // what is timed, else decoding
@@ -175,18 +180,30 @@ static Work work_of(const Model *model, const Case *c)
                   .operations = 2e-9 * (rows * (layers + 2 * query * seen) + sampled * output)};
 }
 
-static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *machine)
+// The peer's turn, if there is one and it does such a thing: false, if not.
+static bool peer_turn(PeerProcess *peer, const Case *c, Series *series)
+{
+    char task[128];
+    snprintf(task, sizeof task, "%s %d %d %d %d", c->prefill ? "prefill" : "decode", c->trunks,
+             c->branches, c->trunk, c->response);
+    return peer->process && peer_process_turn(peer, task, series);
+}
+
+static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *machine,
+                    PeerProcess *peer)
 {
     Engine engine;
-    Series series = {0};
+    Series series = {0}, theirs = {0};
+    bool compares = true;
     double passes = 1;
     char shape[64];
     probe(machine, figures->quick);
     open_engine(&engine, rollout, c, ROWS, c->trunks, c->branches);
     for (int i = -WARM_UP; i < (figures->quick ? QUICK_ROUNDS : ROUNDS); i++) {
         if (i == 0)
-            series.count = 0;
+            series.count = theirs.count = 0;
         run_round(rollout, &engine, c, i < 0, &series, &passes);
+        compares = compares && peer_turn(peer, c, &theirs);
     }
     engine_free(&engine);
     probe(machine, figures->quick);
@@ -204,6 +221,8 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *
                                    .shape = shape,
                                    .unit = "tokens/s",
                                    .ours = &series,
+                                   .peer = peer->name,
+                                   .theirs = compares ? &theirs : NULL,
                                    .bound = bytes_time > work_time ? "memory read" : "matrix rate",
                                    .ceiling = series.amounts[0] / (passes * least)});
 }
@@ -212,22 +231,29 @@ int main(int argc, char **argv)
 {
     Figures figures;
     Machine machine = {0};
+    PeerProcess peer = {0};
     char libraries[32];
+    char **words = peer_process_words(&argc, argv);
     figures_make(&figures, &argc, argv);
     bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
     if (argc < 2 || argc > 3 || !typed)
-        die(EXIT_USAGE, "bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]");
+        die(EXIT_USAGE, USAGE);
     peer_version(libraries, sizeof libraries);
     figures_head(&figures, 0, 1, libraries);
+    if (words)
+        peer_process_start(&peer, words);
     for (int i = 0; i < 2; i++) {
         Rollout rollout = {0};
         if (argc > 2 && strcmp(argv[2], i ? "bf16" : "f32") != 0)
             continue;
         rollout_make(&rollout, argv[1], i ? TYPE_BF16 : TYPE_F32);
         for (int c = 0; c < CASE_COUNT; c++)
-            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &machine);
+            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &machine,
+                    &peer);
         rollout_free(&rollout);
     }
+    if (words)
+        peer_process_stop(&peer);
     if (figures.speaks)
         printf("memory read %.1f GB/s, matrix rate %.1f GFLOP/s\n", machine.bandwidth,
                machine.rate);

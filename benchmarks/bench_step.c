@@ -1,16 +1,18 @@
 // bench_step.c - one GRPO step against what the machine's matrix rate allows.
 //
 //     OMP_NUM_THREADS=1 mpirun -n 2 bench_step INPUT.ini RUN [--set section.key=value]...
-//                                   [--quick] [--json FILE]
+//                                   [--quick] [--json FILE] [-- PEER...]
 //
-// Runs 1 + STEPS steps of the input in a new run directory RUN, all responses forced to full
-// length, without the input's warm-up, evaluation and checkpoints; the first step, which meets its
-// memory for the first time, is not counted. Ceiling: the matrix rate, the better of our product
-// and oneDNN's at 2,048 x 1,536 x 576 in fp32, all ranks at once, the best of several moments
-// before and between the steps. Operations: those that the trees ask for, each trunk once: one
-// forward pass for the rollout, the reference and the policy each, and two for the backward pass.
-// What is computed again, and padding, does not count. Of phases whose operations are not counted
-// by themselves the rows are told. Seconds are those of rank 0, amounts those of all ranks.
+// PEER is a command that does an update of as many rows by turns
+// (benchmarks/peers/torch_update.py). Runs 1 + STEPS steps of the input in a new run directory RUN,
+// all responses forced to full length, without the input's warm-up, evaluation and checkpoints; the
+// first step, which meets its memory for the first time, is not counted. Ceiling: the matrix rate,
+// the better of our product and oneDNN's at 2,048 x 1,536 x 576 in fp32, all ranks at once, the
+// best of several moments before and between the steps. Operations: those that the trees ask for,
+// each trunk once: one forward pass for the rollout, the reference and the policy each, and two for
+// the backward pass. What is computed again, and padding, does not count. Of phases whose
+// operations are not counted by themselves the rows are told. Seconds are those of rank 0, amounts
+// those of all ranks.
 //
 // A step is verified before it counts: mismatch/logprob_gap_max must read 0.
 
@@ -20,6 +22,7 @@
 
 #include "base/fail.h"
 #include "benchmarks/figures.h"
+#include "benchmarks/peer_process.h"
 #include "benchmarks/product.h"
 #include "input/options.h"
 #include "tasks/libraries.h"
@@ -27,7 +30,7 @@
 
 #define USAGE                                                                                      \
     "mpirun -n RANKS bench_step INPUT.ini RUN [--set SECTION.KEY=VALUE]... [--quick] [--json "     \
-    "FILE]"
+    "FILE] [-- PEER...]"
 
 enum { WARM_UP = 1, STEPS = 7, QUICK_STEPS = 2 };
 
@@ -64,7 +67,7 @@ static const Told told[] = {
     {"optimizer", "timing_s/optimizer", 0, false, NULL},
     {"publish", "timing_s/publish", 0, false, NULL},
 };
-enum { TOLD = sizeof told / sizeof *told };
+enum { TOLD = sizeof told / sizeof *told, UPDATE = 8 }; // the peer's row
 
 // Dies where the sampler's log-probabilities are not the learner's, to the bit: NaN where none was
 // compared. What they have in common would else be computed wrongly by one of them.
@@ -92,7 +95,19 @@ static void keep_step(const Metrics *metrics, Series *series)
     }
 }
 
-static void add_figures(Figures *figures, const Series *series, MatrixRate rate)
+// The peer's update of as many rows as that step's.
+static void peer_turn(PeerProcess *peer, const Metrics *metrics, Series *series)
+{
+    char task[128];
+    snprintf(task, sizeof task, "update %.0f %.0f %d", metrics_get(metrics, "tree/rows"),
+             metrics_get(metrics, "learner/scored_rows"),
+             metrics_get(metrics, "timing_s/reference") > 0);
+    if (!peer_process_turn(peer, task, series))
+        die(EXIT_USAGE, "%s does no updates", peer->name);
+}
+
+static void add_figures(Figures *figures, const Series *series, MatrixRate rate,
+                        const PeerProcess *peer, const Series *theirs)
 {
     double best = rate.ours > rate.peer ? rate.ours : rate.peer;
     for (int i = 0; i < TOLD; i++) {
@@ -108,23 +123,30 @@ static void add_figures(Figures *figures, const Series *series, MatrixRate rate)
                                        .shape = shape,
                                        .unit = rates,
                                        .ours = &series[i],
+                                       .peer = peer->name,
+                                       .theirs = i == UPDATE && peer->process ? theirs : NULL,
                                        .bound = "matrix rate",
                                        .ceiling = counted ? best : 0});
     }
 }
 
-static int run(const Settings *settings, Figures *figures)
+static int run(const Settings *settings, Figures *figures, char *const *words)
 {
     Training training;
     Metrics metrics = {0};
     MatrixRate rate = {0};
-    Series series[TOLD] = {{0}};
+    Series series[TOLD] = {{0}}, theirs = {0};
+    PeerProcess peer = {0};
     Bytes libraries = {0};
     int status = training_open(&training, settings);
     if (status == 0) {
         libraries_print(false, false, &libraries);
         figures_head(figures, training.job.world.all.rank, training.job.world.all.size,
                      libraries.data);
+        if (words && training.job.world.all.size > 1)
+            die(EXIT_USAGE, "a peer takes turns with one rank only: others would not let it work");
+        if (words)
+            peer_process_start(&peer, words);
         probe(&rate, figures->quick);
     }
     for (int64_t step = 0; status == 0 && step < training.total_steps; step++) {
@@ -137,15 +159,21 @@ static int run(const Settings *settings, Figures *figures)
         probe(&rate, figures->quick);
         if (status == 0 && figures->speaks) {
             verify_step(&metrics, step + 1);
+            if (words)
+                peer_turn(&peer, &metrics, &theirs);
             if (step >= WARM_UP)
                 keep_step(&metrics, series);
+            else
+                theirs.count = 0;
         }
     }
     if (status == 0) {
-        add_figures(figures, series, rate);
+        add_figures(figures, series, rate, &peer, &theirs);
         if (figures->speaks)
             printf("matrix rate: ours %.1f, oneDNN %.1f GFLOP/s\n", rate.ours, rate.peer);
     }
+    if (peer.process)
+        peer_process_stop(&peer);
     bytes_free(&libraries);
     metrics_free(&metrics);
     training_close(&training);
@@ -184,11 +212,12 @@ int main(int argc, char **argv)
     Settings settings;
     Figures figures;
     group_start(&argc, &argv);
+    char **words = peer_process_words(&argc, argv);
     figures_make(&figures, &argc, argv);
     if (argc < 3)
         die(EXIT_USAGE, USAGE);
     if (read_settings(&settings, figures.quick ? QUICK_STEPS : STEPS, argc, argv) != 0 ||
-        run(&settings, &figures) != 0)
+        run(&settings, &figures, words) != 0)
         die_failed();
     figures_write(&figures);
     settings_free(&settings);

@@ -251,29 +251,41 @@ static bool writes_residual(const TensorPlace *tensor)
     return strstr(tensor->name, "o_proj.weight") || strstr(tensor->name, "down_proj.weight");
 }
 
+// A draw gives two neighbours their values, of which a piece may hold one.
+static void randomise_matrix(const Piece *piece, uint64_t seed, int64_t tensor, double scale,
+                             float *values)
+{
+    int64_t end = piece->first + piece->count;
+#pragma omp parallel for schedule(static)
+    for (int64_t pair = piece->first / 2; pair < (end + 1) / 2; pair++) {
+        double normal[2];
+        draw_normal((Draw){.seed = seed,
+                           .purpose = PURPOSE_INITIALISE,
+                           .session = (uint32_t)tensor,
+                           .step = (uint32_t)(pair >> 32),
+                           .position = (uint32_t)pair},
+                    normal);
+        for (int64_t half = 0; half < 2; half++) {
+            int64_t element = 2 * pair + half;
+            if (element >= piece->first && element < end)
+                values[element - piece->first] = (float)(scale * normal[half]);
+        }
+    }
+}
+
 void parameters_randomise(const Parameters *parameters, uint64_t seed, float *values)
 {
     double range = parameters->shape.initializer_range;
     for (int64_t i = 0; i < parameters->tensor_count; i++) {
         Piece piece = parameters_piece(parameters, i);
-        bool matrix = piece.tensor->rows > 0;
         double scale =
             range /
             (writes_residual(piece.tensor) ? sqrt(2.0 * (double)parameters->shape.layers) : 1.0);
         float constant = strstr(piece.tensor->name, "norm") ? 1.0f : 0.0f;
-#pragma omp parallel for schedule(static) if (matrix)
-        for (int64_t j = 0; j < piece.count; j++) {
-            double normal[2] = {0};
-            uint64_t element = (uint64_t)(piece.first + j);
-            if (matrix)
-                draw_normal((Draw){.seed = seed,
-                                   .purpose = PURPOSE_INITIALISE,
-                                   .session = (uint32_t)i,
-                                   .step = (uint32_t)(element >> 33),
-                                   .position = (uint32_t)(element >> 1)},
-                            normal);
-            values[piece.local + j] = matrix ? (float)(scale * normal[element & 1]) : constant;
-        }
+        if (piece.tensor->rows > 0)
+            randomise_matrix(&piece, seed, i, scale, values + piece.local);
+        for (int64_t j = 0; j < piece.count && piece.tensor->rows == 0; j++)
+            values[piece.local + j] = constant;
     }
 }
 

@@ -5,24 +5,44 @@ export OMP_NUM_THREADS=1
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
 bench=$build/benchmarks
-for name in kernels rollout step checkpoint collectives; do
+for name in kernels rollout step checkpoint collectives start; do
     [ -x "$bench/bench_$name" ] || { echo "skipped: bench_$name needs oneDNN (libdnnl-dev)"; exit 77; }
 done
 clinic_data data/clinic --sessions 20 --test 4
 
-measure() { # name of the rows' file, command
+# A peer that decodes and updates, and does not prefill.
+cat >peer.py <<'END'
+from turns import take_turns
+take_turns("stand-in 1.0", lambda what, *sizes: None if what == "prefill" else (sizes[0] * 1e-3, 7))
+END
+export PYTHONPATH="$tree/benchmarks/peers"
+
+measure() { # name of the rows' file, ranks, benchmark, its arguments
     name=$1
-    shift
-    "$@" --quick --json "$name.json" >"$name.log" 2>&1 </dev/null ||
+    launch=
+    [ "$2" -eq 1 ] || launch="mpirun -n $2"
+    program=$bench/bench_$3
+    shift 3
+    # shellcheck disable=SC2086
+    $launch "$program" --quick --json "$name.json" "$@" >"$name.log" 2>&1 </dev/null ||
         die "$name: $(grep '^error: ' "$name.log" || tail -n 5 "$name.log")"
 }
-measure kernels "$bench/bench_kernels"
-measure products "$bench/bench_kernels" nn bf16
-measure rollout "$bench/bench_rollout" data/clinic/model
-measure step mpirun -n 2 "$bench/bench_step" "$tree/inputs/clinic.ini" run \
-    --set train.batch_contexts=8 --set rollout.group_size=2 --set algorithm.kl_coefficient=0.01
-measure checkpoint mpirun -n 2 "$bench/bench_checkpoint" data/clinic/model saved
-measure collectives mpirun -n 2 "$bench/bench_collectives"
+small='--set train.batch_contexts=8 --set rollout.group_size=2'
+measure kernels 1 kernels
+measure products 1 kernels nn bf16
+measure rollout 1 rollout data/clinic/model
+measure turns 1 rollout data/clinic/model f32 -- python3 peer.py
+# shellcheck disable=SC2086
+measure step 2 step "$tree/inputs/clinic.ini" run $small --set algorithm.kl_coefficient=0.01
+# shellcheck disable=SC2086
+measure update 1 step "$tree/inputs/clinic.ini" updated $small -- python3 peer.py
+# shellcheck disable=SC2086
+clinic_train 1 trained $small --set warmup.epochs=0 --set warmup.steps=1 --set train.steps=1 \
+    --set evaluate.file= || die "$(tail -n 5 trained.log)"
+"$build/tools/l2a-convert" trained model >/dev/null
+measure start 1 start model
+measure checkpoint 2 checkpoint data/clinic/model saved
+measure collectives 2 collectives
 [ ! -e saved ] || die 'bench_checkpoint leaves its run behind'
 
 python3 - <<'END' || die 'the rows are not as they should be'
@@ -36,11 +56,14 @@ WANTED = {  # of each file what must have been measured; below, how many rows ha
                 "target_backward", "loss of a chunk", "sample", "adamw", "matrix_pack", "copy"},
     "products": {"product_nn"},
     "rollout": {"prefill", "decode"},
+    "turns": {"prefill", "decode"},
+    "update": {"update_actor"},
+    "start": {"start"},
     "step": {"step", "gen", "reference", "forward", "backward", "update_actor", "optimizer"},
     "checkpoint": {"save", "save without the copy", "load", "copy that the run waits for"},
     "collectives": {"all-gather", "reduce-scatter", "sum"},
 }
-PEERS = {"kernels": 6, "products": 1, "rollout": 0, "step": 0, "checkpoint": 4, "collectives": 9}
+PEERS = {"kernels": 6, "products": 1, "rollout": 0, "turns": 2, "update": 1, "start": 2, "step": 0, "checkpoint": 4, "collectives": 9}
 
 
 def rising(times):
@@ -78,6 +101,9 @@ refused() { # exit code, what is said, command
 }
 refused 64 'needs a file' "$bench/bench_kernels" nt f32 --json
 refused 64 'bench_rollout MODEL_DIRECTORY' "$bench/bench_rollout"
+refused 69 'ended early' "$bench/bench_rollout" data/clinic/model f32 --quick -- false
+refused 69 'cannot be started' "$bench/bench_rollout" data/clinic/model f32 --quick -- no/such
+refused 66 no/such "$bench/bench_start" no/such --quick
 refused 64 'nt|nn|tn|others' "$bench/bench_kernels" mm
 refused 66 config.json "$bench/bench_rollout" nowhere --quick
 refused 73 no/such "$bench/bench_kernels" nn f32 --quick --json no/such/place.json
