@@ -67,7 +67,7 @@ static const Told told[] = {
     {"optimizer", "timing_s/optimizer", 0, false, NULL},
     {"publish", "timing_s/publish", 0, false, NULL},
 };
-enum { TOLD = sizeof told / sizeof *told, UPDATE = 8 }; // the peer's row
+enum { TOLD = sizeof told / sizeof *told };
 
 // Dies where the sampler's log-probabilities are not the learner's, to the bit: NaN where none was
 // compared. What they have in common would else be computed wrongly by one of them.
@@ -95,19 +95,41 @@ static void keep_step(const Metrics *metrics, Series *series)
     }
 }
 
-// The peer's update of as many rows as that step's.
-static void peer_turn(PeerProcess *peer, const Metrics *metrics, Series *series)
+// What a peer may be asked for, of the rows of `told`.
+enum { STEP = 0, UPDATE = 8, ASKED = 2 };
+static const int asked[ASKED] = {STEP, UPDATE};
+
+// The peer's turns: what it does of a step of as many responses, and an update of as many rows.
+static void peer_turns(PeerProcess *peer, const Training *training, const Metrics *metrics,
+                       Series series[ASKED])
 {
-    char task[128];
-    snprintf(task, sizeof task, "update %.0f %.0f %d", metrics_get(metrics, "tree/rows"),
+    const Settings *settings = training->settings;
+    char tasks[ASKED][128];
+    int done = 0;
+    snprintf(tasks[0], sizeof tasks[0], "step %lld %lld %lld",
+             (long long)settings->train.batch_contexts, (long long)settings->rollout.group_size,
+             (long long)settings->rollout.max_response_tokens);
+    snprintf(tasks[1], sizeof tasks[1], "update %.0f %.0f %d", metrics_get(metrics, "tree/rows"),
              metrics_get(metrics, "learner/scored_rows"),
              metrics_get(metrics, "timing_s/reference") > 0);
-    if (!peer_process_turn(peer, task, series))
-        die(EXIT_USAGE, "%s does no updates", peer->name);
+    for (int i = 0; i < ASKED; i++)
+        done += peer_process_turn(peer, tasks[i], &series[i]);
+    if (done == 0)
+        die(EXIT_USAGE, "%s does neither steps nor updates", peer->name);
 }
 
-static void add_figures(Figures *figures, const Series *series, MatrixRate rate,
-                        const PeerProcess *peer, const Series *theirs)
+// That of row `i` of `told`, where the peer does such a thing.
+static const Series *peer_series(const Series series[ASKED], int i)
+{
+    for (int a = 0; a < ASKED; a++) {
+        if (asked[a] == i && series[a].count > 0)
+            return &series[a];
+    }
+    return NULL;
+}
+
+static void add_figures(Figures *figures, const Series *series, MatrixRate rate, const char *peer,
+                        const Series theirs[ASKED])
 {
     double best = rate.ours > rate.peer ? rate.ours : rate.peer;
     for (int i = 0; i < TOLD; i++) {
@@ -123,8 +145,8 @@ static void add_figures(Figures *figures, const Series *series, MatrixRate rate,
                                        .shape = shape,
                                        .unit = rates,
                                        .ours = &series[i],
-                                       .peer = peer->name,
-                                       .theirs = i == UPDATE && peer->process ? theirs : NULL,
+                                       .peer = peer,
+                                       .theirs = peer_series(theirs, i),
                                        .bound = "matrix rate",
                                        .ceiling = counted ? best : 0});
     }
@@ -135,7 +157,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
     Training training;
     Metrics metrics = {0};
     MatrixRate rate = {0};
-    Series series[TOLD] = {{0}}, theirs = {0};
+    Series series[TOLD] = {{0}}, theirs[ASKED] = {{0}};
     PeerProcess peer = {0};
     Bytes libraries = {0};
     int status = training_open(&training, settings);
@@ -160,15 +182,15 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
         if (status == 0 && figures->speaks) {
             verify_step(&metrics, step + 1);
             if (words)
-                peer_turn(&peer, &metrics, &theirs);
+                peer_turns(&peer, &training, &metrics, theirs);
             if (step >= WARM_UP)
                 keep_step(&metrics, series);
             else
-                theirs.count = 0;
+                theirs[0].count = theirs[1].count = 0;
         }
     }
     if (status == 0) {
-        add_figures(figures, series, rate, &peer, &theirs);
+        add_figures(figures, series, rate, peer.name, theirs);
         if (figures->speaks)
             printf("matrix rate: ours %.1f, oneDNN %.1f GFLOP/s\n", rate.ours, rate.peer);
     }

@@ -15,14 +15,14 @@ shift
 cd "$(dirname "$0")/.."
 # shellcheck source=jobs/mpi.sh
 . jobs/mpi.sh
-place=$(tests/peers/environment.sh benchmarks/trl_requirements.txt \
+place=$(tests/peers/environment.sh benchmarks/peers/trl.txt \
     "${LEARN2ASK_TRL:-$HOME/.cache/learn2ask-trl}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 lscpu | sed -n 's/^Model name: *//p'
 uptime
 "$build/learn2ask" --version
-grep -E '^(torch|transformers|trl)=' benchmarks/trl_requirements.txt
+grep -E '^(torch|transformers|trl)=' benchmarks/peers/trl.txt
 # shellcheck disable=SC2086 # one word a setting
 OMP_NUM_THREADS=2 "$place/bin/python" benchmarks/bench_trl.py models/smollm2-135m-instruct \
     "$work/batch.jsonl" "$@" -- mpirun -n 1 "$build/benchmarks/bench_trees" inputs/smollm2-mts.ini \

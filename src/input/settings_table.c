@@ -223,7 +223,8 @@ const SettingRow settings_table[] = {
     INTEGER(parallel, grader_ranks, "0", 0, RANKS,
             "Grader ranks of placement = split, for a judge of our own; 0: the rollout ranks."),
     INTEGER(parallel, threads, "0", 0, 4096,
-            "Threads of a rank; 0 shares the cores of a node among its ranks."),
+            "Threads of a rank; 0: as many as there are cores where it may run, shared among the "
+            "ranks that may run there."),
     REAL(parallel, deadline, "600", 1, 1e9,
          "Seconds that a rank which others wait for may give no sign of life; then the job ends "
          "with its name."),

@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fail.h"
 #include "files/directory.h"
 #include "files/run_files.h"
+#include "parallel/cores.h"
 #include "tasks/state.h"
 
 static ElementType element_type(Compute compute)
@@ -57,15 +57,13 @@ static int locate_model(const char *path, char **directory, char **checkpoint)
 
 void job_set_threads(const Group *all, const Settings *settings)
 {
-    int64_t threads = settings->parallel.threads;
-    int ranks = group_node_size(all);
+    int threads = (int)settings->parallel.threads;
+    Group node = group_of_node(all);
+    int share = cores_share(&node);
+    group_free(&node);
     if (threads == 0 && getenv("OMP_NUM_THREADS"))
         return;
-    if (threads == 0) {
-        long cores = sysconf(_SC_NPROCESSORS_ONLN);
-        threads = cores / ranks > 1 ? cores / ranks : 1;
-    }
-    omp_set_num_threads((int)threads);
+    omp_set_num_threads(threads > 0 ? threads : share);
 }
 
 // An adapter that [model] names is trained on as it is: [adapter] may repeat its shape, or leave it

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "files/atomic.h"
 #include "input/jsonl.h"
+#include "parallel/cores.h"
 #include "tasks/libraries.h"
 #include "tasks/responses.h"
 #include "tasks/session_tree.h"
@@ -96,6 +97,22 @@ static void say_libraries(const Record *record, const Backend *backend)
     bytes_free(&lines);
 }
 
+// Collective over all.
+static void say_cores(const Record *record, const Group *all)
+{
+    RankCores *ranks = cores_gather(all, omp_get_max_threads());
+    Bytes line = {0}, advice = {0};
+    if (!ranks)
+        return;
+    cores_describe(ranks, all->size, &line, &advice);
+    record_say(record, "cores      %s", line.data);
+    if (advice.length > 0)
+        warn("%s", advice.data);
+    bytes_free(&line);
+    bytes_free(&advice);
+    release(ranks);
+}
+
 void record_step_begins(const Record *record, int64_t step, int64_t total)
 {
     char context[48];
@@ -118,12 +135,11 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
     record_say(record, "learn2ask %s (%s), compiled by %s, %s", version_text, version_git,
                version_compiler, version_flags);
     say_libraries(record, &job->backend);
-    record_say(record,
-               "ranks      %d: %d rollout, %d grader, %d learner, placement %s; %d threads a rank",
+    record_say(record, "ranks      %d: %d rollout, %d grader, %d learner, placement %s",
                world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_GRADER],
                world->count[ROLE_LEARNER],
-               job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared",
-               omp_get_max_threads());
+               job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared");
+    say_cores(record, &world->all);
     record_say(record, "backend    %s", job->backend.text);
     if (job->settings->rollout.tensor_parallel > 1)
         record_say(record, "engines    %d of %lld ranks",

@@ -35,7 +35,7 @@ void record_say(const Record *record, const char *format, ...)
 void record_step_begins(const Record *record, int64_t step, int64_t total);
 void record_step_ends(void);
 
-// Versions, ranks, model, data: the head of a run's log.
+// Versions, ranks and their cores, model, data: the head of a run's log. Collective over all ranks.
 void record_header(const Record *record, const Job *job, const Dataset *dataset);
 
 // A step's metrics as one line of the journal. While the disk takes none, lines wait in memory

@@ -57,13 +57,13 @@ WANTED = {  # of each file what must have been measured; below, how many rows ha
     "products": {"product_nn"},
     "rollout": {"prefill", "decode"},
     "turns": {"prefill", "decode"},
-    "update": {"update_actor"},
+    "update": {"step", "update_actor"},
     "start": {"start"},
     "step": {"step", "gen", "reference", "forward", "backward", "update_actor", "optimizer"},
     "checkpoint": {"save", "save without the copy", "load", "copy that the run waits for"},
     "collectives": {"all-gather", "reduce-scatter", "sum"},
 }
-PEERS = {"kernels": 6, "products": 1, "rollout": 0, "turns": 2, "update": 1, "start": 2, "step": 0, "checkpoint": 4, "collectives": 9}
+PEERS = {"kernels": 6, "products": 1, "rollout": 0, "turns": 2, "update": 2, "start": 2, "step": 0, "checkpoint": 4, "collectives": 9}
 
 
 def rising(times):

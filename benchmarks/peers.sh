@@ -1,0 +1,63 @@
+#!/bin/sh
+# peers.sh - bench_rollout and bench_step in turns with a peer, which is installed outside the tree first.
+#
+#     benchmarks/peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]
+#
+# llama, vllm: rollout of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32 and bf16; torch: the update of a step
+# of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the files of), trl: the whole step. `settings` go to
+# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, some gigabytes each; llama.cpp is compiled
+# for minutes. Rows go to $JSON-..., where that is set.
+set -eu
+build=$(cd "$1" && pwd)
+peer=$2
+shift 2
+cd "$(dirname "$0")/.."
+# shellcheck source=jobs/mpi.sh
+. jobs/mpi.sh
+threads=${THREADS:-2}
+export OMP_NUM_THREADS="$threads"
+smollm2=models/smollm2-135m-instruct
+place=$HOME/.cache/learn2ask-$peer
+requirements=benchmarks/peers/$peer.txt
+if [ "$peer" = torch ]; then # what the tests have
+    place=$HOME/.cache/learn2ask-peers
+    requirements=tests/peers/requirements.txt
+fi
+[ -e "$requirements" ] || { echo "peers.sh BUILD_DIRECTORY llama|vllm|torch|trl" >&2; exit 64; }
+
+# NAME BENCHMARK ARGUMENTS... -- SCRIPT ARGUMENTS...
+measure() {
+    name=$1
+    benchmark=$2
+    shift 2
+    set -- "$build/benchmarks/$benchmark" ${JSON:+--json "$JSON-$name.json"} "$@"
+    echo "$*"
+    "$@"
+}
+rollout() { # the peer's script
+    for shape in $smollm2 benchmarks/shapes/qwen2.5-0.5b; do
+        for type in bf16 f32; do
+            measure "$(basename "$shape")-$type" bench_rollout "$shape" $type -- \
+                "$place/bin/python" "$1" "$shape" $type "$threads"
+        done
+    done
+}
+tests/peers/environment.sh "$requirements" "$place" >/dev/null
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+uptime
+case $peer in
+llama) rollout benchmarks/peers/llama.py ;;
+vllm) rollout benchmarks/peers/vllm_cpu.py ;;
+torch)
+    measure update bench_step inputs/smollm2-mts.ini "$work/run" "$@" -- \
+        "$place/bin/python" benchmarks/peers/torch_update.py $smollm2 "$threads"
+    ;;
+trl)
+    "$build/benchmarks/bench_trees" inputs/smollm2-mts.ini "$work/dumped" --dump "$work/batch.jsonl" "$@" \
+        >/dev/null
+    measure step bench_step inputs/smollm2-mts.ini "$work/run" "$@" -- \
+        "$place/bin/python" benchmarks/peers/trl_step.py $smollm2 "$work/batch.jsonl" "$threads"
+    ;;
+esac
+uptime
