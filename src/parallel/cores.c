@@ -13,6 +13,7 @@ enum { HOSTS_TOLD = 4 };
 typedef struct {
     const char *name;
     int ranks, threads; // of all of them
+    int online;         // cores
     bool even;          // each has as many threads
     bool bound;         // not every rank may run on all of them
     uint64_t set[CORES_WORDS];
@@ -20,7 +21,7 @@ typedef struct {
 
 RankCores cores_of_rank(int threads)
 {
-    RankCores mine = {.threads = threads};
+    RankCores mine = {.threads = threads, .online = (int32_t)sysconf(_SC_NPROCESSORS_ONLN)};
     cpu_set_t allowed;
     if (gethostname(mine.host, sizeof mine.host - 1) != 0)
         snprintf(mine.host, sizeof mine.host, "unknown");
@@ -68,7 +69,7 @@ int cores_share(const Group *node)
         sharing += overlap(mine.set, ranks[r].set);
     release(ranks);
     if (cores == 0) { // not known
-        cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+        cores = mine.online;
         sharing = node->size;
     }
     return cores / sharing > 1 ? cores / sharing : 1;
@@ -87,7 +88,7 @@ static void host_add(Host *host, const RankCores *rank)
 // The host's ranks, from the first of them on.
 static Host host_of(const RankCores *ranks, int first, int count)
 {
-    Host host = {.name = ranks[first].host, .even = true};
+    Host host = {.name = ranks[first].host, .online = ranks[first].online, .even = true};
     memcpy(host.set, ranks[first].set, sizeof host.set);
     for (int r = first; r < count; r++) {
         if (strcmp(ranks[r].host, host.name) == 0)
@@ -106,12 +107,16 @@ static void host_describe(const Host *host, Bytes *text)
     int cores = count_of(host->set), each = host->threads / host->ranks;
     bytes_print(text, "%d rank%s of %s%d thread%s", host->ranks, plural(host->ranks),
                 host->even ? "" : "about ", each, plural(each));
-    if (cores == 0)
+    if (cores == 0) {
         bytes_append_text(text, ", cores not known");
-    else
-        bytes_print(text, " on %d core%s%s%s", cores, plural(cores),
-                    host->bound ? ", each bound to some" : "",
-                    host->threads > cores ? ": more threads than cores" : "");
+        return;
+    }
+    bytes_print(text, " on %d ", cores);
+    if (host->online > cores)
+        bytes_print(text, "of %d ", host->online);
+    bytes_print(text, "core%s%s%s", plural(host->online > cores ? host->online : cores),
+                host->bound ? ", each bound to some" : "",
+                host->threads > cores ? ": more threads than cores" : "");
 }
 
 static bool is_first_of_host(const RankCores *ranks, int rank)

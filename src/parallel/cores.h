@@ -12,7 +12,7 @@ enum { CORES_MOST = 1024, CORES_WORDS = CORES_MOST / 64 };
 
 typedef struct {
     char host[64];
-    int32_t threads;
+    int32_t threads, online;   // online: cores of the host
     uint64_t set[CORES_WORDS]; // bit i % 64 of word i / 64: core i; none: not known
 } RankCores;
 
@@ -26,8 +26,8 @@ int cores_share(const Group *node);
 // Every rank's, in rank order, on rank 0, to be released; NULL on the others. Collective.
 RankCores *cores_gather(const Group *group, int threads);
 
-// "vm: 2 ranks of 1 thread on 2 cores", host by host in the order of ranks, those alike together.
-// `advice` stays empty, or says which rank has fewer cores than threads, and what to do.
+// "vm: 2 ranks of 1 thread on 2 of 8 cores", host by host in the order of ranks, those alike
+// together. `advice` stays empty, or says which rank has fewer cores than threads, and what to do.
 void cores_describe(const RankCores *ranks, int count, Bytes *line, Bytes *advice);
 
 #endif

@@ -74,6 +74,9 @@ static void who_is_bound_to_fewer_cores_than_threads_is_told(void **state)
            "--bind-to none (or --map-by slot:PE=4), srun --cpus-per-task=4");
     const RankCores shared[] = {rank_on("a", 1, 0, 1), rank_on("a", 1, 0, 1)};
     expect(shared, 2, "a: 2 ranks of 1 thread on 1 core: more threads than cores", NULL);
+    RankCores part[] = {rank_on("a", 1, 0, 1)};
+    part[0].online = 8;
+    expect(part, 1, "a: 1 rank of 1 thread on 1 of 8 cores", NULL);
     const RankCores unknown[] = {rank_on("a", 4, 0, 0)};
     expect(unknown, 1, "a: 1 rank of 4 threads, cores not known", NULL);
 }
