@@ -104,18 +104,20 @@ static void bind_to(size_t core)
 static void a_rank_knows_where_it_may_run(void **state)
 {
     (void)state;
-    size_t core = core_at(world.rank);
+    size_t core = core_at(world.rank), *bound = allocate((size_t)world.size, sizeof *bound);
+    group_all_gather(&world, &core, sizeof core, bound);
     bind_to(core);
     RankCores *ranks = cores_gather(&world, 3);
     assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0);
     assert_true((ranks != NULL) == (world.rank == 0));
     for (int r = 0; ranks && r < world.size; r++) {
-        core = core_at(r);
+        core = bound[r];
         assert_int_equal(ranks[r].threads, 3);
         for (size_t i = 0; i < CORES_WORDS; i++)
             assert_true(ranks[r].set[i] == (i == core / 64 ? (uint64_t)1 << core % 64 : 0));
     }
     release(ranks);
+    release(bound);
 }
 
 static void ranks_share_the_cores_that_they_have_in_common(void **state)
