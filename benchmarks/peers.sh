@@ -23,7 +23,11 @@ if [ "$peer" = torch ]; then # what the tests have
     place=$HOME/.cache/learn2ask-peers
     requirements=tests/peers/requirements.txt
 fi
-[ -e "$requirements" ] || { echo "peers.sh BUILD_DIRECTORY llama|vllm|torch|trl" >&2; exit 64; }
+case $peer in
+llama | torch | trl) ;;
+vllm) requirements= ;;
+*) echo "peers.sh BUILD_DIRECTORY llama|vllm|torch|trl" >&2 && exit 64 ;;
+esac
 
 # NAME BENCHMARK ARGUMENTS... -- SCRIPT ARGUMENTS...
 measure() {
@@ -42,7 +46,11 @@ rollout() { # the peer's script
         done
     done
 }
-tests/peers/environment.sh "$requirements" "$place" >/dev/null
+if [ "$requirements" ]; then
+    tests/peers/environment.sh "$requirements" "$place" >/dev/null
+else
+    benchmarks/peers/vllm_environment.sh "$place"
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 uptime

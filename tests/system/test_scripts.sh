@@ -10,7 +10,7 @@ else
 fi
 status=0
 for script in .ci/run jobs/*.sh jobs/*.sbatch tests/*.sh tests/*/*.sh tools/*.sh tools/*/*.sh \
-    benchmarks/*.sh; do
+    benchmarks/*.sh benchmarks/*/*.sh; do
     [ -f "$script" ] || continue
     check "$script" || { echo "$script is not well-formed"; status=1; }
 done
