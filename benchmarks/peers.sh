@@ -18,14 +18,10 @@ threads=${THREADS:-2}
 export OMP_NUM_THREADS="$threads"
 smollm2=models/smollm2-135m-instruct
 place=$HOME/.cache/learn2ask-$peer
-requirements=benchmarks/peers/$peer.txt
-if [ "$peer" = torch ]; then # what the tests have
-    place=$HOME/.cache/learn2ask-peers
-    requirements=tests/peers/requirements.txt
-fi
 case $peer in
-llama | torch | trl) ;;
-vllm) requirements= ;;
+llama | trl) tests/peers/environment.sh "benchmarks/peers/$peer.txt" "$place" >/dev/null ;;
+torch) place=$(tests/peers/environment.sh) ;; # that of the tests
+vllm) benchmarks/peers/vllm_environment.sh "$place" ;;
 *) echo "peers.sh BUILD_DIRECTORY llama|vllm|torch|trl" >&2 && exit 64 ;;
 esac
 
@@ -46,11 +42,6 @@ rollout() { # the peer's script
         done
     done
 }
-if [ "$requirements" ]; then
-    tests/peers/environment.sh "$requirements" "$place" >/dev/null
-else
-    benchmarks/peers/vllm_environment.sh "$place"
-fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 uptime
