@@ -217,10 +217,9 @@ static void keys_gain(const Backward *call, int64_t head, KeyPlace place, Range 
         const float *b = batch_rows(call, rows[i], head, block, entries.first);
         Tile tile = {
             .a = batch_scores(call, factors[i], head, entries.first) + place.score + keys.first,
-            .a_row = 1,
-            .a_step = call->plan.score_stride,
+            .a_stride = call->plan.score_stride,
+            .by_columns = true,
             .b = b,
-            .b_step = BLOCK,
             .c = row_of(to[i], place.slot + keys.first) + column,
             .c_row = to[i].stride,
             .depth = entries.count,

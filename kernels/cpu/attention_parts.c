@@ -119,11 +119,9 @@ static void keys_tile(Cache cache, const void *keys, const View *view, Range ent
     const char *b = element_at(keys, cache.type, j * cache.head_width);
     Tile tile = {
         .a = view->a + entries.first * view->a_stride,
-        .a_row = view->a_stride,
-        .a_step = 1,
+        .a_stride = view->a_stride,
         .b = b,
         .b_panel = block,
-        .b_step = BLOCK,
         .c = view->to + entries.first * view->to_stride + j,
         .c_row = view->to_stride,
         .depth = cache.head_width,
@@ -199,11 +197,9 @@ static void values_tile(Cache cache, const void *values, const View *view, Range
     const char *b = element_at(values, cache.type, block * panel + keys.first * BLOCK);
     Tile tile = {
         .a = view->a + entries.first * view->a_stride + keys.first,
-        .a_row = view->a_stride,
-        .a_step = 1,
+        .a_stride = view->a_stride,
         .b = b,
         .b_panel = panel,
-        .b_step = BLOCK,
         .c = view->to + entries.first * view->to_stride + block * BLOCK,
         .c_row = view->to_stride,
         .depth = keys.count,

@@ -20,17 +20,18 @@
 enum { BLOCK = 16 };
 
 typedef struct {
-    const float *a;          // a[i * a_row + k * a_step]
-    int64_t a_row, a_step;   //
-    const void *b;           // column j of panel p, row k: element p * b_panel + k * b_step + j
-    int64_t b_panel, b_step; // in elements of b's type
-    float *c;                // c[i * c_row + j], panels side by side
-    int64_t c_row;           //
-    int64_t depth;           // number of k
-    bool from_c;             // the chains start from c's values, not from 0
-    const char *ahead;       // what is read next, fetched meanwhile: `ahead_step` bytes with each k
-    int64_t ahead_panel;     // in each of the panels, which lie ahead_panel bytes apart
-    int64_t ahead_step;      //
+    const float *a;      // a[i * a_stride + k], or a[i + k * a_stride], which is
+    int64_t a_stride;    // faster where there are many rows: their places are known then
+    bool by_columns;     // which of them
+    const void *b;       // column j of panel p, row k: element p * b_panel + k * width + j
+    int64_t b_panel;     // in elements of b's type
+    float *c;            // c[i * c_row + j], panels side by side
+    int64_t c_row;       //
+    int64_t depth;       // number of k
+    bool from_c;         // the chains start from c's values, not from 0
+    const char *ahead;   // what is read next, fetched meanwhile: `ahead_step` bytes with each k
+    int64_t ahead_panel; // in each of the panels, which lie ahead_panel bytes apart
+    int64_t ahead_step;  //
 } Tile;
 
 // Each of the two headers has:

@@ -12,10 +12,11 @@ static inline void tile_block(int rows, int panels, ElementType type, const Tile
     for (int i = 0; i < rows; i++) {
         for (int j = 0; j < panels * BLOCK; j++) {
             float *c = tile->c + i * tile->c_row + j;
-            const float *a = tile->a + i * tile->a_row;
+            const float *a = tile->a + i * (tile->by_columns ? 1 : tile->a_stride);
+            int64_t a_step = tile->by_columns ? tile->a_stride : 1;
             int64_t b = j / BLOCK * tile->b_panel + j % BLOCK;
             float sum = tile->from_c ? *c : 0.0f;
-            for (int64_t k = 0; k < tile->depth; k++, a += tile->a_step, b += tile->b_step) {
+            for (int64_t k = 0; k < tile->depth; k++, a += a_step, b += BLOCK) {
                 float column = type == TYPE_F32
                                    ? ((const float *)tile->b)[b]
                                    : lanes_float((uint32_t)((const uint16_t *)tile->b)[b] << 16);

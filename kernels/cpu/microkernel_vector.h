@@ -110,9 +110,9 @@ TILE_INLINE void registers_read(const int count, const ElementType type, const v
         to[r] = register_load((const float *)b + index + REGISTER * r);
 }
 
-// One k. `registers` is a panel's width. The first four arguments are constants after inlining.
+// One k. `registers` is a panel's width. The first five arguments are constants after inlining.
 TILE_INLINE void tile_step(const int rows, const int panels, const int registers,
-                           const ElementType type, const Tile *tile, const float *a, int64_t b,
+                           const ElementType type, const bool by_columns, const Tile *tile, const float *a, int64_t b,
                            Register sum[][TILE_REGISTERS])
 {
 #pragma GCC unroll 4
@@ -121,7 +121,7 @@ TILE_INLINE void tile_step(const int rows, const int panels, const int registers
         registers_read(registers, type, tile->b, b + p * tile->b_panel, columns);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
-            Register x = register_set(a[i * tile->a_row]);
+            Register x = register_set(a[by_columns ? i : i * tile->a_stride]);
 #pragma GCC unroll 2
             for (int r = 0; r < registers; r++) {
                 Register *to = &sum[i][p * registers + r];
@@ -133,12 +133,15 @@ TILE_INLINE void tile_step(const int rows, const int panels, const int registers
 }
 
 TILE_INLINE void tile_compute(const int rows, const int panels, const int registers,
-                              const ElementType type, const Tile *given)
+                              const ElementType type, const bool by_columns, const Tile *given)
 {
     const Tile tile = *given;
     const int width = panels * registers;
-    // Few rows wait for memory anyway, and more requests would only queue up.
-    const int fetched = rows > 3 ? registers * REGISTER * (type == TYPE_BF16 ? 2 : 4) : 64;
+    // One row waits for memory anyway: what the hardware fetches is faster then, and with a few rows
+    // more requests would only queue up.
+    const int fetched = rows > 3   ? registers * REGISTER * (type == TYPE_BF16 ? 2 : 4)
+                        : rows > 1 ? 64
+                                   : 0;
     Register sum[TILE_ROWS][TILE_REGISTERS];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
@@ -155,15 +158,15 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
     const char *ahead = tile.ahead;
     int64_t b = 0;
     for (int64_t k = 0; k < tile.depth; k++) {
-        tile_step(rows, panels, registers, type, &tile, a, b, sum);
+        tile_step(rows, panels, registers, type, by_columns, &tile, a, b, sum);
 #pragma GCC unroll 4
         for (int p = 0; p < panels; p++) {
 #pragma GCC unroll 2
             for (int line = 0; line < fetched; line += 64)
                 _mm_prefetch(ahead + p * tile.ahead_panel + line, _MM_HINT_T1);
         }
-        a += tile.a_step;
-        b += tile.b_step;
+        a += by_columns ? tile.a_stride : 1;
+        b += registers * REGISTER;
         ahead += tile.ahead_step;
     }
 #pragma GCC unroll 16
@@ -176,22 +179,22 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
 
 #define TILE_CASE(n)                                                                               \
     case n:                                                                                        \
-        tile_compute(n, 1, registers, type, tile);                                                 \
+        tile_compute(n, 1, registers, type, by_columns, tile);                                     \
         break;
 
-// The form for these rows and panels; the last two arguments but one are constants after inlining.
-TILE_INLINE void tile_choose(int rows, int panels, const int registers, const ElementType type,
-                             const Tile *tile)
+// The form for these rows and panels; the last arguments but one are constants after inlining.
+TILE_INLINE void tile_rows(int rows, int panels, const int registers, const ElementType type,
+                           const bool by_columns, const Tile *tile)
 {
     switch (panels > 1 ? -rows : rows) {
     case -1:
-        tile_compute(1, 4, registers, type, tile);
+        tile_compute(1, 4, registers, type, by_columns, tile);
         break;
     case -2:
-        tile_compute(2, 2, registers, type, tile);
+        tile_compute(2, 2, registers, type, by_columns, tile);
         break;
     case -3:
-        tile_compute(3, 2, registers, type, tile);
+        tile_compute(3, 2, registers, type, by_columns, tile);
         break;
         TILE_CASE(1)
         TILE_CASE(2)
@@ -200,6 +203,15 @@ TILE_INLINE void tile_choose(int rows, int panels, const int registers, const El
     default:
         __builtin_unreachable();
     }
+}
+
+TILE_INLINE void tile_choose(int rows, int panels, const int registers, const ElementType type,
+                             const Tile *tile)
+{
+    if (tile->by_columns)
+        tile_rows(rows, panels, registers, type, true, tile);
+    else
+        tile_rows(rows, panels, registers, type, false, tile);
 }
 
 static __attribute__((noinline, unused)) void tile_panel(int rows, int panels, ElementType type,

@@ -16,7 +16,8 @@
 enum {
     PANEL_BLOCK = 1024 / PANEL, // panels built at a time
     COPY_DEPTH = 32,            // k copied at a time where each lies apart
-    COPY_COLUMNS = 192,         // of b from which on copying a's block pays
+    COPY_COLUMNS = 192,         // of b from which on copying a's block pays, and
+    COPY_ROWS = 14,             // rows of a
     PARALLEL_WORK = 100000,     // multiply-adds below which one thread is faster
 };
 
@@ -49,7 +50,7 @@ typedef struct {
     int64_t depth;
     Shares tiles; // of the rows, counted from 0
     const float *a;
-    int64_t a_row, a_step;
+    int64_t a_row;
     bool tiled; // a holds tile after tile, each [depth][its rows]
     Panels b;
     bool from_c;
@@ -66,11 +67,10 @@ static void part_tile(const Product *product, const Part *part, Range rows, int6
     const char *b = element_at(part->b.data, type, panel * part->b.panel);
     Tile tile = {
         .a = part->a + rows.first * (part->tiled ? part->depth : part->a_row),
-        .a_row = part->tiled ? 1 : part->a_row,
-        .a_step = part->tiled ? rows.count : part->a_step,
+        .a_stride = part->tiled ? rows.count : part->a_row,
+        .by_columns = part->tiled,
         .b = b,
         .b_panel = part->b.panel,
-        .b_step = PANEL,
         .c = row_of(product->c, part->rows.first + rows.first) + column,
         .c_row = product->c.stride,
         .depth = part->depth,
@@ -98,15 +98,36 @@ static void part_compute(const Product *product, const Part *part)
     }
 }
 
-// Copies of a's block in scratch, where its elements lie close: distant rows collide in the caches.
+// Sixteen k, `columns` of them there, of rows [rows) of `a`: to[k][row]. Writes a few floats past
+// the end of each k, which comes later.
+static void tile_turn(const Product *product, Range rows, int64_t first, int64_t columns, float *to)
+{
+    float block[BLOCK * BLOCK] = {0}, turned[BLOCK * BLOCK];
+    const float *from = product->a + rows.first * product->a_row + first;
+    if (columns == BLOCK && rows.first + BLOCK <= product->c.rows) {
+        block_transpose(turned, BLOCK, from, product->a_row);
+    } else {
+        for (int64_t i = 0; i < rows.count; i++)
+            lanes_store(block + i * BLOCK, lanes_load_tail(from + i * product->a_row, columns));
+        block_transpose(turned, BLOCK, block, BLOCK);
+    }
+    for (int64_t k = 0; k < columns; k++)
+        lanes_store(to + k * rows.count, lanes_load(turned + k * BLOCK));
+}
+
+// Rows of `a` in scratch, tile by tile, and in a tile k by k.
 static void part_copy_rows(const Product *product, Part *part, Range depth, float *scratch)
 {
-    part->a_row = depth.count + BLOCK;
-    for (int64_t i = 0; i < part->rows.count; i++)
-        memcpy(scratch + i * part->a_row,
-               product->a + (part->rows.first + i) * product->a_row + depth.first,
-               (size_t)depth.count * sizeof *scratch);
+    for (int64_t t = 0; t < part->tiles.parts; t++) {
+        Range rows = shares_at(&part->tiles, t);
+        float *to = scratch + rows.first * depth.count;
+        rows.first += part->rows.first;
+        for (int64_t k = 0; k < depth.count; k += BLOCK)
+            tile_turn(product, rows, depth.first + k, least(BLOCK, depth.count - k),
+                      to + k * rows.count);
+    }
     part->a = scratch;
+    part->tiled = true;
 }
 
 // Rows [rows) of a's block, k in [depth): k by k.
@@ -248,12 +269,11 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
         part.tiles = shares_of((Range){0, part.rows.count}, pieces_of(part.rows.count, TILE_ROWS));
         part.a = product->a + part.rows.first * product->a_row + depth.first * product->a_step;
         part.a_row = product->a_row;
-        part.a_step = product->a_step;
         if (product->paired)
             part_copy_pairs(product, &part, depth, scratch);
         else if (product->a_step != 1)
             part_copy_columns(product, &part, depth, scratch);
-        else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > 4 * TILE_ROWS)
+        else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > COPY_ROWS)
             part_copy_rows(product, &part, depth, scratch);
         part_compute(product, &part);
     }
