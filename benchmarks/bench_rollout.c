@@ -146,15 +146,11 @@ typedef struct {
     double bandwidth, rate; // GB/s, GFLOP/s
 } Machine;
 
-static void probe(Machine *machine, bool quick)
+static Machine probe(const MatrixProbe *matrix)
 {
-    if (quick && machine->rate > 0)
-        return;
-    MatrixRate matrix = matrix_rate(quick);
-    double bandwidth = probe_read(quick),
-           rate = matrix.ours > matrix.peer ? matrix.ours : matrix.peer;
-    machine->bandwidth = bandwidth > machine->bandwidth ? bandwidth : machine->bandwidth;
-    machine->rate = rate > machine->rate ? rate : machine->rate;
+    enum { RUNS = 4 };
+    MatrixRate rate = matrix_probe_run(matrix, RUNS);
+    return (Machine){probe_read(true), rate.ours > rate.peer ? rate.ours : rate.peer};
 }
 
 // Bytes and operations of a pass, in 10^9. Multiply-adds of a row: every weight of the layers, the
@@ -189,28 +185,42 @@ static bool peer_turn(PeerProcess *peer, const Case *c, Series *series)
     return peer->process && peer_process_turn(peer, task, series);
 }
 
-static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *machine,
+// What takes the time of a pass: its bytes, or its operations.
+typedef struct {
+    double seconds;
+    bool by_bytes;
+} Bound;
+
+static Bound bound_of(const Work *work, const Machine *machine)
+{
+    double moving = work->bytes / machine->bandwidth, computing = work->operations / machine->rate;
+    return moving > computing ? (Bound){moving, true} : (Bound){computing, false};
+}
+
+static void measure(Figures *figures, Rollout *rollout, const Case *c, const MatrixProbe *matrix,
                     PeerProcess *peer)
 {
     Engine engine;
     Series series = {0}, theirs = {0};
+    Work work = work_of(&rollout->model, c);
+    Bound bound = {0};
     bool compares = true;
-    double passes = 1;
+    double passes = 1, ceilings[MOST_ROUNDS];
     char shape[64];
-    probe(machine, figures->quick);
     open_engine(&engine, rollout, c, ROWS, c->trunks, c->branches);
     for (int i = -WARM_UP; i < (figures->quick ? QUICK_ROUNDS : ROUNDS); i++) {
         if (i == 0)
             series.count = theirs.count = 0;
+        Machine before = probe(matrix);
         run_round(rollout, &engine, c, i < 0, &series, &passes);
+        Machine after = probe(matrix);
         compares = compares && peer_turn(peer, c, &theirs);
+        bound = bound_of(&work, &(Machine){(before.bandwidth + after.bandwidth) / 2,
+                                           (before.rate + after.rate) / 2});
+        if (i >= 0)
+            ceilings[i] = series.amounts[i] / (passes * bound.seconds);
     }
     engine_free(&engine);
-    probe(machine, figures->quick);
-    Work work = work_of(&rollout->model, c);
-    double bytes_time = work.bytes / machine->bandwidth;
-    double work_time = work.operations / machine->rate;
-    double least = bytes_time > work_time ? bytes_time : work_time;
     const char *type = rollout->model.type == TYPE_BF16 ? "bf16" : "f32";
     if (c->prefill)
         snprintf(shape, sizeof shape, "%d tokens, %s", c->trunk, type);
@@ -223,14 +233,14 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, Machine *
                                    .ours = &series,
                                    .peer = peer->name,
                                    .theirs = compares ? &theirs : NULL,
-                                   .bound = bytes_time > work_time ? "memory read" : "matrix rate",
-                                   .ceiling = series.amounts[0] / (passes * least)});
+                                   .bound = bound.by_bytes ? "memory read" : "matrix rate",
+                                   .ceilings = ceilings});
 }
 
 int main(int argc, char **argv)
 {
     Figures figures;
-    Machine machine = {0};
+    MatrixProbe matrix = matrix_probe_make();
     PeerProcess peer = {0};
     char libraries[32];
     char **words = peer_process_words(&argc, argv);
@@ -248,15 +258,13 @@ int main(int argc, char **argv)
             continue;
         rollout_make(&rollout, argv[1], i ? TYPE_BF16 : TYPE_F32);
         for (int c = 0; c < CASE_COUNT; c++)
-            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &machine,
+            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &matrix,
                     &peer);
         rollout_free(&rollout);
     }
     if (words)
         peer_process_stop(&peer);
-    if (figures.speaks)
-        printf("memory read %.1f GB/s, matrix rate %.1f GFLOP/s\n", machine.bandwidth,
-               machine.rate);
+    matrix_probe_free(&matrix);
     figures_write(&figures);
     return EXIT_DONE;
 }

@@ -32,13 +32,13 @@
     "mpirun -n RANKS bench_step INPUT.ini RUN [--set SECTION.KEY=VALUE]... [--quick] [--json "     \
     "FILE] [-- PEER...]"
 
-enum { WARM_UP = 1, STEPS = 7, QUICK_STEPS = 2 };
+enum { WARM_UP = 1, STEPS = 7, QUICK_STEPS = 2, RUNS = 40, QUICK_RUNS = 2 };
 
 // All ranks probe at once; their rates add up. Keeps the best.
-static void probe(MatrixRate *best, bool quick)
+static void probe(const MatrixProbe *matrix, MatrixRate *best, bool quick)
 {
     MPI_Barrier(MPI_COMM_WORLD);
-    MatrixRate rate = matrix_rate(quick);
+    MatrixRate rate = matrix_probe_run(matrix, quick ? QUICK_RUNS : RUNS);
     MPI_Allreduce(MPI_IN_PLACE, &rate, 2, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     best->ours = rate.ours > best->ours ? rate.ours : best->ours;
     best->peer = rate.peer > best->peer ? rate.peer : best->peer;
@@ -157,6 +157,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
     Training training;
     Metrics metrics = {0};
     MatrixRate rate = {0};
+    MatrixProbe matrix = matrix_probe_make();
     Series series[TOLD] = {{0}}, theirs[ASKED] = {{0}};
     PeerProcess peer = {0};
     Bytes libraries = {0};
@@ -169,7 +170,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
             die(EXIT_USAGE, "a peer takes turns with one rank only: others would not let it work");
         if (words)
             peer_process_start(&peer, words);
-        probe(&rate, figures->quick);
+        probe(&matrix, &rate, figures->quick);
     }
     for (int64_t step = 0; status == 0 && step < training.total_steps; step++) {
         metrics_clear(&metrics);
@@ -178,7 +179,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
         training.stage = training_stage(&training, step);
         if (status == 0)
             status = train_step(&training, &metrics);
-        probe(&rate, figures->quick);
+        probe(&matrix, &rate, figures->quick);
         if (status == 0 && figures->speaks) {
             verify_step(&metrics, step + 1);
             if (words)
@@ -196,6 +197,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
     }
     if (peer.process)
         peer_process_stop(&peer);
+    matrix_probe_free(&matrix);
     bytes_free(&libraries);
     metrics_free(&metrics);
     training_close(&training);

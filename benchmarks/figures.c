@@ -134,7 +134,7 @@ void figures_head(Figures *figures, int rank, int ranks, const char *libraries)
 // What a row says, in numbers; 0: it does not.
 typedef struct {
     Times ours, theirs;
-    double rate, peer_rate, ratio, share;
+    double rate, peer_rate, ratio, ceiling, share;
 } Values;
 
 static Values values_of(const Figure *figure)
@@ -142,7 +142,15 @@ static Values values_of(const Figure *figure)
     const Series *ours = figure->ours, *theirs = figure->theirs;
     Values values = {.ours = times_of(ours->seconds, ours->count)};
     values.rate = middle_quotient(ours->amounts, ours->seconds, ours->count);
+    values.ceiling = figure->ceiling;
     values.share = figure->ceiling > 0 ? values.rate / figure->ceiling : 0;
+    if (figure->ceilings) {
+        double rates[MOST_ROUNDS];
+        for (int i = 0; i < ours->count; i++)
+            rates[i] = ours->amounts[i] / ours->seconds[i];
+        values.ceiling = times_of(figure->ceilings, ours->count).middle;
+        values.share = middle_quotient(rates, figure->ceilings, ours->count);
+    }
     if (theirs) {
         CHECK(theirs->count == ours->count, "%s: rounds without a peer", figure->what);
         values.theirs = times_of(theirs->seconds, theirs->count);
@@ -167,10 +175,10 @@ static void print_row(const Figure *figure, const Values *values)
            values->rate, figure->unit);
     print_value(9, values->peer_rate);
     print_value(6, values->ratio);
-    print_value(9, figure->ceiling);
+    print_value(9, values->ceiling);
     print_value(6, values->share);
-    printf("%s%s%s%s\n", figure->ceiling > 0 ? "  of " : "",
-           figure->ceiling > 0 ? figure->bound : "", figure->theirs ? "; " : "",
+    printf("%s%s%s%s\n", values->ceiling > 0 ? "  of " : "",
+           values->ceiling > 0 ? figure->bound : "", figure->theirs ? "; " : "",
            figure->theirs ? figure->peer : "");
     fflush(stdout);
 }
@@ -191,14 +199,14 @@ void figures_add(Figures *figures, const Figure *figure)
         return;
     Values values = values_of(figure);
     print_row(figure, &values);
-    json_t *row = json_pack(
-        "{s:s, s:s, s:s, s:f, s:o, s:s?, s:o, s:o, s:o, s:o, s:s?, s:o}", "what", figure->what,
-        "shape", figure->shape, "unit", figure->unit, "figure", values.rate, "seconds",
-        json_times(values.ours), "peer", figure->theirs ? figure->peer : NULL, "peer_figure",
-        real_or_null(values.peer_rate), "peer_seconds",
-        figure->theirs ? json_times(values.theirs) : json_null(), "ratio",
-        real_or_null(values.ratio), "ceiling", real_or_null(figure->ceiling), "ceiling_of",
-        figure->ceiling > 0 ? figure->bound : NULL, "share", real_or_null(values.share));
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:f, s:o, s:s?, s:o, s:o, s:o, s:o, s:s?, s:o}", "what",
+                  figure->what, "shape", figure->shape, "unit", figure->unit, "figure", values.rate,
+                  "seconds", json_times(values.ours), "peer", figure->theirs ? figure->peer : NULL,
+                  "peer_figure", real_or_null(values.peer_rate), "peer_seconds",
+                  figure->theirs ? json_times(values.theirs) : json_null(), "ratio",
+                  real_or_null(values.ratio), "ceiling", real_or_null(values.ceiling), "ceiling_of",
+                  values.ceiling > 0 ? figure->bound : NULL, "share", real_or_null(values.share));
     CHECK(row, "%s: a text is not UTF-8", figure->what);
     json_object_update_missing(row, figures->machine);
     json_array_append_new(figures->rows, row);

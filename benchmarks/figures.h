@@ -30,14 +30,15 @@ void series_add(Series *series, double seconds, double amount);
 
 // One row of the table.
 typedef struct {
-    const char *what;     // "product_nt"
-    const char *shape;    // of what size: "80 x 576 x 576 f32"
-    const char *unit;     // of the rates, amount / seconds: "GB/s"
-    const Series *ours;   // borrowed
-    const char *peer;     // NULL: there is none
-    const Series *theirs; // borrowed; as many rounds of the same amounts
-    const char *bound;    // what the ceiling is of: "memory read"
-    double ceiling;       // the rate that this machine allows; 0: none is known
+    const char *what;       // "product_nt"
+    const char *shape;      // of what size: "80 x 576 x 576 f32"
+    const char *unit;       // of the rates, amount / seconds: "GB/s"
+    const Series *ours;     // borrowed
+    const char *peer;       // NULL: there is none
+    const Series *theirs;   // borrowed; as many rounds of the same amounts
+    const char *bound;      // what the ceiling is of: "memory read"
+    double ceiling;         // the rate that this machine allows; 0: none is known
+    const double *ceilings; // borrowed, in its place: that of each round, whose medians are told
 } Figure;
 
 typedef struct {

@@ -197,17 +197,27 @@ static double rate_of(const Layer *layer, const Peer *peer, int runs)
     return runs * work / (clock_now() - begin);
 }
 
-MatrixRate matrix_rate(bool quick)
+MatrixProbe matrix_probe_make(void)
 {
-    int runs = quick ? 2 : 40;
-    Layer layer = layer_make(NT, TYPE_F32, 2048, 1536, 576);
-    MatrixRate rate = {.ours = rate_of(&layer, NULL, runs)};
+    MatrixProbe probe = {.layer = layer_make(NT, TYPE_F32, 2048, 1536, 576)};
+    for (int i = 0; i < 2; i++)
+        probe.peers[i] = peer_make(&probe.layer, i ? INNER : NT);
+    return probe;
+}
+
+MatrixRate matrix_probe_run(const MatrixProbe *probe, int runs)
+{
+    MatrixRate rate = {.ours = rate_of(&probe->layer, NULL, runs)};
     for (int i = 0; i < 2; i++) {
-        Peer peer = peer_make(&layer, i ? INNER : NT);
-        double reached = rate_of(&layer, &peer, runs);
+        double reached = rate_of(&probe->layer, &probe->peers[i], runs);
         rate.peer = reached > rate.peer ? reached : rate.peer;
-        peer_free(&peer, &layer);
     }
-    layer_free(&layer);
     return rate;
+}
+
+void matrix_probe_free(MatrixProbe *probe)
+{
+    for (int i = 0; i < 2; i++)
+        peer_free(&probe->peers[i], &probe->layer);
+    layer_free(&probe->layer);
 }

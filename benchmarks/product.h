@@ -45,12 +45,19 @@ void peer_run(const Peer *peer, const Layer *layer, int turn);
 void peer_version(char *text, size_t size); // "oneDNN 2.6.3"
 
 // The machine's matrix rate in GFLOP/s as this process's threads reach it: the product of 2,048
-// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways); `quick`: of a
-// few runs.
+// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways), of so many
+// runs.
 typedef struct {
     double ours, peer;
 } MatrixRate;
 
-MatrixRate matrix_rate(bool quick);
+typedef struct {
+    Layer layer;
+    Peer peers[2];
+} MatrixProbe;
+
+MatrixProbe matrix_probe_make(void);
+MatrixRate matrix_probe_run(const MatrixProbe *probe, int runs);
+void matrix_probe_free(MatrixProbe *probe);
 
 #endif
