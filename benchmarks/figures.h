@@ -64,8 +64,8 @@ void figures_add(Figures *figures, const Figure *figure);
 
 // Writes the rows as a JSON array: an object each with what, shape, unit, figure, seconds [least,
 // median, most], peer, peer_figure, peer_seconds, ratio (peer / ours in seconds), ceiling,
-// ceiling_of, share (figure / ceiling), null where there is none; and program, version, kernels,
-// threads, ranks, processor, libraries. Then frees all.
+// ceiling_of, share (figure / ceiling; the median of the rounds), null where there is none; and
+// program, version, kernels, threads, ranks, processor, libraries. Then frees all.
 void figures_write(Figures *figures);
 
 #endif
