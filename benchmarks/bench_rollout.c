@@ -177,12 +177,12 @@ static Work work_of(const Model *model, const Case *c)
 }
 
 // The peer's turn, if there is one and it does such a thing: false, if not.
-static bool peer_turn(PeerProcess *peer, const Case *c, Series *series)
+static bool peer_turn(PeerProcess *peer, const Case *c, double amount, Series *series)
 {
     char task[128];
     snprintf(task, sizeof task, "%s %d %d %d %d", c->prefill ? "prefill" : "decode", c->trunks,
              c->branches, c->trunk, c->response);
-    return peer->process && peer_process_turn(peer, task, series);
+    return peer->process && peer_process_turn(peer, task, amount, series);
 }
 
 // What takes the time of a pass: its bytes, or its operations.
@@ -214,7 +214,7 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, const Mat
         Machine before = probe(matrix);
         run_round(rollout, &engine, c, i < 0, &series, &passes);
         Machine after = probe(matrix);
-        compares = compares && peer_turn(peer, c, &theirs);
+        compares = compares && peer_turn(peer, c, series.amounts[series.count - 1], &theirs);
         bound = bound_of(&work, &(Machine){(before.bandwidth + after.bandwidth) / 2,
                                            (before.rate + after.rate) / 2});
         if (i >= 0)
@@ -240,7 +240,6 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, const Mat
 int main(int argc, char **argv)
 {
     Figures figures;
-    MatrixProbe matrix = matrix_probe_make();
     PeerProcess peer = {0};
     char libraries[32];
     char **words = peer_process_words(&argc, argv);
@@ -252,6 +251,7 @@ int main(int argc, char **argv)
     figures_head(&figures, 0, 1, libraries);
     if (words)
         peer_process_start(&peer, words);
+    MatrixProbe matrix = matrix_probe_make();
     for (int i = 0; i < 2; i++) {
         Rollout rollout = {0};
         if (argc > 2 && strcmp(argv[2], i ? "bf16" : "f32") != 0)
@@ -262,8 +262,7 @@ int main(int argc, char **argv)
                     &peer);
         rollout_free(&rollout);
     }
-    if (words)
-        peer_process_stop(&peer);
+    peer_process_stop(&peer);
     matrix_probe_free(&matrix);
     figures_write(&figures);
     return EXIT_DONE;

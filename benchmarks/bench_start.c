@@ -5,15 +5,16 @@
 // Counted is all that a task does behind MPI_Init: configuration, tokenizer and template, weights
 // read, packed and published, the engine, the reading of a context of 64 tokens, one sampled token.
 // In turns with it a file of weights of as many bytes is read with O_DIRECT into memory that is
-// there. What the page cache held of the files is dropped before each turn. The token is verified:
-// all rounds have to sample the same one.
+// there. What the page cache held of the weights, one file, is dropped before each turn. The token
+// is verified: all rounds have to sample the same one.
 
-#define _GNU_SOURCE // O_DIRECT
+#define _GNU_SOURCE // O_DIRECT, preadv2
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,13 +25,18 @@
 
 enum { WARM_UP = 1, ROUNDS = 7, QUICK_ROUNDS = 2, CONTEXT = 64, REQUEST = 8 << 20, PAGE = 4096 };
 
+// Dies where the file's first page is still in the page cache afterwards.
 static void forget(const char *path)
 {
+    char byte;
+    struct iovec first = {&byte, 1};
     int descriptor = open(path, O_RDONLY);
     if (descriptor < 0)
         die(EXIT_NO_INPUT, "%s: %s", path, strerror(errno));
     fdatasync(descriptor); // what has not reached the disk cannot be dropped
     posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    if (preadv2(descriptor, &first, 1, 0, RWF_NOWAIT) > 0)
+        die(EXIT_UNAVAILABLE, "%s stays in memory: it cannot be read as from a cold disk", path);
     close(descriptor);
 }
 
@@ -45,9 +51,9 @@ static double read_plainly(const char *path, char *memory)
         ssize_t count = pread(descriptor, memory, REQUEST, (off_t)bytes);
         if (count < 0)
             die(EXIT_UNAVAILABLE, "%s: %s", path, strerror(errno));
-        if (count == 0)
-            break;
         bytes += (double)count;
+        if (count < REQUEST)
+            break;
     }
     close(descriptor);
     return bytes;
@@ -125,8 +131,11 @@ int main(int argc, char **argv)
     Figures figures;
     group_start(&argc, &argv);
     figures_make(&figures, &argc, argv);
+    Group world = group_world();
+    bool alone = world.size == 1;
+    group_free(&world);
     bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
-    if (argc < 2 || argc > 3 || !typed)
+    if (argc < 2 || argc > 3 || !typed || !alone)
         die(EXIT_USAGE, "bench_start MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]");
     Bytes weights = {0}, libraries = {0};
     libraries_print(false, false, &libraries);

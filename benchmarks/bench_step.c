@@ -52,20 +52,21 @@ typedef struct {
     int passes;
     bool compares;
     const char *rows; // a metric; NULL: it has none
+    const char *task; // what a peer may be asked for; NULL: nothing
 } Told;
 
 static const Told told[] = {
-    {"step", "perf/time_per_step", 5, true, NULL},
-    {"gen", "timing_s/gen", 1, false, NULL},
-    {"gen_prefill", "timing_s/gen_prefill", 0, false, "rollout/prefill_rows"},
-    {"gen_decode", "timing_s/gen_decode", 0, false, "rollout/decode_rows"},
-    {"reference", "timing_s/reference", 1, false, NULL},
-    {"forward", "timing_s/forward", 0, false, "tree/rows"},
-    {"vocabulary", "timing_s/vocabulary", 0, false, "learner/scored_rows"},
-    {"backward", "timing_s/backward", 0, false, "tree/rows"},
-    {"update_actor", "timing_s/update_actor", 4, true, NULL},
-    {"optimizer", "timing_s/optimizer", 0, false, NULL},
-    {"publish", "timing_s/publish", 0, false, NULL},
+    {"step", "perf/time_per_step", 5, true, NULL, "step"},
+    {"gen", "timing_s/gen", 1, false, NULL, NULL},
+    {"gen_prefill", "timing_s/gen_prefill", 0, false, "rollout/prefill_rows", NULL},
+    {"gen_decode", "timing_s/gen_decode", 0, false, "rollout/decode_rows", NULL},
+    {"reference", "timing_s/reference", 1, false, NULL, NULL},
+    {"forward", "timing_s/forward", 0, false, "tree/rows", NULL},
+    {"vocabulary", "timing_s/vocabulary", 0, false, "learner/scored_rows", NULL},
+    {"backward", "timing_s/backward", 0, false, "tree/rows", NULL},
+    {"update_actor", "timing_s/update_actor", 4, true, NULL, "update"},
+    {"optimizer", "timing_s/optimizer", 0, false, NULL, NULL},
+    {"publish", "timing_s/publish", 0, false, NULL, NULL},
 };
 enum { TOLD = sizeof told / sizeof *told };
 
@@ -95,41 +96,34 @@ static void keep_step(const Metrics *metrics, Series *series)
     }
 }
 
-// What a peer may be asked for, of the rows of `told`.
-enum { STEP = 0, UPDATE = 8, ASKED = 2 };
-static const int asked[ASKED] = {STEP, UPDATE};
-
-// The peer's turns: what it does of a step of as many responses, and an update of as many rows.
+// What the peer does of a row's task takes its turn: a step of as many responses as long, or an
+// update of as many rows.
 static void peer_turns(PeerProcess *peer, const Training *training, const Metrics *metrics,
-                       Series series[ASKED])
+                       const Series *ours, Series *theirs)
 {
     const Settings *settings = training->settings;
-    char tasks[ASKED][128];
+    char task[160];
     int done = 0;
-    snprintf(tasks[0], sizeof tasks[0], "step %lld %lld %lld",
-             (long long)settings->train.batch_contexts, (long long)settings->rollout.group_size,
-             (long long)settings->rollout.max_response_tokens);
-    snprintf(tasks[1], sizeof tasks[1], "update %.0f %.0f %d", metrics_get(metrics, "tree/rows"),
-             metrics_get(metrics, "learner/scored_rows"),
-             metrics_get(metrics, "timing_s/reference") > 0);
-    for (int i = 0; i < ASKED; i++)
-        done += peer_process_turn(peer, tasks[i], &series[i]);
+    for (int i = 0; i < TOLD; i++) {
+        if (!told[i].task)
+            continue;
+        if (strcmp(told[i].task, "step") == 0)
+            snprintf(task, sizeof task, "step %lld %lld %lld",
+                     (long long)settings->train.batch_contexts,
+                     (long long)settings->rollout.group_size,
+                     (long long)settings->rollout.max_response_tokens);
+        else
+            snprintf(task, sizeof task, "update %.0f %.0f %d", metrics_get(metrics, "tree/rows"),
+                     metrics_get(metrics, "learner/scored_rows"),
+                     metrics_get(metrics, "timing_s/reference") > 0);
+        done += peer_process_turn(peer, task, ours[i].amounts[ours[i].count - 1], &theirs[i]);
+    }
     if (done == 0)
         die(EXIT_USAGE, "%s does neither steps nor updates", peer->name);
 }
 
-// That of row `i` of `told`, where the peer does such a thing.
-static const Series *peer_series(const Series series[ASKED], int i)
-{
-    for (int a = 0; a < ASKED; a++) {
-        if (asked[a] == i && series[a].count > 0)
-            return &series[a];
-    }
-    return NULL;
-}
-
 static void add_figures(Figures *figures, const Series *series, MatrixRate rate, const char *peer,
-                        const Series theirs[ASKED])
+                        const Series *theirs)
 {
     double best = rate.ours > rate.peer ? rate.ours : rate.peer;
     for (int i = 0; i < TOLD; i++) {
@@ -146,7 +140,7 @@ static void add_figures(Figures *figures, const Series *series, MatrixRate rate,
                                        .unit = rates,
                                        .ours = &series[i],
                                        .peer = peer,
-                                       .theirs = peer_series(theirs, i),
+                                       .theirs = theirs[i].count > 0 ? &theirs[i] : NULL,
                                        .bound = "matrix rate",
                                        .ceiling = counted ? best : 0});
     }
@@ -158,7 +152,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
     Metrics metrics = {0};
     MatrixRate rate = {0};
     MatrixProbe matrix = matrix_probe_make();
-    Series series[TOLD] = {{0}}, theirs[ASKED] = {{0}};
+    Series series[TOLD] = {{0}}, theirs[TOLD] = {{0}};
     PeerProcess peer = {0};
     Bytes libraries = {0};
     int status = training_open(&training, settings);
@@ -166,8 +160,6 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
         libraries_print(false, false, &libraries);
         figures_head(figures, training.job.world.all.rank, training.job.world.all.size,
                      libraries.data);
-        if (words && training.job.world.all.size > 1)
-            die(EXIT_USAGE, "a peer takes turns with one rank only: others would not let it work");
         if (words)
             peer_process_start(&peer, words);
         probe(&matrix, &rate, figures->quick);
@@ -182,12 +174,11 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
         probe(&matrix, &rate, figures->quick);
         if (status == 0 && figures->speaks) {
             verify_step(&metrics, step + 1);
+            keep_step(&metrics, series);
             if (words)
-                peer_turns(&peer, &training, &metrics, theirs);
-            if (step >= WARM_UP)
-                keep_step(&metrics, series);
-            else
-                theirs[0].count = theirs[1].count = 0;
+                peer_turns(&peer, &training, &metrics, series, theirs);
+            for (int i = 0; i < TOLD && step < WARM_UP; i++)
+                series[i].count = theirs[i].count = 0;
         }
     }
     if (status == 0) {
@@ -195,8 +186,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
         if (figures->speaks)
             printf("matrix rate: ours %.1f, oneDNN %.1f GFLOP/s\n", rate.ours, rate.peer);
     }
-    if (peer.process)
-        peer_process_stop(&peer);
+    peer_process_stop(&peer);
     matrix_probe_free(&matrix);
     bytes_free(&libraries);
     metrics_free(&metrics);
@@ -238,8 +228,12 @@ int main(int argc, char **argv)
     group_start(&argc, &argv);
     char **words = peer_process_words(&argc, argv);
     figures_make(&figures, &argc, argv);
+    Group world = group_world();
     if (argc < 3)
         die(EXIT_USAGE, USAGE);
+    if (words && world.size > 1)
+        die(EXIT_USAGE, "a peer takes turns with one rank only: others would not let it work");
+    group_free(&world);
     if (read_settings(&settings, figures.quick ? QUICK_STEPS : STEPS, argc, argv) != 0 ||
         run(&settings, &figures, words) != 0)
         die_failed();

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -35,11 +36,20 @@ void peer_process_start(PeerProcess *peer, char *const *words)
 {
     int in[2], out[2];
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t defaults;
     CHECK(pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0, "no pipe: %s", strerror(errno));
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    int error = posix_spawnp(&peer->process, words[0], &actions, NULL, words, environ);
+    signal(SIGPIPE, SIG_IGN); // of a peer that has ended: it is told as such
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    int error = posix_spawnp(&peer->process, words[0], &actions, &attributes, words, environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     if (error)
         die(EXIT_UNAVAILABLE, "%s: cannot be started: %s", words[0], strerror(error));
@@ -54,21 +64,23 @@ void peer_process_start(PeerProcess *peer, char *const *words)
 
 void peer_process_stop(PeerProcess *peer)
 {
+    if (!peer->process)
+        return;
     fclose(peer->asks);
     fclose(peer->tells);
     waitpid(peer->process, NULL, 0);
 }
 
-bool peer_process_turn(PeerProcess *peer, const char *task, Series *series)
+bool peer_process_turn(PeerProcess *peer, const char *task, double amount, Series *series)
 {
     char line[256];
-    double seconds, amount;
+    double seconds;
     fprintf(peer->asks, "%s\n", task);
     fflush(peer->asks);
     read_line(peer, line, sizeof line);
     if (strcmp(line, "none") == 0)
         return false;
-    if (sscanf(line, "%lf %lf", &seconds, &amount) != 2)
+    if (sscanf(line, "%lf", &seconds) != 1 || !(seconds > 0))
         die(EXIT_BAD_DATA, "%s: asked for '%s' it said '%s'", peer->name, task, line);
     series_add(series, seconds, amount);
     return true;

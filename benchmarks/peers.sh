@@ -5,9 +5,14 @@
 #
 # llama, vllm: rollout of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32 and bf16; torch: the update of a step
 # of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the files of), trl: the whole step. `settings` go to
-# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, some gigabytes each; llama.cpp is compiled
-# for minutes. Rows go to $JSON-..., where that is set.
+# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
+# each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
 set -eu
+usage() {
+    echo 'peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]' >&2
+    exit 64
+}
+[ $# -ge 2 ] || usage
 build=$(cd "$1" && pwd)
 peer=$2
 shift 2
@@ -22,7 +27,7 @@ case $peer in
 llama | trl) tests/peers/environment.sh "benchmarks/peers/$peer.txt" "$place" >/dev/null ;;
 torch) place=$(tests/peers/environment.sh) ;; # that of the tests
 vllm) benchmarks/peers/vllm_environment.sh "$place" ;;
-*) echo "peers.sh BUILD_DIRECTORY llama|vllm|torch|trl" >&2 && exit 64 ;;
+*) usage ;;
 esac
 
 # NAME BENCHMARK ARGUMENTS... -- SCRIPT ARGUMENTS...

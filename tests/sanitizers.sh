@@ -12,8 +12,10 @@ left_out='_4$|^test_kill$' # leaks are not to be found under strace
 target=test_programs
 if [ "$1" = --all ]; then
     labels='^(unit|kernels|mpi|system|slurm)$'
-    # A preloaded library comes before the sanitizer's; the sanitizer's memory is not what a rank needs.
-    left_out='^(test_kill|test_starved|test_disk|test_memory|test_hardening|test_loss_memory|test_learner_memory)$'
+    # A preloaded library comes before the sanitizer's; the sanitizer's memory is not what a rank needs;
+    # and such a build is not installed.
+    left_out='^(test_kill|test_starved|test_disk|test_memory|test_hardening|test_loss_memory|test_learner_memory'
+    left_out="$left_out|test_install|test_package)\$"
     target=all
     shift
 fi

@@ -4,8 +4,11 @@
     bench_rollout SHAPE f32|bf16 -- llama.py SHAPE f32|bf16 THREADS
 
 The model is of SHAPE's config.json with random weights, written as a GGUF file of its own and mapped. Tokens are
-given, not sampled, which is in the peer's favour. Flash attention is on, and a prompt is one batch.
+given, not sampled, and keys and values are f16, as llama.cpp has them by itself: both in the peer's favour. Flash
+attention is on, and a prompt is one batch.
 """
+
+from turns import read_shape, take_turns, trunk_tokens  # isort: skip
 
 import ctypes
 import sys
@@ -15,7 +18,6 @@ import time
 import gguf
 import llama_cpp
 import numpy as np
-from turns import read_shape, take_turns, trunk_tokens
 
 
 def write_model(path, shape, dtype):
@@ -86,7 +88,7 @@ def open_context(path, threads):
 
 def main():
     shape, dtype, threads = read_shape(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    quiet = llama_cpp.llama_log_callback(lambda level, text, data: level >= 4 and print(text.decode(), file=sys.stderr))
+    quiet = llama_cpp.llama_log_callback(lambda level, text, data: level == 4 and print(text.decode(), file=sys.stderr))
     llama_cpp.llama_log_set(quiet, ctypes.c_void_p(0))
     with tempfile.NamedTemporaryFile(suffix=".gguf") as file:
         write_model(file.name, shape, dtype)
@@ -94,8 +96,8 @@ def main():
     vocabulary = shape["vocab_size"]
 
     def decode(tokens):
-        batch = llama_cpp.llama_batch_get_one((llama_cpp.llama_token * len(tokens))(*tokens), len(tokens))
-        if llama_cpp.llama_decode(context, batch) != 0:
+        ids = (llama_cpp.llama_token * len(tokens))(*tokens)  # the batch does not keep them
+        if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(ids, len(ids))) != 0:
             sys.exit("llama_decode failed")
         llama_cpp.llama_synchronize(context)
 
@@ -107,11 +109,11 @@ def main():
         begin = time.perf_counter()
         decode(tokens)
         if what == "prefill":
-            return time.perf_counter() - begin, trunk
+            return time.perf_counter() - begin
         begin = time.perf_counter()
         for token in trunk_tokens(1, response - 1, vocabulary):  # the first comes of the prefill
             decode([token])
-        return time.perf_counter() - begin, response - 1
+        return time.perf_counter() - begin
 
     take_turns(f"llama.cpp of llama-cpp-python {llama_cpp.__version__}", run)
 

@@ -5,9 +5,12 @@
 
 BATCH is what `bench_trees INPUT.ini RUN --dump BATCH` wrote: its contexts are the prompts, a step's number of
 them and of responses is asked for with each turn ("step CONTEXTS GROUP TOKENS", the same in each). Sampling at
-temperature 1 without cuts, every response of TOKENS tokens, KL to a reference, AdamW in fp32, as ours. Rewards are
+temperature 1 without cuts, every response of TOKENS tokens, KL to a reference, AdamW in fp32: as inputs/
+smollm2-mts.ini has it, whose other settings do not reach this. Rewards are
 made up, and differ within a group: judging by rule takes no time that could be seen on either side.
 """
+
+from turns import say  # isort: skip
 
 import json
 import os
@@ -24,10 +27,6 @@ import transformers  # noqa: E402
 import trl  # noqa: E402
 
 
-def say(text):
-    print(text, file=ANSWERS, flush=True)
-
-
 def asked():
     """The next turn's sizes; the end of our input ends us."""
     for line in sys.stdin:
@@ -35,24 +34,22 @@ def asked():
         if what == "step":
             return [int(size) for size in sizes]
         say("none")
-    sys.exit(0)
+    os._exit(0)  # out of the trainer
 
 
 class Turns(transformers.TrainerCallback):
     """A step of TRL's for each turn; the first one is asked for before the trainer is made."""
 
-    def __init__(self):
-        self.waits = False
+    def __init__(self, sizes):
+        self.sizes, self.begun = sizes, False
 
     def on_step_begin(self, *_, **__):
-        if self.waits:
-            asked()
-        self.since = time.perf_counter()
+        if self.begun and asked() != self.sizes:
+            sys.exit("the turns of a TRL trainer are all of one size")
+        self.begun, self.since = True, time.perf_counter()
 
-    def on_step_end(self, arguments, *_, **__):
-        tokens = arguments.gradient_accumulation_steps * arguments.per_device_train_batch_size
-        say(f"{time.perf_counter() - self.since:.6f} {tokens * arguments.max_completion_length}")
-        self.waits = True
+    def on_step_end(self, *_, **__):
+        say(f"{time.perf_counter() - self.since:.6f}")
 
 
 def read_prompts(path, tokenizer):
@@ -67,7 +64,9 @@ def main():
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     prompts = read_prompts(path, tokenizer)
     say(f"TRL {trl.__version__}, transformers {transformers.__version__}, PyTorch {torch.__version__}")
-    contexts, group, tokens = asked()
+    contexts, group, tokens = sizes = asked()
+    if len(prompts) < contexts:
+        sys.exit(f"{path} has {len(prompts)} different contexts, a step wants {contexts}")
     with tempfile.TemporaryDirectory() as folder:
         configuration = trl.GRPOConfig(
             output_dir=folder,
@@ -98,11 +97,10 @@ def main():
             args=configuration,
             train_dataset=datasets.Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
             processing_class=tokenizer,
-            callbacks=[Turns()],
+            callbacks=[Turns(sizes)],
         )
         trainer.train()
 
 
 if __name__ == "__main__":
-    ANSWERS, sys.stdout = sys.stdout, sys.stderr
     main()

@@ -1,13 +1,21 @@
-"""turns.py - what the peers of bench_rollout share: the shape they are given, and taking turns with it.
+"""turns.py - what peers share: the shape they are given, and taking turns with a benchmark (peer_process.h).
 
-A turn is a line "prefill|decode TRUNKS BRANCHES TRUNK RESPONSE": so many trunks of TRUNK tokens, so many
-branches on each, of RESPONSE tokens. Its answer is "SECONDS TOKENS", or "none" of what the peer does not do
-(peer_process.h).
+A turn is a line, of bench_rollout "prefill|decode TRUNKS BRANCHES TRUNK RESPONSE": so many trunks of TRUNK tokens,
+so many branches on each, of RESPONSE tokens. Its answer is the seconds that it took, or "none" of what the peer does
+not do. To be imported first: what libraries write to standard output would be taken for answers.
 """
 
 import json
+import os
 import pathlib
 import sys
+
+ANSWERS = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+
+def say(text):
+    print(text, file=ANSWERS, flush=True)
 
 
 def read_shape(directory):
@@ -20,11 +28,9 @@ def trunk_tokens(session, length, vocabulary):
 
 
 def take_turns(name, run):
-    """run(what, trunks, branches, trunk, response): seconds and tokens, or None."""
-    answers = sys.stdout
-    sys.stdout = sys.stderr  # of libraries that print
-    print(name, file=answers, flush=True)
+    """run(what, *sizes): seconds, or None."""
+    say(name)
     for line in sys.stdin:
         what, *sizes = line.split()
-        took = run(what, *map(int, sizes))
-        print(f"{took[0]:.9f} {took[1]}" if took else "none", file=answers, flush=True)
+        seconds = run(what, *map(int, sizes))
+        say("none" if seconds is None else f"{seconds:.9f}")

@@ -20,9 +20,9 @@
 enum { BLOCK = 16 };
 
 typedef struct {
-    const float *a;      // a[i * a_stride + k], or a[i + k * a_stride], which is
-    int64_t a_stride;    // faster where there are many rows: their places are known then
-    bool by_columns;     // which of them
+    const float *a;      // row i, k: a[i * a_stride + k], or by columns a[i + k * a_stride], where
+    int64_t a_stride;    // the places of rows are constants: faster where there are many
+    bool by_columns;     //
     const void *b;       // column j of panel p, row k: element p * b_panel + k * width + j
     int64_t b_panel;     // in elements of b's type
     float *c;            // c[i * c_row + j], panels side by side

@@ -112,8 +112,8 @@ TILE_INLINE void registers_read(const int count, const ElementType type, const v
 
 // One k. `registers` is a panel's width. The first five arguments are constants after inlining.
 TILE_INLINE void tile_step(const int rows, const int panels, const int registers,
-                           const ElementType type, const bool by_columns, const Tile *tile, const float *a, int64_t b,
-                           Register sum[][TILE_REGISTERS])
+                           const ElementType type, const bool by_columns, const Tile *tile,
+                           const float *a, int64_t b, Register sum[][TILE_REGISTERS])
 {
 #pragma GCC unroll 4
     for (int p = 0; p < panels; p++) {
@@ -137,8 +137,8 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
 {
     const Tile tile = *given;
     const int width = panels * registers;
-    // One row waits for memory anyway: what the hardware fetches is faster then, and with a few rows
-    // more requests would only queue up.
+    // One row waits for memory anyway: what the hardware fetches is faster then, and with a few
+    // rows more requests would only queue up.
     const int fetched = rows > 3   ? registers * REGISTER * (type == TYPE_BF16 ? 2 : 4)
                         : rows > 1 ? 64
                                    : 0;

@@ -16,8 +16,8 @@
 enum {
     PANEL_BLOCK = 1024 / PANEL, // panels built at a time
     COPY_DEPTH = 32,            // k copied at a time where each lies apart
-    COPY_COLUMNS = 192,         // of b from which on copying a's block pays, and
-    COPY_ROWS = 14,             // rows of a
+    COPY_COLUMNS = 192,         // of b from which on copying a's block pays
+    FEW_ROWS = 2 * TILE_ROWS,   // that read each panel once: nothing is cut or copied
     PARALLEL_WORK = 100000,     // multiply-adds below which one thread is faster
 };
 
@@ -98,20 +98,21 @@ static void part_compute(const Product *product, const Part *part)
     }
 }
 
-// Sixteen k, `columns` of them there, of rows [rows) of `a`: to[k][row]. Writes a few floats past
-// the end of each k, which comes later.
-static void tile_turn(const Product *product, Range rows, int64_t first, int64_t columns, float *to)
+// Up to sixteen k, from `first` on, of rows [rows) of `a`: to[k][row]. Writes up to sixteen floats
+// past the end of each k: the next one's place, or the end of the scratch (ROWS_SCRATCH).
+static void tile_turn(const Product *product, Range rows, int64_t first, int64_t count, float *to)
 {
-    float block[BLOCK * BLOCK] = {0}, turned[BLOCK * BLOCK];
+    float turned[BLOCK * BLOCK];
     const float *from = product->a + rows.first * product->a_row + first;
-    if (columns == BLOCK && rows.first + BLOCK <= product->c.rows) {
+    if (count == BLOCK && rows.first + BLOCK <= product->c.rows) {
         block_transpose(turned, BLOCK, from, product->a_row);
     } else {
+        float block[BLOCK * BLOCK] = {0};
         for (int64_t i = 0; i < rows.count; i++)
-            lanes_store(block + i * BLOCK, lanes_load_tail(from + i * product->a_row, columns));
+            lanes_store(block + i * BLOCK, lanes_load_tail(from + i * product->a_row, count));
         block_transpose(turned, BLOCK, block, BLOCK);
     }
-    for (int64_t k = 0; k < columns; k++)
+    for (int64_t k = 0; k < count; k++)
         lanes_store(to + k * rows.count, lanes_load(turned + k * BLOCK));
 }
 
@@ -246,7 +247,7 @@ static void pairs_copy(const Product *product, Range panels, Range depth, int64_
 
 // ---- the loops ----------------------------------------------------------------------------------
 
-enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) };
+enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) }; // a block, and more than tile_turn needs
 
 // Floats for a's block: a whole chain of few rows, or a block of both.
 static int64_t rows_scratch(const Product *product, int64_t rows, bool cut)
@@ -273,16 +274,16 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
             part_copy_pairs(product, &part, depth, scratch);
         else if (product->a_step != 1)
             part_copy_columns(product, &part, depth, scratch);
-        else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > COPY_ROWS)
+        else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > FEW_ROWS)
             part_copy_rows(product, &part, depth, scratch);
         part_compute(product, &part);
     }
 }
 
-// A thread's share of c. Few rows read each panel once, so their chains are not cut.
+// A thread's share of c. The chains of few rows are not cut.
 static void share_compute(const Product *product, Range rows, Range panels)
 {
-    bool cut = rows.count > 2 * TILE_ROWS || product->builds;
+    bool cut = rows.count > FEW_ROWS || product->builds;
     int64_t blocks = cut ? pieces_of(product->depth, DEPTH_BLOCK) : 1;
     int64_t size = rounded_up(pieces_of(product->depth, blocks), PANEL);
     int64_t wide = product->builds ? pieces_of(panels.count, pieces_of(panels.count, PANEL_BLOCK))

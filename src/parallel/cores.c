@@ -34,11 +34,11 @@ RankCores cores_of_rank(int threads)
     return mine;
 }
 
-RankCores *cores_gather(const Group *group, int threads)
+RankCores *cores_gather(const Group *group, int threads, int root)
 {
     RankCores mine = cores_of_rank(threads);
-    RankCores *all = group->rank == 0 ? allocate((size_t)group->size, sizeof *all) : NULL;
-    group_gather(group, &mine, sizeof mine, all, 0);
+    RankCores *all = group->rank == root ? allocate((size_t)group->size, sizeof *all) : NULL;
+    group_gather(group, &mine, sizeof mine, all, root);
     return all;
 }
 
@@ -128,6 +128,7 @@ static bool is_first_of_host(const RankCores *ranks, int rank)
     return true;
 }
 
+// What keeps them on fewer cores is the launcher, where the host has more, else the settings.
 static void advise(const RankCores *ranks, int count, Bytes *advice)
 {
     for (int r = 0; r < count; r++) {
@@ -135,10 +136,15 @@ static void advise(const RankCores *ranks, int count, Bytes *advice)
         if (cores == 0 || threads <= cores)
             continue;
         bytes_print(advice,
-                    "rank %d on %s has %d threads for %d core%s, on which they take turns: start "
-                    "with mpirun --bind-to none (or --map-by slot:PE=%d), srun --cpus-per-task=%d, "
-                    "or with parallel.threads = %d",
-                    r, ranks[r].host, threads, cores, plural(cores), threads, threads, cores);
+                    "rank %d on %s has %d threads for %d core%s, on which they take turns: ", r,
+                    ranks[r].host, threads, cores, plural(cores));
+        if (ranks[r].online > cores)
+            bytes_print(advice,
+                        "start with mpirun --bind-to none (or --map-by slot:PE=%d), srun "
+                        "--cpus-per-task=%d, or with parallel.threads = %d",
+                        threads, threads, cores);
+        else
+            bytes_print(advice, "it takes parallel.threads = %d, or OMP_NUM_THREADS", cores);
         return;
     }
 }

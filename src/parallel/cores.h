@@ -23,8 +23,8 @@ RankCores cores_of_rank(int threads);
 // one of them; at least 1. Collective over the node's ranks.
 int cores_share(const Group *node);
 
-// Every rank's, in rank order, on rank 0, to be released; NULL on the others. Collective.
-RankCores *cores_gather(const Group *group, int threads);
+// Every rank's, in rank order, on rank `root`, to be released; NULL on the others. Collective.
+RankCores *cores_gather(const Group *group, int threads, int root);
 
 // "vm: 2 ranks of 1 thread on 2 of 8 cores", host by host in the order of ranks, those alike
 // together. `advice` stays empty, or says which rank has fewer cores than threads, and what to do.

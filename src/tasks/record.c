@@ -97,14 +97,14 @@ static void say_libraries(const Record *record, const Backend *backend)
     bytes_free(&lines);
 }
 
-// Collective over all.
-static void say_cores(const Record *record, const Group *all)
+// Collective over all ranks.
+static void say_cores(const Record *record, const World *world)
 {
-    RankCores *ranks = cores_gather(all, omp_get_max_threads());
+    RankCores *ranks = cores_gather(&world->all, omp_get_max_threads(), world->first[ROLE_LEARNER]);
     Bytes line = {0}, advice = {0};
     if (!ranks)
         return;
-    cores_describe(ranks, all->size, &line, &advice);
+    cores_describe(ranks, world->all.size, &line, &advice);
     record_say(record, "cores      %s", line.data);
     if (advice.length > 0)
         warn("%s", advice.data);
@@ -139,7 +139,7 @@ void record_header(const Record *record, const Job *job, const Dataset *dataset)
                world->all.size, world->count[ROLE_ROLLOUT], world->count[ROLE_GRADER],
                world->count[ROLE_LEARNER],
                job->settings->parallel.placement == PLACEMENT_SPLIT ? "split" : "shared");
-    say_cores(record, &world->all);
+    say_cores(record, world);
     record_say(record, "backend    %s", job->backend.text);
     if (job->settings->rollout.tensor_parallel > 1)
         record_say(record, "engines    %d of %lld ranks",

@@ -129,7 +129,7 @@ static void check_case(Kind kind, ElementType type, bool accumulate, int64_t m, 
     case_free(&c);
 }
 
-static const int64_t ROWS[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 80, 127};
+static const int64_t ROWS[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17, 29, 80, 127};
 static const int64_t WIDTHS[] = {1, 3, 15, 17, 33, 100, 576};
 static const int64_t DEPTHS[] = {1, 2, 7, 64, 577};
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
@@ -171,6 +171,20 @@ static void products_larger_than_the_blocks_are_the_same_chains(void **state)
     check_case(NT, TYPE_F32, false, 263, 1041, 1301);
     check_case(NN, TYPE_BF16, true, 263, 1041, 1301);
     check_case(TN, TYPE_F32, true, 263, 1041, 1301);
+}
+
+// What is kept of a's rows meanwhile has the same room whatever their length.
+static void long_chains_of_some_rows_are_the_same_chains(void **state)
+{
+    (void)state;
+    static const int64_t some[] = {13, 15, 28, 29};
+    int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    for (size_t m = 0; m < COUNT_OF(some); m++) {
+        check_case(NT, TYPE_F32, false, some[m], 256, 11008);
+        check_case(NT, TYPE_BF16, false, some[m], 256, 11008);
+    }
+    omp_set_num_threads(before);
 }
 
 static void products_do_not_depend_on_threads(void **state)
@@ -360,6 +374,7 @@ int main(void)
         cmocka_unit_test(product_tn_goes_on_from_the_gradient_in_row_order),
         cmocka_unit_test(products_larger_than_the_blocks_are_the_same_chains),
         cmocka_unit_test(products_do_not_depend_on_threads),
+        cmocka_unit_test(long_chains_of_some_rows_are_the_same_chains),
         cmocka_unit_test(a_row_does_not_depend_on_its_company),
         cmocka_unit_test(products_are_accurate),
         cmocka_unit_test(embedding_gives_the_rows_that_were_packed),

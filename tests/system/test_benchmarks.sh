@@ -13,7 +13,7 @@ clinic_data data/clinic --sessions 20 --test 4
 # A peer that decodes and updates, and does not prefill.
 cat >peer.py <<'END'
 from turns import take_turns
-take_turns("stand-in 1.0", lambda what, *sizes: None if what == "prefill" else (sizes[0] * 1e-3, 7))
+take_turns("stand-in 1.0", lambda what, *sizes: None if what == "prefill" else sizes[0] * 1e-3)
 END
 export PYTHONPATH="$tree/benchmarks/peers"
 
@@ -80,13 +80,16 @@ for name, wanted in WANTED.items():
         assert rising(row["seconds"]) and row["figure"] > 0, row
         assert f"\n{row['what']} " in table, row
         peer = row["peer"] is not None
+        if peer and name in ("turns", "update"):  # the stand-in's time is known
+            assert row["peer"] == "stand-in 1.0", row
+            assert row["peer_seconds"][0] == row["peer_seconds"][2] or name == "update", row
         for key in ("peer_figure", "ratio"):
             assert (row[key] is not None and row[key] > 0) == peer, row
         assert rising(row["peer_seconds"]) if peer else row["peer_seconds"] is None, row
         if row["ceiling"] is None:
             assert row["ceiling_of"] is None and row["share"] is None, row
         elif name in ("rollout", "turns"):  # a ceiling each round
-            assert row["share"] > 0, row
+            assert 0.2 < row["share"] * row["ceiling"] / row["figure"] < 5, row
         else:
             assert abs(row["share"] * row["ceiling"] / row["figure"] - 1) < 1e-4, row
     assert sum(row["peer"] is not None for row in rows) == PEERS[name], name
@@ -104,6 +107,9 @@ refused() { # exit code, what is said, command
 refused 64 'needs a file' "$bench/bench_kernels" nt f32 --json
 refused 64 'bench_rollout MODEL_DIRECTORY' "$bench/bench_rollout"
 refused 69 'ended early' "$bench/bench_rollout" data/clinic/model f32 --quick -- false
+echo 'import turns; turns.say("short of breath"); turns.say("1.0") if input() else 0' >brief.py
+refused 69 'the peer short of breath ended early' "$bench/bench_rollout" data/clinic/model f32 --quick -- \
+    python3 brief.py
 refused 69 'cannot be started' "$bench/bench_rollout" data/clinic/model f32 --quick -- no/such
 refused 66 no/such "$bench/bench_start" no/such --quick
 refused 64 'nt|nn|tn|others' "$bench/bench_kernels" mm

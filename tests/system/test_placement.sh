@@ -23,5 +23,8 @@ for run in split-2 split-1 small-caches; do
     expect_equal "$run" "$(clinic_weights $run)" "$(clinic_weights shared)"
     cmp shared/samples.jsonl $run/samples.jsonl || die "$run says other things"
 done
+for run in shared split-1; do
+    grep -q '^cores      .* ranks of 1 thread on ' $run/log.txt || die "$run: its log tells no cores"
+done
 gaps=$(grep -ho '"mismatch/logprob_gap_max":[^,}]*' ./*/metrics.jsonl | sort -u)
 expect_equal 'gaps between sampler and learner' "$gaps" '"mismatch/logprob_gap_max":0'
