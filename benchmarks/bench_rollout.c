@@ -8,8 +8,9 @@
 // trunks of 256 tokens, forced responses of 48, random weights of the model's shape. The least time
 // of a pass is the larger of bytes / bandwidth (the layers' and the output's weights and the cached
 // keys and values, each trunk's once) and operations / matrix rate (the better of our product and
-// oneDNN's at 2,048 x 1,536 x 576), both probed in this process before and after each case; the
-// ceiling is what would then be done in a second (more is, where caches hold the model).
+// oneDNN's at 2,048 x 1,536 x 576), both probed in this process right before and after each round;
+// the ceiling is what would be done in a second at their means, round by round, since others on the
+// machine take from both (more is done where caches hold the model).
 //
 // First each case is verified: tokens and log-probabilities of the first and of the last branch are
 // those that they get alone, their trunk computed a few rows at a time, to the bit.

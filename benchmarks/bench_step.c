@@ -3,8 +3,8 @@
 //     OMP_NUM_THREADS=1 mpirun -n 2 bench_step INPUT.ini RUN [--set section.key=value]...
 //                                   [--quick] [--json FILE] [-- PEER...]
 //
-// PEER is a command that does an update of as many rows by turns
-// (benchmarks/peers/torch_update.py). Runs 1 + STEPS steps of the input in a new run directory RUN,
+// PEER is a command that does an update of as many rows, or a step of as many responses, by turns
+// (benchmarks/peers). Runs 1 + STEPS steps of the input in a new run directory RUN,
 // all responses forced to full length, without the input's warm-up, evaluation and checkpoints; the
 // first step, which meets its memory for the first time, is not counted. Ceiling: the matrix rate,
 // the better of our product and oneDNN's at 2,048 x 1,536 x 576 in fp32, all ranks at once, the

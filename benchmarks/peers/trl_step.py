@@ -5,9 +5,9 @@
 
 BATCH is what `bench_trees INPUT.ini RUN --dump BATCH` wrote: its contexts are the prompts, a step's number of
 them and of responses is asked for with each turn ("step CONTEXTS GROUP TOKENS", the same in each). Sampling at
-temperature 1 without cuts, every response of TOKENS tokens, KL to a reference, AdamW in fp32: as inputs/
-smollm2-mts.ini has it, whose other settings do not reach this. Rewards are
-made up, and differ within a group: judging by rule takes no time that could be seen on either side.
+temperature 1 without cuts, every response of TOKENS tokens, KL to a reference, AdamW in fp32: as
+inputs/smollm2-mts.ini has it, whose other settings do not reach this. Rewards are made up, and differ within a
+group: judging by rule takes no time that could be seen on either side.
 """
 
 from turns import say  # isort: skip

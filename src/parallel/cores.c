@@ -19,7 +19,8 @@ typedef struct {
     uint64_t set[CORES_WORDS];
 } Host;
 
-RankCores cores_of_rank(int threads)
+// Those of this process, whose team has so many threads.
+static RankCores cores_of_rank(int threads)
 {
     RankCores mine = {.threads = threads, .online = (int32_t)sysconf(_SC_NPROCESSORS_ONLN)};
     cpu_set_t allowed;
@@ -144,7 +145,7 @@ static void advise(const RankCores *ranks, int count, Bytes *advice)
                         "--cpus-per-task=%d, or with parallel.threads = %d",
                         threads, threads, cores);
         else
-            bytes_print(advice, "it takes parallel.threads = %d, or OMP_NUM_THREADS", cores);
+            bytes_print(advice, "set parallel.threads or OMP_NUM_THREADS to %d", cores);
         return;
     }
 }

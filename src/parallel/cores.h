@@ -16,9 +16,6 @@ typedef struct {
     uint64_t set[CORES_WORDS]; // bit i % 64 of word i / 64: core i; none: not known
 } RankCores;
 
-// Those of this process, whose team has so many threads.
-RankCores cores_of_rank(int threads);
-
 // How many threads a rank can have: its cores, shared with those ranks of the node that may run on
 // one of them; at least 1. Collective over the node's ranks.
 int cores_share(const Group *node);

@@ -76,8 +76,8 @@ static void who_is_bound_to_fewer_cores_than_threads_is_told(void **state)
            "--bind-to none (or --map-by slot:PE=4), srun --cpus-per-task=4");
     const RankCores many[] = {rank_on("a", 4, 0, 2)};
     expect(many, 1, "a: 1 rank of 4 threads on 2 cores: more threads than cores",
-           "rank 0 on a has 4 threads for 2 cores, on which they take turns: it takes "
-           "parallel.threads = 2");
+           "rank 0 on a has 4 threads for 2 cores, on which they take turns: set "
+           "parallel.threads or OMP_NUM_THREADS to 2");
     const RankCores shared[] = {rank_on("a", 1, 0, 1), rank_on("a", 1, 0, 1)};
     expect(shared, 2, "a: 2 ranks of 1 thread on 1 core: more threads than cores", NULL);
     RankCores part[] = {rank_on("a", 1, 0, 1)};

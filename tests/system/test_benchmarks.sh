@@ -5,7 +5,7 @@ export OMP_NUM_THREADS=1
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
 bench=$build/benchmarks
-for name in kernels rollout step checkpoint collectives start; do
+for name in kernels rollout step; do
     [ -x "$bench/bench_$name" ] || { echo "skipped: bench_$name needs oneDNN (libdnnl-dev)"; exit 77; }
 done
 clinic_data data/clinic --sessions 20 --test 4

@@ -83,7 +83,7 @@ done
 # shellcheck disable=SC2086
 kill -TERM $ranks && kill -CONT $ranks
 expect_status 'a run that was sent TERM' 75
-grep '^stopped at step [1-9]* of 12: signal TERM$' hurries.log || die "$(tail -n 5 hurries.log)"
+grep '^stopped at step [0-9]* of 12: signal TERM$' hurries.log || die "$(tail -n 5 hurries.log)"
 step=$(sed -n 's/^stopped at step \([0-9]*\) .*/\1/p' hurries.log)
 ! grep "^evaluation at step $step:" hurries.log || die 'it was evaluated in a hurry'
 finish hurries
