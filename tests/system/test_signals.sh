@@ -71,21 +71,29 @@ expect_status 'a run that was sent USR1' 75
 grep '^stopped at step [3-8] of 12: signal USR1$' stops.log || die "$(tail -n 5 stops.log)"
 finish stops
 
-# TERM comes behind an odd step, so before the evaluation that would follow the next one.
-begin hurries 1
-# shellcheck disable=SC2086 # one word a process
-while kill -STOP $ranks || die "ended too early: $(tail -n 5 hurries.log)"; do
-    done=$(sed -n 's/^step \([0-9]*\).*/\1/p' hurries/log.txt | tail -n 1)
-    [ $((${done:-0} % 2)) -eq 0 ] || break
-    kill -CONT $ranks
-    sleep 0.02
+# TERM comes behind the line of an odd step: before the evaluation that the next one would end with, or
+# in the middle of it, which is seldom; then it has come too late, and another run is begun.
+tries=0
+while
+    begin hurries 1
+    # shellcheck disable=SC2086 # one word a process
+    while kill -STOP $ranks || die "ended too early: $(tail -n 5 hurries.log)"; do
+        done=$(sed -n 's/^step \([0-9]*\).*/\1/p' hurries/log.txt | tail -n 1)
+        [ $((${done:-0} % 2)) -eq 0 ] || break
+        kill -CONT $ranks
+        sleep 0.02
+    done
+    # shellcheck disable=SC2086
+    kill -TERM $ranks && kill -CONT $ranks
+    expect_status 'a run that was sent TERM' 75
+    grep '^stopped at step [0-9]* of 12: signal TERM$' hurries.log || die "$(tail -n 5 hurries.log)"
+    step=$(sed -n 's/^stopped at step \([0-9]*\) .*/\1/p' hurries.log)
+    grep "^evaluation at step $step:" hurries.log
+do
+    tries=$((tries + 1))
+    [ $tries -lt 6 ] || die 'it was evaluated in a hurry'
+    rm -r hurries
 done
-# shellcheck disable=SC2086
-kill -TERM $ranks && kill -CONT $ranks
-expect_status 'a run that was sent TERM' 75
-grep '^stopped at step [0-9]* of 12: signal TERM$' hurries.log || die "$(tail -n 5 hurries.log)"
-step=$(sed -n 's/^stopped at step \([0-9]*\) .*/\1/p' hurries.log)
-! grep "^evaluation at step $step:" hurries.log || die 'it was evaluated in a hurry'
 finish hurries
 
 begin ends 1 --set warmup.batch_contexts=256
