@@ -1,7 +1,7 @@
 // bench_rollout.c - prefill and decoding against the machine's memory bandwidth and matrix rate.
 //
-//     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE]
-//                                     [-- PEER...]
+//     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16] [prefill|branch|branches]
+//                                     [--quick] [--json FILE] [-- PEER...]
 //
 // PEER is a command that does the same by turns, where it can: see benchmarks/peers. Prefill of a
 // trunk of 512 tokens, and decoding of one branch on one trunk and of 80 branches on 16 trunks:
@@ -29,7 +29,9 @@
 enum { WARM_UP = 1, ROUNDS = 7, QUICK_ROUNDS = 2, ROWS = 512, FEW_ROWS = 48, MOST_TRUNKS = 16 };
 enum { MOST_POSITIONS = 1024 };
 
-#define USAGE "bench_rollout MODEL_DIRECTORY [f32|bf16] [--quick] [--json FILE] [-- PEER...]"
+#define USAGE                                                                                      \
+    "bench_rollout MODEL_DIRECTORY [f32|bf16] [prefill|branch|branches] [--quick] [--json FILE] "  \
+    "[-- PEER...]"
 
 typedef struct {
     bool prefill; // what is timed, else decoding
@@ -37,11 +39,16 @@ typedef struct {
     int32_t trunk, response; // tokens
 } Case;
 
-static const Case CASES[] = {
+enum { CASE_COUNT = 3 };
+static const char *const CASE_NAMES[CASE_COUNT] = {"prefill", "branch", "branches"};
+static const Case CASES[CASE_COUNT] = {
     {true, 1, 1, 512, 1}, {false, 1, 1, 256, 48}, {false, MOST_TRUNKS, 5, 256, 48}};
-static const Case QUICK_CASES[] = {
+static const Case QUICK_CASES[CASE_COUNT] = {
     {true, 1, 1, 128, 1}, {false, 1, 1, 64, 6}, {false, MOST_TRUNKS, 5, 64, 6}};
-enum { CASE_COUNT = sizeof CASES / sizeof *CASES };
+
+enum { TYPE_COUNT = 2 };
+static const char *const TYPE_NAMES[TYPE_COUNT] = {"f32", "bf16"};
+static const ElementType TYPES[TYPE_COUNT] = {TYPE_F32, TYPE_BF16};
 
 typedef struct {
     Parameters parameters;
@@ -238,29 +245,48 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, const Mat
                                    .ceilings = ceilings});
 }
 
+// The place of `word` among `names`; -1: it is none of them.
+static int find(const char *word, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (strcmp(word, names[i]) == 0)
+            return i;
+    }
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     Figures figures;
     PeerProcess peer = {0};
     char libraries[32];
+    int type = -1, only = -1; // of which all are measured
     char **words = peer_process_words(&argc, argv);
     figures_make(&figures, &argc, argv);
-    bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
-    if (argc < 2 || argc > 3 || !typed)
+    if (argc < 2)
         die(EXIT_USAGE, USAGE);
+    for (int i = 2; i < argc; i++) {
+        int t = find(argv[i], TYPE_NAMES, TYPE_COUNT), c = find(argv[i], CASE_NAMES, CASE_COUNT);
+        if ((t < 0 || type >= 0) && (c < 0 || only >= 0))
+            die(EXIT_USAGE, USAGE);
+        type = t >= 0 ? t : type;
+        only = c >= 0 ? c : only;
+    }
     peer_version(libraries, sizeof libraries);
     figures_head(&figures, 0, 1, libraries);
     if (words)
         peer_process_start(&peer, words);
     MatrixProbe matrix = matrix_probe_make();
-    for (int i = 0; i < 2; i++) {
+    for (int t = 0; t < TYPE_COUNT; t++) {
         Rollout rollout = {0};
-        if (argc > 2 && strcmp(argv[2], i ? "bf16" : "f32") != 0)
+        if (type >= 0 && t != type)
             continue;
-        rollout_make(&rollout, argv[1], i ? TYPE_BF16 : TYPE_F32);
-        for (int c = 0; c < CASE_COUNT; c++)
-            measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &matrix,
-                    &peer);
+        rollout_make(&rollout, argv[1], TYPES[t]);
+        for (int c = 0; c < CASE_COUNT; c++) {
+            if (only < 0 || c == only)
+                measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &matrix,
+                        &peer);
+        }
         rollout_free(&rollout);
     }
     peer_process_stop(&peer);

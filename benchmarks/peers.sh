@@ -3,9 +3,9 @@
 #
 #     benchmarks/peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]
 #
-# llama, vllm: rollout of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32 and bf16; torch: the update of a step
-# of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the files of), trl: the whole step. `settings` go to
-# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
+# llama: prefill and decoding of one branch, of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32 and bf16; vllm:
+# decoding of 80 branches; torch: the update of a step of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the
+# files of), trl: the whole step. `settings`: of rollout the types, if not both, else they go to bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
 # each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
 set -eu
 usage() {
@@ -39,11 +39,16 @@ measure() {
     echo "$*"
     "$@"
 }
-rollout() { # the peer's script
+# CASE of bench_rollout, the peer's script, types
+rollout() {
+    case=$1
+    script=$2
+    shift 2
+    [ $# -gt 0 ] || set -- bf16 f32
     for shape in $smollm2 benchmarks/shapes/qwen2.5-0.5b; do
-        for type in bf16 f32; do
-            measure "$(basename "$shape")-$type" bench_rollout "$shape" $type -- \
-                "$place/bin/python" "$1" "$shape" $type "$threads"
+        for type in "$@"; do
+            measure "$case-$(basename "$shape")-$type" bench_rollout "$shape" "$type" "$case" -- \
+                "$place/bin/python" "$script" "$shape" "$type" "$threads"
         done
     done
 }
@@ -51,8 +56,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 uptime
 case $peer in
-llama) rollout benchmarks/peers/llama.py ;;
-vllm) rollout benchmarks/peers/vllm_cpu.py ;;
+llama)
+    rollout prefill benchmarks/peers/llama.py "$@"
+    rollout branch benchmarks/peers/llama.py "$@"
+    ;;
+vllm) rollout branches benchmarks/peers/vllm_cpu.py "$@" ;;
 torch)
     measure update bench_step inputs/smollm2-mts.ini "$work/run" "$@" -- \
         "$place/bin/python" benchmarks/peers/torch_update.py $smollm2 "$threads"

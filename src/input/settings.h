@@ -116,6 +116,7 @@ typedef struct {
         int64_t threads;                                    // 0: cores of the node / its ranks
         double deadline; // seconds that others wait for a rank without a sign of life
         int64_t micro_batch_tokens;
+        double memory;              // of a rank, in 10^9 bytes; 0: no bound
         char *shard_group;          // learner ranks that share parameters: all, node, or how many
         Recompute recompute;        // of activations, in the backward pass
         bool reshard_after_forward; // drop gathered units, and gather them again backwards

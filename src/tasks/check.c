@@ -137,10 +137,12 @@ static void print_disk(const Checked *checked)
            (kept * checkpoint + journal + samples) / 0x1p20, journal / 0x1p20, samples / 0x1p20);
 }
 
-static void print_memory(Checked *checked, const RankKind *kind)
+// Whether the rank keeps to [parallel] memory.
+static bool print_memory(Checked *checked, const RankKind *kind)
 {
     bool gpu = checked->settings->parallel.backend == BACKEND_CUDA;
-    MemoryParts parts = checked_memory(checked, kind, gpu);
+    MemoryQuestion question = checked_question(checked, kind, gpu);
+    MemoryParts parts = sizes_memory(&question);
     printf("memory     each of %d %s rank%s: %.0f MiB a rank", kind->ranks, kind->name,
            kind->ranks > 1 ? "s" : "", (double)parts.total / 0x1p20);
     if (gpu)
@@ -150,17 +152,26 @@ static void print_memory(Checked *checked, const RankKind *kind)
         if (parts.bytes[i] > 0)
             printf("             %-35s %9.1f MiB%s\n", sizes_part_names[i],
                    (double)parts.bytes[i] / 0x1p20, parts.on_host[i] ? " (host)" : "");
+    if (sizes_check(&question) == 0)
+        return true;
+    printf("             %s\n", fail_message());
+    return false;
 }
 
 static void print_ranks(Checked *checked)
 {
     RankKind kinds[RANK_KINDS];
     int least = checked_least_ranks(checked);
-    bool split = checked->settings->parallel.placement == PLACEMENT_SPLIT;
+    bool split = checked->settings->parallel.placement == PLACEMENT_SPLIT, fits = false;
     for (int ranks = least; ranks <= (split ? least : 4 * least); ranks *= 2) {
-        int count = sizes_kinds(checked->settings, ranks, kinds);
+        int count = sizes_kinds(checked->settings, ranks, kinds), fitting = 0;
         for (int i = 0; i < count; i++)
-            print_memory(checked, &kinds[i]);
+            fitting += print_memory(checked, &kinds[i]);
+        fits = fits || fitting == count;
+    }
+    if (!fits) { // a job of more ranks may: it is refused when it begins
+        fprintf(stderr, "error: %s\n", fail_message());
+        checked->faults++;
     }
 }
 

@@ -92,9 +92,9 @@ JobSizes checked_demand(Checked *checked)
                         checked->evaluates ? &checked->evaluation : NULL);
 }
 
-MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu)
+MemoryQuestion checked_question(Checked *checked, const RankKind *kind, bool gpu)
 {
-    MemoryQuestion question = {
+    return (MemoryQuestion){
         .shape = &checked->job.shape,
         .adapter = &checked->job.stored.shape,
         .settings = checked->settings,
@@ -105,5 +105,4 @@ MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu)
         .loaded = checked->loaded,
         .gpu = gpu,
     };
-    return sizes_memory(&question);
 }

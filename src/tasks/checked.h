@@ -31,7 +31,7 @@ int checked_least_ranks(const Checked *checked);
 
 JobSizes checked_demand(Checked *checked);
 
-// `gpu`: of a rank that computes on one.
-MemoryParts checked_memory(Checked *checked, const RankKind *kind, bool gpu);
+// What memory a rank needs; `gpu`: one that computes on one. It borrows from `checked`.
+MemoryQuestion checked_question(Checked *checked, const RankKind *kind, bool gpu);
 
 #endif

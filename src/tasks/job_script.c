@@ -19,7 +19,8 @@ static int64_t mebibytes_of_a_rank(Checked *checked, int ranks, bool gpu)
     size_t most = 0;
     int count = sizes_kinds(checked->settings, ranks, kinds);
     for (int i = 0; i < count; i++) {
-        MemoryParts parts = checked_memory(checked, &kinds[i], gpu);
+        MemoryQuestion question = checked_question(checked, &kinds[i], gpu);
+        MemoryParts parts = sizes_memory(&question);
         size_t bytes = gpu ? parts.host : parts.total;
         most = bytes > most ? bytes : most;
     }

@@ -1,5 +1,6 @@
 #include "tasks/sizes.h"
 
+#include "base/fail.h"
 #include "tasks/state.h"
 
 enum {
@@ -44,6 +45,12 @@ JobSizes sizes_demand(const Job *job, StagePlan *stages, const Evaluation *evalu
     return sizes;
 }
 
+// One trunk with one branch.
+static int64_t least_slots(int64_t positions)
+{
+    return 2 * slots_aligned(positions) + 4 * SLOT_ALIGNMENT;
+}
+
 JobSizes sizes_share(const Settings *settings, JobSizes demand, int engines)
 {
     JobSizes sizes = {.positions = demand.positions};
@@ -52,7 +59,7 @@ JobSizes sizes_share(const Settings *settings, JobSizes demand, int engines)
     int64_t limit =
         settings->rollout.cache_tokens > 0 ? settings->rollout.cache_tokens : SLOTS_LIMIT;
     int64_t share = demand.slots / engines + demand.slots / (4 * engines);
-    int64_t least = 2 * slots_aligned(sizes.positions) + 4 * SLOT_ALIGNMENT;
+    int64_t least = least_slots(sizes.positions);
     sizes.slots = share < limit ? share : limit;
     sizes.slots = slots_aligned(sizes.slots > least ? sizes.slots : least);
     return sizes;
@@ -295,4 +302,54 @@ MemoryParts sizes_memory(const MemoryQuestion *question)
     parameters_free(&adapter);
     parameters_free(&parameters);
     return sizing.parts;
+}
+
+// ---- the bound ----------------------------------------------------------------------------------
+
+// The largest *size, `least` and some whole steps, up to what it is, with which `question`, that
+// has it, needs no more than `bytes`; `least` where none does.
+static void make_smaller(const MemoryQuestion *question, int64_t *size, int64_t least, int64_t step,
+                         double bytes)
+{
+    int64_t low = 0, high = (*size - least) / step;
+    while (low < high) {
+        int64_t middle = low + (high - low + 1) / 2;
+        *size = least + middle * step;
+        if ((double)sizes_memory(question).total <= bytes)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    *size = least + low * step;
+}
+
+int sizes_check(const MemoryQuestion *question)
+{
+    const double PROPOSED = 0.98; // of the bound: what is proposed should fit elsewhere, too
+    double allowed = question->settings->parallel.memory;
+    double needed = 1e-9 * (double)sizes_memory(question).total, bytes = 1e9 * PROPOSED * allowed;
+    if (allowed == 0 || needed <= allowed)
+        return 0;
+    Settings settings = *question->settings;
+    MemoryQuestion tried = *question;
+    tried.settings = &settings;
+    int64_t *rows = &settings.parallel.micro_batch_tokens, *slots = &tried.sizes.slots;
+    Bytes remedy = {0};
+    if (*rows > tried.sizes.positions)
+        make_smaller(&tried, rows, tried.sizes.positions, 1, bytes);
+    bytes_print(&remedy, "set parallel.micro_batch_tokens = %lld", (long long)*rows);
+    if ((double)sizes_memory(&tried).total > bytes) {
+        make_smaller(&tried, slots, slots_aligned(least_slots(tried.sizes.positions)),
+                     SLOT_ALIGNMENT, bytes);
+        bytes_print(&remedy, " and rollout.cache_tokens = %lld", (long long)*slots);
+    }
+    if ((double)sizes_memory(&tried).total > bytes) {
+        bytes_clear(&remedy);
+        bytes_append_text(&remedy, "allow more, take more ranks, or set parallel.recompute = layer "
+                                   "or optimizer.moments = bf16");
+    }
+    fail(EXIT_BAD_SETTINGS, "a %s rank needs %.3f GB, [parallel] memory allows %g: %s",
+         question->kind.name, needed, allowed, remedy.data);
+    bytes_free(&remedy);
+    return -1;
 }

@@ -27,8 +27,8 @@ typedef struct {
 
 enum { RANK_KINDS = 3 };
 
-// The kinds of so many ranks, of which placement = split has as many as [parallel] says. Returns
-// how many kinds there are.
+// The kinds of so many ranks, in the order of ranks, of which placement = split has as many as
+// [parallel] says. Returns how many kinds there are.
 int sizes_kinds(const Settings *settings, int ranks, RankKind kinds[RANK_KINDS]);
 
 // Of the host, where ranks compute on GPUs: the first three, and what [optimizer] memory puts
@@ -81,5 +81,9 @@ typedef struct {
 
 // Memory of a rank, part by part.
 MemoryParts sizes_memory(const MemoryQuestion *question);
+
+// Whether the rank keeps to [parallel] memory. EXIT_BAD_SETTINGS where it does not, with the
+// largest micro-batches, and if need be caches, that do.
+int sizes_check(const MemoryQuestion *question);
 
 #endif

@@ -335,6 +335,30 @@ static int open_run(Training *training)
     return 0;
 }
 
+// Whether this rank keeps to [parallel] memory. Collective.
+static int check_memory(const Training *training, JobSizes sizes)
+{
+    const Job *job = &training->job;
+    const Group *all = &job->world.all;
+    RankKind kinds[RANK_KINDS];
+    int kind = 0, rank = all->rank;
+    sizes_kinds(training->settings, all->size, kinds);
+    while (rank >= kinds[kind].ranks) // kinds stand in the order of ranks
+        rank -= kinds[kind++].ranks;
+    double resident = group_maximum(all, (double)memory_peak()); // some of MPI's counts twice
+    return sizes_check(&(MemoryQuestion){
+        .shape = &job->shape,
+        .adapter = &job->stored.shape,
+        .settings = training->settings,
+        .sizes = sizes,
+        .kind = kinds[kind],
+        .reference = reference_of(training) == REFERENCE_COPY,
+        .grading = job->grading,
+        .loaded = (size_t)resident,
+        .gpu = job->backend.kernels != kernels_cpu(),
+    });
+}
+
 int training_open(Training *training, const Settings *settings)
 {
     *training = (Training){.settings = settings, .started = clock_now()};
@@ -351,7 +375,8 @@ int training_open(Training *training, const Settings *settings)
     JobSizes sizes =
         sizes_of(job, training->stages, training->evaluates ? &training->evaluation : NULL,
                  job_engines(job, job->world.count[ROLE_ROLLOUT]));
-    if (group_agree(&job->world.all, job_build(job, sizes)) != 0)
+    if (group_agree(&job->world.all, check_memory(training, sizes)) != 0 ||
+        group_agree(&job->world.all, job_build(job, sizes)) != 0)
         return -1;
     if (group_agree(&job->world.all, open_learner(training)) != 0)
         return -1;

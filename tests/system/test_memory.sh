@@ -34,3 +34,18 @@ measure 2 gathers --set train.sync_interval=3 --set parallel.recompute=layer \
     --set optimizer.moments=bf16
 measure 4 groups --set parallel.shard_group=2 --set parallel.reshard_after_forward=no \
     --set train.sync_interval=3 --set parallel.recompute=none
+
+# A job that would exceed its bound is refused, and keeps to it with what is proposed.
+bound=0.15
+set -- --set warmup.epochs=0 --set warmup.steps=1 --set train.steps=4 --set parallel.memory=$bound
+clinic_train 1 refused "$@" && die 'more than [parallel] memory was not refused'
+proposed=$(sed -n "s/^error: a shared rank needs .* memory allows $bound: set \(.*\)/\1/p" refused.log)
+echo "to keep to $bound GB: $proposed"
+case $proposed in
+parallel.micro_batch_tokens\ =\ *) ;;
+*) die "$(tail -n 5 refused.log)" ;;
+esac
+clinic_train 1 held "$@" --set "parallel.micro_batch_tokens=${proposed#* = }" || die "$(tail -n 5 held.log)"
+peak=$(sed -n 's/^RESULT .* peak_rank_mib=\([0-9]*\) .*/\1/p' held.log)
+awk -v peak="$peak" -v bound="$bound" 'BEGIN { exit !(peak * 1048576 <= bound * 1e9) }' ||
+    die "a rank held to $bound GB took $peak MiB"
