@@ -37,6 +37,7 @@ extern const Kernels kernels_cpu_plain;
 extern const Kernels kernels_cpu_avx2;   // x86-64 only
 extern const Kernels kernels_cpu_avx512; // x86-64 only
 extern const Kernels kernels_cpu_avx512_bf16;
+extern const Kernels kernels_cpu_amx_bf16;
 
 // ---- one set for each instruction set -----------------------------------------------------------
 

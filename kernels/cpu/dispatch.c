@@ -1,11 +1,19 @@
 // dispatch.c - which instruction set this machine is served by.
 
+#define _GNU_SOURCE // syscall
+
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "kernels/cpu/cpu.h"
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 
 typedef struct {
     const Kernels *kernels;
@@ -31,31 +39,43 @@ static bool avx512_supported(void)
            __builtin_cpu_supports("avx512dq");
 }
 
-static const Kernels *native(void)
+static bool avx512_bf16_supported(void)
 {
-    bool supported = avx512_supported() && __builtin_cpu_supports("avx512bf16");
-    return supported ? &kernels_cpu_avx512_bf16 : NULL;
+    return avx512_supported() && __builtin_cpu_supports("avx512bf16");
 }
+
+// Linux keeps AMX's registers, 8 KiB a thread, only for processes that have asked for it.
+static bool amx_bf16_supported(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    enum { LEAF = 7, BF16 = 1u << 22, TILES = 1u << 24 };
+    unsigned a, b, c, d;
+    return avx512_bf16_supported() && __get_cpuid_count(LEAF, 0, &a, &b, &c, &d) && (d & BF16) &&
+           (d & TILES) && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+}
+
+// Those with products of their own, the best first.
+static const InstructionSet NATIVE_SETS[] = {
+    {&kernels_cpu_amx_bf16, amx_bf16_supported},
+    {&kernels_cpu_avx512_bf16, avx512_bf16_supported},
+    {NULL, NULL},
+};
 
 static const InstructionSet INSTRUCTION_SETS[] = {
     // the best first
     {&kernels_cpu_avx512, avx512_supported},
     {&kernels_cpu_avx2, avx2_supported},
     {&kernels_cpu_plain, plain_supported},
+    {NULL, NULL},
 };
 
 #else
 
-static const Kernels *native(void)
-{
-    return NULL;
-}
-
-static const InstructionSet INSTRUCTION_SETS[] = {{&kernels_cpu_plain, plain_supported}};
+static const InstructionSet NATIVE_SETS[] = {{NULL, NULL}};
+static const InstructionSet INSTRUCTION_SETS[] = {{&kernels_cpu_plain, plain_supported},
+                                                  {NULL, NULL}};
 
 #endif
-
-enum { COUNT = sizeof INSTRUCTION_SETS / sizeof INSTRUCTION_SETS[0] };
 
 // Some library may have been built to flush subnormals at start-up: every thread goes back to the
 // default (round to nearest, nothing flushed). Threads that are made later inherit it.
@@ -65,27 +85,29 @@ static void environment_reset(void)
     fesetenv(FE_DFL_ENV);
 }
 
-static const Kernels *kernels_of(const InstructionSet *set)
+// The first one that this machine has, of that name if not NULL; NULL: there is none.
+static const Kernels *find(const InstructionSet *sets, const char *name)
 {
-    environment_reset();
-    return set->kernels;
+    for (const InstructionSet *set = sets; set->kernels; set++) {
+        if ((!name || strcmp(name, set->kernels->name) == 0) && set->supported()) {
+            environment_reset();
+            return set->kernels;
+        }
+    }
+    return NULL;
 }
 
 const Kernels *kernels_cpu_named(const char *isa)
 {
-    for (int i = 0; i < COUNT; i++) {
-        const InstructionSet *set = &INSTRUCTION_SETS[i];
-        if (strcmp(isa, set->kernels->name) == 0 && set->supported())
-            return kernels_of(set);
-    }
-    return NULL;
+    const Kernels *kernels = find(INSTRUCTION_SETS, isa);
+    return kernels ? kernels : find(NATIVE_SETS, isa);
 }
 
 const Kernels *kernels_cpu(void)
 {
     const char *isa = getenv("LEARN2ASK_ISA");
     if (isa && *isa) {
-        const Kernels *kernels = kernels_cpu_named(isa);
+        const Kernels *kernels = find(INSTRUCTION_SETS, isa);
         if (!kernels)
             die(EXIT_BAD_SETTINGS,
                 "LEARN2ASK_ISA is '%s', which this machine does not have or this program does not "
@@ -93,22 +115,18 @@ const Kernels *kernels_cpu(void)
                 isa);
         return kernels;
     }
-    for (int i = 0; i < COUNT; i++) {
-        if (INSTRUCTION_SETS[i].supported())
-            return kernels_of(&INSTRUCTION_SETS[i]);
-    }
-    die(EXIT_BUG, "no instruction set fits");
+    return find(INSTRUCTION_SETS, NULL); // plain, if no other
 }
 
 void kernels_cpu_print_sets(Bytes *out)
 {
-    const Kernels *own_products = native();
+    const Kernels *own_products = find(NATIVE_SETS, NULL);
     bytes_append_text(out, kernels_cpu()->name);
     const char *before = " of ";
-    for (int i = 0; i < COUNT; i++) {
-        if (!INSTRUCTION_SETS[i].supported())
+    for (const InstructionSet *set = INSTRUCTION_SETS; set->kernels; set++) {
+        if (!set->supported())
             continue;
-        bytes_print(out, "%s%s", before, INSTRUCTION_SETS[i].kernels->name);
+        bytes_print(out, "%s%s", before, set->kernels->name);
         before = ", ";
     }
     if (own_products)
@@ -117,8 +135,8 @@ void kernels_cpu_print_sets(Bytes *out)
 
 const Kernels *kernels_cpu_native(void)
 {
-    environment_reset();
-    if (!native())
-        fail(EXIT_UNAVAILABLE, "this machine has no dot products of bf16 (AVX512_BF16)");
-    return native();
+    const Kernels *kernels = find(NATIVE_SETS, NULL);
+    if (!kernels)
+        fail(EXIT_UNAVAILABLE, "this machine has no dot products of bf16 (AMX_BF16, AVX512_BF16)");
+    return kernels;
 }

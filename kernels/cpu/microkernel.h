@@ -78,4 +78,14 @@ static inline void tile_cut(int rows, int64_t width, int64_t columns, ElementTyp
         memcpy(c + i * stride, whole + i * width, (size_t)columns * sizeof *c);
 }
 
+// A tile of `panels` panels (PANEL wide), of which c has so many columns; cut off, it is one.
+static inline void tile_any(int rows, int panels, int64_t columns, ElementType type,
+                            const Tile *tile)
+{
+    if (columns >= panels * PANEL)
+        tile_panel(rows, panels, type, tile);
+    else
+        tile_cut(rows, PANEL, columns, type, *tile);
+}
+
 #endif

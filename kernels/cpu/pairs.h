@@ -1,7 +1,7 @@
 // pairs.h - bf16 factors as the machine's own dot products take them: two k of a row to a word.
 //
-// Only the set avx512_bf16 computes so, and there whatever has a bf16 matrix or no matrix at all.
-// Words are carried as floats, whose bits nothing reads as a number.
+// Only the sets avx512_bf16 and amx_bf16 compute so, and there whatever has a bf16 matrix or no
+// matrix at all. Words are carried as floats, whose bits nothing reads as a number.
 
 #ifndef L2A_KERNELS_CPU_PAIRS_H
 #define L2A_KERNELS_CPU_PAIRS_H

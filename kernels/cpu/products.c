@@ -5,13 +5,12 @@
 // stays in a near cache, and rows into blocks that stay in the second-level one; at a cut the sums
 // rest in c as fp32, which changes no bit. What varies between the three is where a's elements lie
 // and how b's panels come about: product_nt reads them in place, the others build them block by
-// block. Where the machine's dot products of bf16 are used, k counts pairs (pairs.h).
+// block. Where the machine's dot products of bf16 are used, k counts pairs (products_pairs.c).
 
 #include <omp.h>
 
 #include "base/fail.h"
-#include "kernels/cpu/cpu.h"
-#include "kernels/cpu/packed.h"
+#include "kernels/cpu/products.h"
 
 enum {
     PANEL_BLOCK = 1024 / PANEL, // panels built at a time
@@ -21,40 +20,11 @@ enum {
     PARALLEL_WORK = 100000,     // multiply-adds below which one thread is faster
 };
 
-typedef struct Product Product;
-
-// Element (panel p, row k, column j) is data[p * panel + k * PANEL + j].
-typedef struct {
-    const void *data;
-    int64_t panel;
-    ElementType type;
-} Panels;
-
-struct Product {
-    Tensor c;
-    const float *a;        // a[i * a_row + k * a_step]
-    int64_t a_row, a_step; //
-    int64_t length;        // number of k
-    int64_t depth;         // the same, or of pairs of them
-    bool paired;           // a and b are computed as pairs (pairs.h); a is always copied
-    bool accumulate;
-    Matrix w; // where b comes from: one of the two
-    Tensor x;
-    Panels (*panels)(const Product *product, Range panels, Range depth, float *scratch);
-    bool builds; // whether `panels` writes to its scratch
-};
-
-// One block of the loops: a part of c with what it is computed from.
-typedef struct {
-    Range rows, panels;
-    int64_t depth;
-    Shares tiles; // of the rows, counted from 0
-    const float *a;
-    int64_t a_row;
-    bool tiled; // a holds tile after tile, each [depth][its rows]
-    Panels b;
-    bool from_c;
-} Part;
+// Tiles of AMX take as long with fewer rows: whole ones, and what is left. Others are even.
+static bool takes_whole_tiles(const Product *product)
+{
+    return product->paired && PAIRS_BY_AMX;
+}
 
 // `rows` and `count` panels from `panel` on, both counted inside the part. Tile `turn` of `turns`
 // of these panels fetches its share of the panels that come next.
@@ -62,7 +32,7 @@ static void part_tile(const Product *product, const Part *part, Range rows, int6
                       int count, int64_t turn, int64_t turns)
 {
     ElementType type = part->b.type;
-    int64_t column = (part->panels.first + panel) * PANEL;
+    int64_t column = (part->panels.first + panel) * PANEL, left = product->c.width - column;
     int64_t bytes = (int64_t)type_bytes(type), share = PANEL * bytes / turns;
     const char *b = element_at(part->b.data, type, panel * part->b.panel);
     Tile tile = {
@@ -79,22 +49,22 @@ static void part_tile(const Product *product, const Part *part, Range rows, int6
         .ahead_panel = part->b.panel * bytes,
         .ahead_step = share,
     };
-    int64_t left = product->c.width - column;
-    if (left >= count * PANEL)
-        tile_panel((int)rows.count, count, type, &tile);
+    if (product->paired)
+        CPU(pairs_tile)((int)rows.count, count, left, &tile);
     else
-        tile_cut((int)rows.count, PANEL, left, type, tile);
+        tile_any((int)rows.count, count, left, type, &tile);
 }
 
 static void part_compute(const Product *product, const Part *part)
 {
-    const Shares tiles = part->tiles;
-    int together = tiles.parts == 1 ? tile_panels((int)part->rows.count) : 1;
+    int64_t tiles = part->tiles.parts;
+    int together =
+        tiles == 1 && !takes_whole_tiles(product) ? tile_panels((int)part->rows.count) : 1;
     int64_t whole = product->c.width / PANEL - part->panels.first; // panels not cut off
     for (int64_t panel = 0, count; panel < part->panels.count; panel += count) {
         count = panel + together <= least(whole, part->panels.count) ? together : 1;
-        for (int64_t tile = 0; tile < tiles.parts; tile++)
-            part_tile(product, part, shares_at(&tiles, tile), panel, (int)count, tile, tiles.parts);
+        for (int64_t tile = 0; tile < tiles; tile++)
+            part_tile(product, part, tile_range(part, tile), panel, (int)count, tile, tiles);
     }
 }
 
@@ -120,7 +90,7 @@ static void tile_turn(const Product *product, Range rows, int64_t first, int64_t
 static void part_copy_rows(const Product *product, Part *part, Range depth, float *scratch)
 {
     for (int64_t t = 0; t < part->tiles.parts; t++) {
-        Range rows = shares_at(&part->tiles, t);
+        Range rows = tile_range(part, t);
         float *to = scratch + rows.first * depth.count;
         rows.first += part->rows.first;
         for (int64_t k = 0; k < depth.count; k += BLOCK)
@@ -149,11 +119,10 @@ static void tile_copy_columns(const Product *product, Range rows, Range depth, f
 // at a time, since each k may lie in a page of its own.
 static void part_copy_columns(const Product *product, Part *part, Range depth, float *scratch)
 {
-    const Shares tiles = part->tiles;
     for (int64_t k = 0; k < depth.count; k += COPY_DEPTH) {
         Range few = range_piece(depth, depth.first + k, COPY_DEPTH);
-        for (int64_t t = 0; t < tiles.parts; t++) {
-            Range rows = shares_at(&tiles, t);
+        for (int64_t t = 0; t < part->tiles.parts; t++) {
+            Range rows = tile_range(part, t);
             float *to = scratch + rows.first * depth.count + k * rows.count;
             rows.first += part->rows.first;
             tile_copy_columns(product, rows, few, to);
@@ -163,88 +132,6 @@ static void part_copy_columns(const Product *product, Part *part, Range depth, f
     part->tiled = true;
 }
 
-// ---- products of pairs --------------------------------------------------------------------------
-
-#if defined(L2A_ISA_avx512_bf16)
-
-// Copies of a's block in scratch as pairs; `depth` counts them.
-static void part_copy_pairs(const Product *product, Part *part, Range depth, float *scratch)
-{
-    const float *a = product->a + 2 * depth.first * product->a_step;
-    int64_t length = least(2 * depth.count, product->length - 2 * depth.first);
-    part->a = scratch;
-    part->tiled = product->a_step != 1;
-    part->a_row = depth.count + BLOCK;
-    for (int64_t i = 0; i < part->rows.count && !part->tiled; i++)
-        pairs_of_row(scratch + i * part->a_row,
-                     elements_f32(a + (part->rows.first + i) * product->a_row), length);
-    for (int64_t t = 0; t < part->tiles.parts && part->tiled; t++) {
-        Range rows = shares_at(&part->tiles, t);
-        float *to = scratch + rows.first * depth.count;
-        const float *from = a + part->rows.first + rows.first;
-        for (int64_t k = 0; k < length; k += 2) {
-            const float *next = from + (k + 1) * product->a_step;
-            Lanes first = lanes_load_tail(from + k * product->a_step, rows.count);
-            Lanes second = k + 1 < length ? lanes_load_tail(next, rows.count) : lanes_zero();
-            lanes_store_tail(to + k / 2 * rows.count, pairs_of_lanes(first, second), rows.count);
-        }
-    }
-}
-
-// Rows [2 k, 2 k + 16) of W, which stand side by side in its panel, become rows of b's panels.
-static void pairs_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float *to)
-{
-    int64_t row = 2 * k, words = pairs_in(w.width);
-    const float *from = element_at(w.packed, TYPE_PAIRS, row / PANEL * PANEL * words + row % PANEL);
-    int64_t first = panels.first * PANEL, end = least(w.width, first + panels.count * PANEL);
-    for (int64_t j = first; j < end; j += 2) {
-        uint64_t columns[BLOCK / 2];
-        float *place = to + (j - first) / PANEL * b_panel + (j - first) % PANEL;
-        _mm512_storeu_si512(columns, pairs_turned(from + j / 2 * PANEL));
-        for (int i = 0; i < BLOCK / 2; i++)
-            memcpy(place + i * PANEL, &columns[i], sizeof columns[i]);
-    }
-}
-
-// Rows of x become b's panels in words.
-static void pairs_copy(const Product *product, Range panels, Range depth, int64_t b_panel,
-                       float *scratch)
-{
-    Tensor x = product->x;
-    int64_t first = panels.first * PANEL, end = least(x.width, first + panels.count * PANEL);
-    for (int64_t j = first; j < end; j += BLOCK) {
-        float *to = scratch + (j - first) / PANEL * b_panel + (j - first) % PANEL;
-        int64_t columns = least(BLOCK, end - j);
-        for (int64_t k = 0; k < depth.count; k++) {
-            int64_t row = 2 * (depth.first + k);
-            Lanes one = lanes_load_tail(row_of(x, row) + j, columns);
-            Lanes two =
-                row + 1 < x.rows ? lanes_load_tail(row_of(x, row + 1) + j, columns) : lanes_zero();
-            lanes_store(to + k * PANEL, pairs_of_lanes(one, two));
-        }
-    }
-}
-
-#else // no product is paired
-
-static void part_copy_pairs(const Product *product, Part *part, Range depth, float *scratch)
-{
-    (void)product, (void)part, (void)depth, (void)scratch;
-}
-
-static void pairs_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float *to)
-{
-    (void)w, (void)k, (void)panels, (void)b_panel, (void)to;
-}
-
-static void pairs_copy(const Product *product, Range panels, Range depth, int64_t b_panel,
-                       float *scratch)
-{
-    (void)product, (void)panels, (void)depth, (void)b_panel, (void)scratch;
-}
-
-#endif
-
 // ---- the loops ----------------------------------------------------------------------------------
 
 enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) }; // a block, and more than tile_turn needs
@@ -252,7 +139,22 @@ enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) }; // a block, and more 
 // Floats for a's block: a whole chain of few rows, or a block of both.
 static int64_t rows_scratch(const Product *product, int64_t rows, bool cut)
 {
-    return cut || !product->paired ? ROWS_SCRATCH : rows * (product->depth + BLOCK);
+    return cut || !product->paired ? ROWS_SCRATCH
+                                   : rounded_up(rows, PAIR_ROWS) * (product->depth + 2 * BLOCK);
+}
+
+static Range rows_block(const Product *product, Range rows, int64_t block)
+{
+    if (takes_whole_tiles(product))
+        return range_piece(rows, rows.first + block * ROW_BLOCK, ROW_BLOCK);
+    return range_share(rows, pieces_of(rows.count, ROW_BLOCK), block);
+}
+
+static Shares tiles_of(const Product *product, int64_t rows)
+{
+    if (takes_whole_tiles(product))
+        return (Shares){.parts = pieces_of(rows, PAIR_ROWS), .share = PAIR_ROWS};
+    return shares_of((Range){0, rows}, pieces_of(rows, TILE_ROWS));
 }
 
 static void depth_compute(const Product *product, Range rows, Range panels, Range depth,
@@ -266,12 +168,12 @@ static void depth_compute(const Product *product, Range rows, Range panels, Rang
     };
     int64_t blocks = pieces_of(rows.count, ROW_BLOCK);
     for (int64_t block = 0; block < blocks; block++) {
-        part.rows = range_share(rows, blocks, block);
-        part.tiles = shares_of((Range){0, part.rows.count}, pieces_of(part.rows.count, TILE_ROWS));
+        part.rows = rows_block(product, rows, block);
+        part.tiles = tiles_of(product, part.rows.count);
         part.a = product->a + part.rows.first * product->a_row + depth.first * product->a_step;
         part.a_row = product->a_row;
         if (product->paired)
-            part_copy_pairs(product, &part, depth, scratch);
+            CPU(pairs_copy_rows)(product, &part, depth, scratch);
         else if (product->a_step != 1)
             part_copy_columns(product, &part, depth, scratch);
         else if (panels.count * PANEL >= COPY_COLUMNS && part.rows.count > FEW_ROWS)
@@ -291,12 +193,16 @@ static void share_compute(const Product *product, Range rows, Range panels)
     int64_t rest = rows_scratch(product, rows.count, cut);
     int64_t floats = rest + (product->builds ? DEPTH_BLOCK * PANEL_BLOCK * PANEL : 0);
     float *scratch = scratch_cpu((size_t)floats * sizeof *scratch);
+    if (product->paired)
+        CPU(pairs_begin)();
     for (int64_t p = 0; p < panels.count; p += wide) {
         for (int64_t k = 0; k < product->depth; k += size)
             depth_compute(product, rows, range_piece(panels, panels.first + p, wide),
                           range_piece((Range){0, product->depth}, k, size), scratch,
                           scratch + rest);
     }
+    if (product->paired)
+        CPU(pairs_end)();
 }
 
 // How many shares of the rows a grid of `threads` has: the fewest tiles for the busiest thread, and
@@ -389,12 +295,8 @@ static void rows_build(Matrix w, int64_t k, Range panels, int64_t b_panel, float
 
 static Panels panels_transposed(const Product *product, Range panels, Range depth, float *scratch)
 {
-    if (product->paired) {
-        int64_t panel = rounded_up(depth.count, BLOCK / 2) * PANEL;
-        for (int64_t k = 0; k < depth.count; k += BLOCK / 2)
-            pairs_build(product->w, depth.first + k, panels, panel, scratch + k * PANEL);
-        return (Panels){scratch, panel, TYPE_PAIRS};
-    }
+    if (product->paired)
+        return CPU(pairs_of_matrix)(product, panels, depth, scratch);
     int64_t b_panel = rounded_up(depth.count, BLOCK) * PANEL;
     for (int64_t k = 0; k < depth.count; k += BLOCK)
         rows_build(product->w, depth.first + k, panels, b_panel, scratch + k * PANEL);
@@ -422,13 +324,11 @@ void CPU(product_nn)(Queue *queue, Tensor out, Tensor y, Matrix w, bool accumula
 
 static Panels panels_copied(const Product *product, Range panels, Range depth, float *scratch)
 {
+    if (product->paired)
+        return CPU(pairs_of_tensor)(product, panels, depth, scratch);
     Tensor x = product->x;
     int64_t b_panel = depth.count * PANEL, first = panels.first * PANEL;
     int64_t end = least(x.width, first + panels.count * PANEL);
-    if (product->paired) {
-        pairs_copy(product, panels, depth, b_panel, scratch);
-        return (Panels){scratch, b_panel, TYPE_PAIRS};
-    }
     for (int64_t j = first; j < end; j += BLOCK) {
         float *to = scratch + (j - first) / PANEL * b_panel + (j - first) % PANEL;
         const float *from = row_of(x, depth.first) + j;

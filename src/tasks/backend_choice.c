@@ -5,10 +5,27 @@
 
 #include "base/fail.h"
 
-static int choose_cpu(Backend *backend, const Settings *settings)
+// Native products have bits of their own, so all ranks take the set that all have: the best one of
+// another rank, if this one has it and a better one. Collective over all.
+static const Kernels *choose_native(const Group *all)
+{
+    char mine[32] = "", *names = allocate((size_t)all->size, sizeof mine);
+    const Kernels *best = kernels_cpu_native(), *common = best;
+    if (best)
+        snprintf(mine, sizeof mine, "%s", best->name);
+    group_all_gather(all, mine, sizeof mine, names);
+    for (int i = 0; i < all->size && best && common == best; i++) {
+        const Kernels *other = kernels_cpu_named(names + i * (int)sizeof mine);
+        common = other ? other : best;
+    }
+    release(names);
+    return common;
+}
+
+static int choose_cpu(Backend *backend, const Settings *settings, const Group *all)
 {
     bool native = settings->model.products == PRODUCTS_NATIVE;
-    *backend = (Backend){.kernels = native ? kernels_cpu_native() : kernels_cpu(),
+    *backend = (Backend){.kernels = native ? choose_native(all) : kernels_cpu(),
                          .collective = &collective_mpi};
     return backend->kernels ? 0 : fail_context("[model] products = native");
 }
@@ -74,7 +91,7 @@ int backend_choose(Backend *backend, const Settings *settings, const Group *all)
     int status = kind == BACKEND_CUDA && none_here ? fail_context("[parallel] backend = cuda") : 0;
     status = group_agree(all, status);
     if (status == 0 && group_maximum(all, none_here) > 0) {
-        status = group_agree(all, choose_cpu(backend, settings));
+        status = group_agree(all, choose_cpu(backend, settings, all));
     } else if (status == 0) {
         Group node = group_of_node(all);
         status = choose_cuda(backend, all, &node, gpus);

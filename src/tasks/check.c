@@ -52,8 +52,8 @@ static void print_model(const Checked *checked)
            shape->heads, shape->kv_heads, shape->head_width, (long long)shape->vocabulary,
            shape->tied ? ", tied" : "", chat_name(checked->job.chat));
     if (checked->settings->model.products == PRODUCTS_NATIVE)
-        printf("products   native: this machine %s dot products of bf16\n",
-               kernels_cpu_native() ? "has" : "has no");
+        printf("products   native: %s\n",
+               kernels_cpu_native() ? kernels_cpu_native()->name : fail_message());
 }
 
 static void print_adapter(const Checked *checked)

@@ -1,5 +1,6 @@
-// test_native_products.c - products by the machine's own dot products of bf16 (skipped where it has
-// none): sums of the rounded factors, within fp32's rounding; a row's bits are its own.
+// test_native_products.c - products by the machine's own dot products of bf16, of AVX-512 and of
+// AMX (skipped where it has none): sums of the rounded factors, within fp32's rounding; a row's
+// bits are its own.
 
 #include "tests/testing.h"
 
@@ -8,19 +9,21 @@
 
 #include "tests/kernels/arrays.h"
 
+static const char *set; // whose tests these are
 static const Kernels *native;
 
 static void need_native(void)
 {
-    native = kernels_cpu_native();
+    native = kernels_cpu_named(set);
     if (!native)
         skip();
 }
 
 // Cuts of panels, tiles, depth blocks and pairs among them.
 static const int64_t SHAPES[][3] = {
-    {1, 1, 1},    {1, 33, 7},     {1, 200, 1301},  {2, 64, 64},   {5, 100, 65},
-    {14, 32, 31}, {29, 70, 1290}, {100, 200, 333}, {300, 65, 64}, {37, 1100, 130},
+    {1, 1, 1},       {1, 33, 7},     {1, 200, 1301}, {2, 64, 64},     {5, 100, 65},
+    {14, 32, 31},    {29, 70, 1290}, {16, 96, 32},   {32, 64, 160},   {48, 33, 50},
+    {100, 200, 333}, {300, 65, 64},  {256, 64, 96},  {37, 1100, 130},
 };
 enum { SHAPE_COUNT = sizeof SHAPES / sizeof SHAPES[0] };
 
@@ -144,6 +147,36 @@ static void a_row_is_its_own(void **state)
     release(x.data), release(w.data), release(all.data), release(one.data);
 }
 
+// 32 terms at a time, the even and the odd ones apart: what microkernel_amx.h says of the unit.
+static void amx_adds_up_in_its_order(void **state)
+{
+    (void)state;
+    need_native();
+    if (strcmp(set, "amx_bf16") != 0)
+        skip();
+    enum { ROWS = 50, WIDTH = 333, OUT = 40, TERMS = 32 };
+    Tensor x = random_tensor(ROWS, WIDTH, 0, 1), w = random_tensor(OUT, WIDTH, 0, 2);
+    Tensor out = random_tensor(ROWS, OUT, 0, 3), a = rounded(x), b = rounded(w);
+    Matrix matrix = packed(w, TYPE_BF16);
+    native->product_nt(NULL, out, x, matrix);
+    for (int64_t i = 0; i < ROWS; i++) {
+        for (int64_t j = 0; j < OUT; j++) {
+            const float *row = a.data + i * a.stride, *column = b.data + j * b.stride;
+            float sum = 0, half[2] = {0};
+            for (int64_t k = 0; k < WIDTH; k++) {
+                half[k % 2] = fmaf(row[k], column[k], half[k % 2]);
+                if (k % TERMS == TERMS - 1 || k == WIDTH - 1) {
+                    sum += half[0] + half[1];
+                    half[0] = half[1] = 0;
+                }
+            }
+            assert_memory_equal(&sum, out.data + i * out.stride + j, sizeof sum);
+        }
+    }
+    release(matrix.packed);
+    release(x.data), release(w.data), release(out.data), release(a.data), release(b.data);
+}
+
 static void rows_come_out_of_the_matrix(void **state)
 {
     (void)state;
@@ -179,7 +212,14 @@ int main(void)
         cmocka_unit_test(products_sum_up_rounded_factors),
         cmocka_unit_test(other_matrices_give_the_bits_of_avx512),
         cmocka_unit_test(a_row_is_its_own),
+        cmocka_unit_test(amx_adds_up_in_its_order),
         cmocka_unit_test(rows_come_out_of_the_matrix),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    static const char *const sets[] = {"avx512_bf16", "amx_bf16"};
+    int failed = 0;
+    for (int i = 0; i < 2; i++) {
+        set = sets[i];
+        failed += cmocka_run_group_tests_name(set, tests, NULL, NULL);
+    }
+    return failed;
 }
