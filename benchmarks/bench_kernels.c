@@ -1,10 +1,11 @@
 // bench_kernels.c - the kernels of a step against what the machine allows, products against
 // oneDNN's.
 //
-//     OMP_NUM_THREADS=2 bench_kernels [nt|nn|tn|others] [f32|bf16] [--quick] [--json FILE]
+//     OMP_NUM_THREADS=2 bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE]
 //
-// Products of layers (nt, nn, tn; W in f32 or bf16), of which for product_nt the faster of oneDNN's
-// matmul and inner product counts, and all others that a step spends time in (kernel_cases.h). The
+// Products of layers (nt, nn, tn; in each precision of product.h), of which for product_nt the
+// faster of oneDNN's matmul and inner product counts, and all others that a step spends time in
+// (kernel_cases.h). Of native products no peak is known: the ceiling is what the bytes allow. The
 // ceiling is what the larger of bytes / memory bandwidth (of reading, or of reading and writing)
 // and operations / rate of fused multiply-adds allows, probed in this run and told again at its
 // end; arrays come in copies that the caches do not hold together, of weights 96 MiB. Contestants
@@ -88,10 +89,10 @@ static void run_peer(const void *context, int turn)
     peer_run(&of->peer, of->layer, turn);
 }
 
-static void compare(Bench *bench, const char *name, Kind kind, ElementType type, int64_t m,
+static void compare(Bench *bench, const char *name, Kind kind, Precision precision, int64_t m,
                     int64_t n, int64_t k)
 {
-    Layer layer = layer_make(kind, type, m, n, k);
+    Layer layer = layer_make(kind, precision, m, n, k);
     LayerPeer peers[2] = {{&layer, peer_make(&layer, kind)}};
     int count = kind == NT ? 3 : 2; // ours and the peers
     if (kind == NT)
@@ -112,12 +113,13 @@ static void compare(Bench *bench, const char *name, Kind kind, ElementType type,
             best = c;
     }
     // W once, in its type; the other factor and the result, which TN reads, too.
-    double weights = kind == TN ? 8 : (double)type_bytes(type);
+    double weights = kind == TN ? 8 : (double)type_bytes(precision_type(precision));
     double bytes = 1e-9 * (weights * (double)(n * k) + 4 * (double)(m * (n + k)));
-    Bound bound = bound_of(bench, bytes, kind != TN, work);
+    bool peaks = precision != PRECISION_NATIVE;
+    Bound bound = bound_of(bench, bytes, kind != TN, peaks ? work : 0);
     char shape[64];
     snprintf(shape, sizeof shape, "%lld x %lld x %lld, %s", (long long)m, (long long)n,
-             (long long)k, type == TYPE_BF16 ? "bf16" : "f32");
+             (long long)k, precision_names[precision]);
     figures_add(&bench->figures,
                 &(Figure){.what = name,
                           .shape = shape,
@@ -139,18 +141,18 @@ static const struct {
 static const int64_t ROWS_NT[] = {1, 2, 4, 8, 16, 64, 80, 320, 512, 2048};
 static const int64_t ROWS_GRADIENT[] = {8, 64, 80, 320, 512, 2048};
 
-static void compare_kind(Bench *bench, const char *name, Kind kind, ElementType type)
+static void compare_kind(Bench *bench, const char *name, Kind kind, Precision precision)
 {
     const int64_t *rows = kind == NT ? ROWS_NT : ROWS_GRADIENT;
     size_t count = kind == NT ? sizeof ROWS_NT / sizeof *rows : sizeof ROWS_GRADIENT / sizeof *rows;
     if (bench->figures.quick) {
-        compare(bench, name, kind, type, 33, 192, 576);
+        compare(bench, name, kind, precision, 33, 192, 576);
         return;
     }
     for (size_t s = 0; s < sizeof SHAPES / sizeof SHAPES[0]; s++) {
         for (size_t r = 0; r < count; r++) {
             if (SHAPES[s].n < 10000 || rows[r] <= 512)
-                compare(bench, name, kind, type, rows[r], SHAPES[s].n, SHAPES[s].k);
+                compare(bench, name, kind, precision, rows[r], SHAPES[s].n, SHAPES[s].k);
         }
     }
 }
@@ -235,8 +237,7 @@ static bool understands(int argc, char **argv)
     bool known = argc < 2;
     for (int i = 0; i < 4 && argc > 1; i++)
         known = known || strcmp(argv[1], wholes[i]) == 0;
-    bool typed = argc < 3 || strcmp(argv[2], "f32") == 0 || strcmp(argv[2], "bf16") == 0;
-    return known && typed && argc <= 3;
+    return known && argc <= 3 && (argc < 3 || precision_find(argv[2]) >= 0);
 }
 
 int main(int argc, char **argv)
@@ -247,17 +248,20 @@ int main(int argc, char **argv)
     Bench bench = {0};
     figures_make(&bench.figures, &argc, argv);
     if (!understands(argc, argv))
-        die(EXIT_USAGE, "bench_kernels [nt|nn|tn|others] [f32|bf16] [--quick] [--json FILE]");
+        die(EXIT_USAGE,
+            "bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE]");
     peer_version(libraries, sizeof libraries);
     figures_head(&bench.figures, 0, 1, libraries);
     probe(&bench);
     for (int kind = NT; kind <= TN; kind++) {
         if (argc > 1 && strcmp(argv[1], names[kind]) != 0)
             continue;
-        if (argc < 3 || strcmp(argv[2], "f32") == 0)
-            compare_kind(&bench, products[kind], (Kind)kind, TYPE_F32);
-        if (kind != TN && (argc < 3 || strcmp(argv[2], "bf16") == 0))
-            compare_kind(&bench, products[kind], (Kind)kind, TYPE_BF16);
+        for (int p = 0; p < PRECISION_COUNT; p++) {
+            bool wanted = argc < 3 || p == precision_find(argv[2]);
+            bool there = precision_kernels((Precision)p) && (kind != TN || p != PRECISION_BF16);
+            if (wanted && there)
+                compare_kind(&bench, products[kind], (Kind)kind, (Precision)p);
+        }
     }
     if (argc < 2 || strcmp(argv[1], "others") == 0)
         measure_others(&bench);

@@ -1,16 +1,18 @@
 // bench_rollout.c - prefill and decoding against the machine's memory bandwidth and matrix rate.
 //
-//     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16] [prefill|branch|branches]
-//                                     [--quick] [--json FILE] [-- PEER...]
+//     OMP_NUM_THREADS=2 bench_rollout MODEL_DIRECTORY [f32|bf16|native]
+//                                     [prefill|branch|branches] [--quick] [--json FILE]
+//                                     [-- PEER...]
 //
 // PEER is a command that does the same by turns, where it can: see benchmarks/peers. Prefill of a
 // trunk of 512 tokens, and decoding of one branch on one trunk and of 80 branches on 16 trunks:
 // trunks of 256 tokens, forced responses of 48, random weights of the model's shape. The least time
 // of a pass is the larger of bytes / bandwidth (the layers' and the output's weights and the cached
 // keys and values, each trunk's once) and operations / matrix rate (the better of our product and
-// oneDNN's at 2,048 x 1,536 x 576), both probed in this process right before and after each round;
-// the ceiling is what would be done in a second at their means, round by round, since others on the
-// machine take from both (more is done where caches hold the model).
+// oneDNN's at 2,048 x 1,536 x 576, in f32 or as native products are), both probed in this process
+// right before and after each round; the ceiling is what would be done in a second at their means,
+// round by round, since others on the machine take from both (more is done where caches hold the
+// model).
 //
 // First each case is verified: tokens and log-probabilities of the first and of the last branch are
 // those that they get alone, their trunk computed a few rows at a time, to the bit.
@@ -30,8 +32,8 @@ enum { WARM_UP = 1, ROUNDS = 7, QUICK_ROUNDS = 2, ROWS = 512, FEW_ROWS = 48, MOS
 enum { MOST_POSITIONS = 1024 };
 
 #define USAGE                                                                                      \
-    "bench_rollout MODEL_DIRECTORY [f32|bf16] [prefill|branch|branches] [--quick] [--json FILE] "  \
-    "[-- PEER...]"
+    "bench_rollout MODEL_DIRECTORY [f32|bf16|native] [prefill|branch|branches] [--quick] "         \
+    "[--json FILE] [-- PEER...]"
 
 typedef struct {
     bool prefill; // what is timed, else decoding
@@ -46,20 +48,19 @@ static const Case CASES[CASE_COUNT] = {
 static const Case QUICK_CASES[CASE_COUNT] = {
     {true, 1, 1, 128, 1}, {false, 1, 1, 64, 6}, {false, MOST_TRUNKS, 5, 64, 6}};
 
-enum { TYPE_COUNT = 2 };
-static const char *const TYPE_NAMES[TYPE_COUNT] = {"f32", "bf16"};
-static const ElementType TYPES[TYPE_COUNT] = {TYPE_F32, TYPE_BF16};
-
 typedef struct {
     Parameters parameters;
     Model model;
     Weights *weights;
+    Precision precision;
 } Rollout;
 
-static void rollout_make(Rollout *rollout, const char *directory, ElementType type)
+static void rollout_make(Rollout *rollout, const char *directory, Precision precision)
 {
     ModelShape shape;
-    const Kernels *kernels = kernels_cpu();
+    const Kernels *kernels = precision_kernels(precision);
+    ElementType type = precision_type(precision);
+    rollout->precision = precision;
     if (shape_read(&shape, directory, NULL) != 0)
         die_failed();
     parameters_make(&rollout->parameters, &shape, 0, 1);
@@ -229,7 +230,7 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, const Mat
             ceilings[i] = series.amounts[i] / (passes * bound.seconds);
     }
     engine_free(&engine);
-    const char *type = rollout->model.type == TYPE_BF16 ? "bf16" : "f32";
+    const char *type = precision_names[rollout->precision];
     if (c->prefill)
         snprintf(shape, sizeof shape, "%d tokens, %s", c->trunk, type);
     else
@@ -245,12 +246,11 @@ static void measure(Figures *figures, Rollout *rollout, const Case *c, const Mat
                                    .ceilings = ceilings});
 }
 
-// The place of `word` among `names`; -1: it is none of them.
-static int find(const char *word, const char *const *names, int count)
+static int case_find(const char *name)
 {
-    for (int i = 0; i < count; i++) {
-        if (strcmp(word, names[i]) == 0)
-            return i;
+    for (int c = 0; c < CASE_COUNT; c++) {
+        if (strcmp(name, CASE_NAMES[c]) == 0)
+            return c;
     }
     return -1;
 }
@@ -260,37 +260,38 @@ int main(int argc, char **argv)
     Figures figures;
     PeerProcess peer = {0};
     char libraries[32];
-    int type = -1, only = -1; // of which all are measured
+    int precision = -1, only = -1; // of which all are measured
     char **words = peer_process_words(&argc, argv);
     figures_make(&figures, &argc, argv);
     if (argc < 2)
         die(EXIT_USAGE, USAGE);
     for (int i = 2; i < argc; i++) {
-        int t = find(argv[i], TYPE_NAMES, TYPE_COUNT), c = find(argv[i], CASE_NAMES, CASE_COUNT);
-        if ((t < 0 || type >= 0) && (c < 0 || only >= 0))
+        int p = precision_find(argv[i]), c = case_find(argv[i]);
+        if ((p < 0 || precision >= 0) && (c < 0 || only >= 0))
             die(EXIT_USAGE, USAGE);
-        type = t >= 0 ? t : type;
+        precision = p >= 0 ? p : precision;
         only = c >= 0 ? c : only;
     }
     peer_version(libraries, sizeof libraries);
     figures_head(&figures, 0, 1, libraries);
     if (words)
         peer_process_start(&peer, words);
-    MatrixProbe matrix = matrix_probe_make();
-    for (int t = 0; t < TYPE_COUNT; t++) {
-        Rollout rollout = {0};
-        if (type >= 0 && t != type)
+    for (int p = 0; p < PRECISION_COUNT; p++) {
+        if ((precision >= 0 && p != precision) || !precision_kernels((Precision)p))
             continue;
-        rollout_make(&rollout, argv[1], TYPES[t]);
+        Rollout rollout = {0};
+        rollout_make(&rollout, argv[1], (Precision)p);
+        MatrixProbe matrix =
+            matrix_probe_make(p == PRECISION_NATIVE ? PRECISION_NATIVE : PRECISION_F32);
         for (int c = 0; c < CASE_COUNT; c++) {
             if (only < 0 || c == only)
                 measure(&figures, &rollout, figures.quick ? &QUICK_CASES[c] : &CASES[c], &matrix,
                         &peer);
         }
+        matrix_probe_free(&matrix);
         rollout_free(&rollout);
     }
     peer_process_stop(&peer);
-    matrix_probe_free(&matrix);
     figures_write(&figures);
     return EXIT_DONE;
 }

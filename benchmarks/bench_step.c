@@ -151,7 +151,7 @@ static int run(const Settings *settings, Figures *figures, char *const *words)
     Training training;
     Metrics metrics = {0};
     MatrixRate rate = {0};
-    MatrixProbe matrix = matrix_probe_make();
+    MatrixProbe matrix = matrix_probe_make(PRECISION_F32);
     Series series[TOLD] = {{0}}, theirs[TOLD] = {{0}};
     PeerProcess peer = {0};
     Bytes libraries = {0};

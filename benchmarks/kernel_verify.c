@@ -36,7 +36,8 @@ void kernel_verify_case(const KernelCase *c, const Kernels *kernels)
 typedef struct {
     const float *a, *b;
     int64_t a_stride, b_stride, count;
-    bool rounds; // b to bf16 first
+    bool rounds; // b to bf16 first,
+    bool both;   // or a, too
     float start;
 } Chain;
 
@@ -53,33 +54,41 @@ static Chain chain_of(const Layer *layer, int64_t row, int64_t column, float sta
 {
     int64_t m = layer->m, n = layer->n, k = layer->k;
     const float *w = layer->w[0];
-    Chain chain = {.rounds = layer->type == TYPE_BF16};
+    bool rounds = layer->precision != PRECISION_F32, both = layer->precision == PRECISION_NATIVE;
     if (layer->kind == NT)
-        chain = (Chain){layer->x + row * k, w + column * k, 1, 1, k, chain.rounds, 0};
-    else if (layer->kind == NN)
-        chain = (Chain){layer->y + row * n, w + column, 1, k, n, chain.rounds, 0};
-    else
-        chain = (Chain){layer->y + row, layer->x + column, n, k, m, chain.rounds, start};
-    return chain;
+        return (Chain){layer->x + row * k, w + column * k, 1, 1, k, rounds, both, 0};
+    if (layer->kind == NN)
+        return (Chain){layer->y + row * n, w + column, 1, k, n, rounds, both, 0};
+    return (Chain){layer->y + row, layer->x + column, n, k, m, both, both, start};
+}
+
+static float factor_a(const Chain *chain, int64_t i)
+{
+    float a = chain->a[i * chain->a_stride];
+    return chain->both ? rounded(a) : a;
+}
+
+static float factor_b(const Chain *chain, int64_t i)
+{
+    float b = chain->b[i * chain->b_stride];
+    return chain->rounds ? rounded(b) : b;
 }
 
 static float chain_value(const Chain *chain)
 {
     float sum = chain->start;
-    for (int64_t i = 0; i < chain->count; i++) {
-        float b = chain->b[i * chain->b_stride];
-        sum = fmaf(chain->a[i * chain->a_stride], chain->rounds ? rounded(b) : b, sum);
-    }
+    for (int64_t i = 0; i < chain->count; i++)
+        sum = fmaf(factor_a(chain, i), factor_b(chain, i), sum);
     return sum;
 }
 
-// Whether the peer's `got` is this sum in any order: its roundings, 2^-24 of the terms' sizes each,
+// Whether `got` is this sum in any order: its roundings, 2^-24 of the terms' sizes each,
 // add up as a random walk of that length does, and eight times that never occurs.
 static bool is_near(const Chain *chain, float got)
 {
     double sum = (double)chain->start, size = fabs(sum);
     for (int64_t i = 0; i < chain->count; i++) {
-        double term = (double)chain->a[i * chain->a_stride] * (double)chain->b[i * chain->b_stride];
+        double term = (double)factor_a(chain, i) * (double)factor_b(chain, i);
         sum += term;
         size += fabs(term);
     }
@@ -91,11 +100,9 @@ static void verify_output(const Layer *layer, const Peer *peer, int64_t index, i
 {
     Chain chain = chain_of(layer, index / width, index % width, start);
     float got = layer->c[index], wanted = 0;
-    if (peer) {
-        chain.rounds = false; // its weights stay fp32
-        if (is_near(&chain, got))
-            return;
-    }
+    chain.rounds = chain.rounds && (chain.both || !peer); // the peer's stay fp32, or all are bf16
+    if ((peer || chain.both) && is_near(&chain, got))
+        return;
     wanted = chain_value(&chain);
     if (!peer && memcmp(&got, &wanted, sizeof got) == 0)
         return;

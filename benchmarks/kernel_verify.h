@@ -14,7 +14,8 @@
 void kernel_verify_case(const KernelCase *c, const Kernels *kernels);
 
 // Outputs all over the product, the last one among them, against chains that are computed here: of
-// ours (peer NULL) to the bit, of the peer within the rounding of such sums in another order.
+// ours (peer NULL) to the bit, of the peer, and of native products, within the rounding of such
+// sums in another order.
 void kernel_verify_product(const Layer *layer, const Peer *peer);
 
 #endif

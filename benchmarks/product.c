@@ -1,6 +1,7 @@
 #include "benchmarks/product.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fail.h"
@@ -20,10 +21,32 @@ static void start_peer(void)
     DNNL(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
 }
 
-Layer layer_make(Kind kind, ElementType type, int64_t m, int64_t n, int64_t k)
+const char *const precision_names[] = {"f32", "bf16", "native"};
+
+int precision_find(const char *name)
 {
-    const Kernels *kernels = kernels_cpu();
-    Layer layer = {.kind = kind, .type = type, .m = m, .n = n, .k = k};
+    for (int i = 0; i < PRECISION_COUNT; i++) {
+        if (strcmp(name, precision_names[i]) == 0)
+            return i;
+    }
+    return -1;
+}
+
+ElementType precision_type(Precision precision)
+{
+    return precision == PRECISION_F32 ? TYPE_F32 : TYPE_BF16;
+}
+
+const Kernels *precision_kernels(Precision precision)
+{
+    return precision == PRECISION_NATIVE ? kernels_cpu_native() : kernels_cpu();
+}
+
+Layer layer_make(Kind kind, Precision precision, int64_t m, int64_t n, int64_t k)
+{
+    const Kernels *kernels = precision_kernels(precision);
+    ElementType type = precision_type(precision);
+    Layer layer = {.kind = kind, .precision = precision, .m = m, .n = n, .k = k};
     int64_t bytes = n * k * (int64_t)sizeof(float);
     layer.copies = kind == TN ? 1 : (int)(ROTATED_BYTES / bytes) + 1;
     if (layer.copies > MOST_COPIES)
@@ -53,7 +76,7 @@ void layer_free(Layer *layer)
 
 void layer_run(const Layer *layer, int turn)
 {
-    const Kernels *kernels = kernels_cpu();
+    const Kernels *kernels = precision_kernels(layer->precision);
     Tensor x = tensor_of(layer->x, layer->m, layer->k), y = tensor_of(layer->y, layer->m, layer->n);
     Matrix w = layer->packed[turn % layer->copies];
     if (layer->kind == NT)
@@ -64,10 +87,11 @@ void layer_run(const Layer *layer, int turn)
         kernels->product_tn(NULL, tensor_of(layer->c, layer->n, layer->k), y, x);
 }
 
-static dnnl_memory_desc_t matrix_desc(int64_t rows, int64_t width, dnnl_format_tag_t tag)
+static dnnl_memory_desc_t matrix_desc(int64_t rows, int64_t width, dnnl_data_type_t type,
+                                      dnnl_format_tag_t tag)
 {
     dnnl_memory_desc_t desc;
-    DNNL(dnnl_memory_desc_init_by_tag(&desc, 2, (dnnl_dims_t){rows, width}, dnnl_f32, tag));
+    DNNL(dnnl_memory_desc_init_by_tag(&desc, 2, (dnnl_dims_t){rows, width}, type, tag));
     return desc;
 }
 
@@ -93,6 +117,16 @@ static dnnl_memory_t reordered(dnnl_memory_t from, const dnnl_memory_desc_t *des
     DNNL(dnnl_stream_wait(stream));
     dnnl_primitive_destroy(reorder);
     dnnl_primitive_desc_destroy(pd);
+    return to;
+}
+
+// `from`, which is given up, in the form `desc`; as it is where that is NULL.
+static dnnl_memory_t moved(dnnl_memory_t from, const dnnl_memory_desc_t *desc)
+{
+    if (!desc)
+        return from;
+    dnnl_memory_t to = reordered(from, desc);
+    dnnl_memory_destroy(from);
     return to;
 }
 
@@ -128,33 +162,38 @@ Peer peer_make(const Layer *layer, Kind kind)
     int64_t m = layer->m, n = layer->n, k = layer->k;
     Peer peer = {0};
     start_peer();
-    dnnl_memory_desc_t source, given, wanted, target;
+    bool narrow = layer->precision == PRECISION_NATIVE;
+    dnnl_data_type_t type = narrow ? dnnl_bf16 : dnnl_f32;
+    dnnl_memory_desc_t from, source, given, wanted, target; // `from` and `given` are ours
     if (kind == TN) {
-        source = matrix_desc(n, m, dnnl_ba);
-        given = wanted = matrix_desc(m, k, dnnl_ab);
-        target = matrix_desc(n, k, dnnl_ab);
+        from = matrix_desc(n, m, dnnl_f32, dnnl_ba);
+        source = matrix_desc(n, m, type, dnnl_ba);
+        given = matrix_desc(m, k, dnnl_f32, dnnl_ab);
+        wanted = matrix_desc(m, k, type, dnnl_ab);
+        target = matrix_desc(n, k, dnnl_f32, dnnl_ab);
     } else if (kind == NN) {
-        source = matrix_desc(m, n, dnnl_ab);
-        given = matrix_desc(n, k, dnnl_ab);
-        wanted = matrix_desc(n, k, dnnl_format_tag_any);
-        target = matrix_desc(m, k, dnnl_ab);
+        from = matrix_desc(m, n, dnnl_f32, dnnl_ab);
+        source = matrix_desc(m, n, type, dnnl_ab);
+        given = matrix_desc(n, k, dnnl_f32, dnnl_ab);
+        wanted = matrix_desc(n, k, type, dnnl_format_tag_any);
+        target = matrix_desc(m, k, dnnl_f32, dnnl_ab);
     } else {
-        source = matrix_desc(m, k, dnnl_ab);
-        given = kind == INNER ? matrix_desc(n, k, dnnl_ab) : matrix_desc(k, n, dnnl_ba);
-        wanted = kind == INNER ? matrix_desc(n, k, dnnl_format_tag_any)
-                               : matrix_desc(k, n, dnnl_format_tag_any);
-        target = matrix_desc(m, n, dnnl_ab);
+        from = matrix_desc(m, k, dnnl_f32, dnnl_ab);
+        source = matrix_desc(m, k, type, dnnl_ab);
+        given = kind == INNER ? matrix_desc(n, k, dnnl_f32, dnnl_ab)
+                              : matrix_desc(k, n, dnnl_f32, dnnl_ba);
+        wanted = kind == INNER ? matrix_desc(n, k, type, dnnl_format_tag_any)
+                               : matrix_desc(k, n, type, dnnl_format_tag_any);
+        target = matrix_desc(m, n, dnnl_f32, dnnl_ab);
     }
     dnnl_primitive_desc_t pd = peer_desc(kind, &source, &wanted, &target);
     const dnnl_memory_desc_t *chosen = dnnl_primitive_desc_query_md(pd, dnnl_query_weights_md, 0);
-    peer.source = memory_of(&source, kind == NT || kind == INNER ? layer->x : layer->y);
+    peer.source = moved(memory_of(&from, kind == NT || kind == INNER ? layer->x : layer->y),
+                        narrow ? &source : NULL);
     peer.target = memory_of(&target, layer->c);
-    for (int i = 0; i < layer->copies; i++) {
-        dnnl_memory_t plain = memory_of(&given, kind == TN ? layer->x : layer->w[i]);
-        peer.weights[i] = kind == TN ? plain : reordered(plain, chosen);
-        if (kind != TN)
-            dnnl_memory_destroy(plain);
-    }
+    for (int i = 0; i < layer->copies; i++)
+        peer.weights[i] = moved(memory_of(&given, kind == TN ? layer->x : layer->w[i]),
+                                kind == TN && !narrow ? NULL : chosen);
     DNNL(dnnl_primitive_create(&peer.primitive, pd));
     dnnl_primitive_desc_destroy(pd);
     return peer;
@@ -197,9 +236,9 @@ static double rate_of(const Layer *layer, const Peer *peer, int runs)
     return runs * work / (clock_now() - begin);
 }
 
-MatrixProbe matrix_probe_make(void)
+MatrixProbe matrix_probe_make(Precision precision)
 {
-    MatrixProbe probe = {.layer = layer_make(NT, TYPE_F32, 2048, 1536, 576)};
+    MatrixProbe probe = {.layer = layer_make(NT, precision, 2048, 1536, 576)};
     for (int i = 0; i < 2; i++)
         probe.peers[i] = peer_make(&probe.layer, i ? INNER : NT);
     return probe;

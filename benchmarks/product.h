@@ -14,9 +14,19 @@ enum { MOST_COPIES = 64, ROTATED_BYTES = 96 << 20 };
 
 typedef enum { NT, NN, TN, INNER } Kind; // INNER: product_nt as oneDNN's inner product
 
+// How both factors are multiplied: W in f32 or bf16 by the kernels that give the same bits
+// everywhere (oneDNN in f32 then), or both in bf16 by those of this machine (oneDNN, too).
+typedef enum { PRECISION_F32, PRECISION_BF16, PRECISION_NATIVE, PRECISION_COUNT } Precision;
+
+extern const char *const precision_names[PRECISION_COUNT];
+
+int precision_find(const char *name); // -1: it is none of them
+ElementType precision_type(Precision precision);
+const Kernels *precision_kernels(Precision precision); // NULL: this machine has none
+
 typedef struct {
     Kind kind;
-    ElementType type;
+    Precision precision;
     int64_t m, n, k;       // of the layer: W [n, k], m rows
     int copies;            // of the weights
     float *x, *y;          // owned [m, k], [m, n]
@@ -31,7 +41,7 @@ typedef struct {
 } Peer;
 
 // A layer of random numbers. `kind` is one of NT, NN, TN.
-Layer layer_make(Kind kind, ElementType type, int64_t m, int64_t n, int64_t k);
+Layer layer_make(Kind kind, Precision precision, int64_t m, int64_t n, int64_t k);
 void layer_free(Layer *layer);
 
 // Our product with the turn's copy of the weights.
@@ -45,8 +55,7 @@ void peer_run(const Peer *peer, const Layer *layer, int turn);
 void peer_version(char *text, size_t size); // "oneDNN 2.6.3"
 
 // The machine's matrix rate in GFLOP/s as this process's threads reach it: the product of 2,048
-// rows with W [1,536, 576] in fp32, ours and oneDNN's (the better of its two ways), of so many
-// runs.
+// rows with W [1,536, 576], ours and oneDNN's (the better of its two ways), of so many runs.
 typedef struct {
     double ours, peer;
 } MatrixRate;
@@ -56,7 +65,7 @@ typedef struct {
     Peer peers[2];
 } MatrixProbe;
 
-MatrixProbe matrix_probe_make(void);
+MatrixProbe matrix_probe_make(Precision precision);
 MatrixRate matrix_probe_run(const MatrixProbe *probe, int runs);
 void matrix_probe_free(MatrixProbe *probe);
 

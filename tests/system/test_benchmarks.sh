@@ -92,7 +92,8 @@ for name, wanted in WANTED.items():
             assert 0.2 < row["share"] * row["ceiling"] / row["figure"] < 5, row
         else:
             assert abs(row["share"] * row["ceiling"] / row["figure"] - 1) < 1e-4, row
-    assert sum(row["peer"] is not None for row in rows) == PEERS[name], name
+    exact = [row for row in rows if not row["shape"].endswith("native")]  # not every machine has those
+    assert sum(row["peer"] is not None for row in exact) == PEERS[name], name
     print(f"{name}: {len(rows)} rows")
 assert {row["what"]: row["ceiling_of"] for row in json.load(open("step.json"))}["step"]
 END
