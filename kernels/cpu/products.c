@@ -205,17 +205,21 @@ static void share_compute(const Product *product, Range rows, Range panels)
         CPU(pairs_end)();
 }
 
-// How many shares of the rows a grid of `threads` has: the fewest tiles for the busiest thread, and
-// of equals the fewest, since every share of the rows reads all of b.
-static int64_t grid_rows(int64_t rows, int64_t panels, int64_t threads)
+// How many shares of the rows a grid of `threads` has: the fewest tiles for the busiest thread. Of
+// equals the fewest, since every share of the rows reads all of b; but beside AMX copying a is
+// dear, which every share of the panels does: then the most, unless b's panels are turned as well.
+static int64_t grid_rows(const Product *product, int64_t rows, int64_t panels, int64_t threads)
 {
+    bool turns = product->builds && product->a_step == 1;
+    bool most_shares = takes_whole_tiles(product) && !turns;
+    int64_t tile_rows = product->paired ? PAIR_ROWS : TILE_ROWS;
     int64_t best = 1, best_work = INT64_MAX;
     for (int64_t parts = 1; parts <= threads; parts++) {
         if (threads % parts)
             continue;
         int64_t work =
-            pieces_of(pieces_of(rows, parts), TILE_ROWS) * pieces_of(panels, threads / parts);
-        if (work < best_work) {
+            pieces_of(pieces_of(rows, parts), tile_rows) * pieces_of(panels, threads / parts);
+        if (work < best_work || (work == best_work && most_shares)) {
             best_work = work;
             best = parts;
         }
@@ -235,7 +239,7 @@ static void product_compute(const Product *product)
             share_compute(product, rows, panels);
         return;
     }
-    int64_t row_parts = grid_rows(rows.count, panels.count, threads);
+    int64_t row_parts = grid_rows(product, rows.count, panels.count, threads);
 #pragma omp parallel num_threads((int)threads)
     for (int64_t t = omp_get_thread_num(); t < threads; t += omp_get_num_threads()) {
         Range mine = range_share(rows, row_parts, t % row_parts);
