@@ -79,7 +79,8 @@ static inline void amx_step(const float *a, int64_t row_bytes, const float *b, b
 // A tile of `rows` rows (up to AMX_ROWS) of which c has `columns`.
 static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns, const Tile *tile)
 {
-    float whole[AMX_ROWS * PANEL] __attribute__((aligned(64)));
+    float whole[AMX_ROWS * PANEL]
+        __attribute__((aligned(64))); // where c is cut: what is not c's is garbage
     const bool both = rows > BLOCK, cut = columns < PANEL || rows % BLOCK != 0;
     float *c = cut ? whole : tile->c;
     int64_t c_bytes = (cut ? PANEL : tile->c_row) * (int64_t)sizeof(float);
@@ -93,6 +94,10 @@ static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns
         _tile_zero(1);
         _tile_zero(2);
         _tile_zero(3);
+    }
+    for (int i = 0; i < AMX_ROWS && both; i++) { // the tile below comes next, as a rule
+        __builtin_prefetch(tile->c + (rows + i) * tile->c_row, 1);
+        __builtin_prefetch(tile->c + (rows + i) * tile->c_row + BLOCK, 1);
     }
     const float *a = tile->a, *b = tile->b;
     int64_t whole_depth = tile->depth / AMX_WORDS * AMX_WORDS, left = tile->depth - whole_depth;
