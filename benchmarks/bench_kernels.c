@@ -250,6 +250,8 @@ int main(int argc, char **argv)
     if (!understands(argc, argv))
         die(EXIT_USAGE,
             "bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE]");
+    if (argc > 2 && !precision_kernels((Precision)precision_find(argv[2])))
+        die_failed();
     peer_version(libraries, sizeof libraries);
     figures_head(&bench.figures, 0, 1, libraries);
     probe(&bench);

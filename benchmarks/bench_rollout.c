@@ -272,6 +272,8 @@ int main(int argc, char **argv)
         precision = p >= 0 ? p : precision;
         only = c >= 0 ? c : only;
     }
+    if (precision >= 0 && !precision_kernels((Precision)precision))
+        die_failed();
     peer_version(libraries, sizeof libraries);
     figures_head(&figures, 0, 1, libraries);
     if (words)

@@ -3,7 +3,8 @@
 #
 #     benchmarks/peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]
 #
-# llama: prefill and decoding of one branch, of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32 and bf16; vllm:
+# llama: prefill and decoding of one branch, of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the
+# peer in bf16); vllm:
 # decoding of 80 branches; torch: the update of a step of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the
 # files of), trl: the whole step. `settings`: of rollout the types, if not both, else they go to bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
 # each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
@@ -44,11 +45,13 @@ rollout() {
     case=$1
     script=$2
     shift 2
-    [ $# -gt 0 ] || set -- bf16 f32
+    [ $# -gt 0 ] || set -- bf16 f32 native
     for shape in $smollm2 benchmarks/shapes/qwen2.5-0.5b; do
         for type in "$@"; do
+            peer_type=$type
+            [ "$type" != native ] || peer_type=bf16
             measure "$case-$(basename "$shape")-$type" bench_rollout "$shape" "$type" "$case" -- \
-                "$place/bin/python" "$script" "$shape" "$type" "$threads"
+                "$place/bin/python" "$script" "$shape" "$peer_type" "$threads"
         done
     done
 }

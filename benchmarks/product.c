@@ -46,7 +46,8 @@ Layer layer_make(Kind kind, Precision precision, int64_t m, int64_t n, int64_t k
 {
     const Kernels *kernels = precision_kernels(precision);
     ElementType type = precision_type(precision);
-    Layer layer = {.kind = kind, .precision = precision, .m = m, .n = n, .k = k};
+    Layer layer = {
+        .kind = kind, .precision = precision, .kernels = kernels, .m = m, .n = n, .k = k};
     int64_t bytes = n * k * (int64_t)sizeof(float);
     layer.copies = kind == TN ? 1 : (int)(ROTATED_BYTES / bytes) + 1;
     if (layer.copies > MOST_COPIES)
@@ -67,7 +68,7 @@ void layer_free(Layer *layer)
 {
     for (int i = 0; i < layer->copies; i++) {
         release(layer->w[i]);
-        kernels_cpu()->memory_free(layer->packed[i].packed);
+        layer->kernels->memory_free(layer->packed[i].packed);
     }
     release(layer->x);
     release(layer->y);
@@ -76,7 +77,7 @@ void layer_free(Layer *layer)
 
 void layer_run(const Layer *layer, int turn)
 {
-    const Kernels *kernels = precision_kernels(layer->precision);
+    const Kernels *kernels = layer->kernels;
     Tensor x = tensor_of(layer->x, layer->m, layer->k), y = tensor_of(layer->y, layer->m, layer->n);
     Matrix w = layer->packed[turn % layer->copies];
     if (layer->kind == NT)

@@ -27,11 +27,12 @@ const Kernels *precision_kernels(Precision precision); // NULL: this machine has
 typedef struct {
     Kind kind;
     Precision precision;
-    int64_t m, n, k;       // of the layer: W [n, k], m rows
-    int copies;            // of the weights
-    float *x, *y;          // owned [m, k], [m, n]
-    float *c;              // owned: written
-    float *w[MOST_COPIES]; // owned [n, k]
+    const Kernels *kernels; // borrowed
+    int64_t m, n, k;        // of the layer: W [n, k], m rows
+    int copies;             // of the weights
+    float *x, *y;           // owned [m, k], [m, n]
+    float *c;               // owned: written
+    float *w[MOST_COPIES];  // owned [n, k]
     Matrix packed[MOST_COPIES];
 } Layer;
 
@@ -47,7 +48,8 @@ void layer_free(Layer *layer);
 // Our product with the turn's copy of the weights.
 void layer_run(const Layer *layer, int turn);
 
-// The same product as oneDNN computes it, as a matmul or (NT) as an inner product.
+// The same product as oneDNN computes it, as a matmul or (NT) as an inner product. Of native
+// products it has both factors in bf16 beforehand, while ours round x or y in the product.
 Peer peer_make(const Layer *layer, Kind kind);
 void peer_free(Peer *peer, const Layer *layer);
 void peer_run(const Peer *peer, const Layer *layer, int turn);

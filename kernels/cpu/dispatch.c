@@ -5,14 +5,14 @@
 #include <fenv.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/fail.h"
 #include "kernels/cpu/cpu.h"
 
 #ifdef __x86_64__
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 typedef struct {
@@ -44,7 +44,8 @@ static bool avx512_bf16_supported(void)
     return avx512_supported() && __builtin_cpu_supports("avx512bf16");
 }
 
-// Linux keeps AMX's registers, 8 KiB a thread, only for processes that have asked for it.
+// Linux keeps AMX's registers, 8 KiB a thread, only for processes that have asked for it: looking
+// is asking.
 static bool amx_bf16_supported(void)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA

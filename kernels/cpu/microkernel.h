@@ -1,4 +1,5 @@
-// microkernel.h - the one inner loop of products and attention, for each instruction set.
+// microkernel.h - the inner loop of products and attention, for each instruction set; pairs have
+// another one where there is AMX (microkernel_amx.h).
 //
 // A tile is c[i][j] (+)= sum over k of a[i][k] b[k][j], each output one chain of fused
 // multiply-adds over k (of pairs: of dot products of two), held in registers: up to TILE_ROWS rows

@@ -15,7 +15,7 @@
 
 #include "kernels/cpu/microkernel.h"
 
-enum { AMX_ROWS = 32, AMX_WORDS = 16 };                  // rows of a tile; words of a step along k
+enum { AMX_ROWS = 2 * BLOCK, AMX_WORDS = 16 };           // rows of a tile; words of a step along k
 enum { STEP_BYTES = AMX_WORDS * PANEL * sizeof(float) }; // of b
 enum { FETCHED_AHEAD = 4096 };                           // bytes of b, where it comes from memory
 
@@ -32,6 +32,12 @@ static inline void amx_begin(void)
         shapes.rows[i] = BLOCK;
     }
     _tile_loadconfig(&shapes);
+}
+
+// The compiler does not know what the instructions read: what was written before has to be there.
+static inline void amx_reads_memory(void)
+{
+    __asm__ volatile("" ::: "memory");
 }
 
 static inline void amx_end(void)
@@ -77,7 +83,7 @@ static inline void amx_step(const float *a, int64_t row_bytes, const float *b, b
 }
 
 // A tile of `rows` rows (up to AMX_ROWS) of which c has `columns`.
-static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns, const Tile *tile)
+static void tile_amx(int rows, int64_t columns, const Tile *tile)
 {
     float whole[AMX_ROWS * PANEL]
         __attribute__((aligned(64))); // where c is cut: what is not c's is garbage
@@ -88,6 +94,7 @@ static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns
     if (tile->from_c) {
         for (int i = 0; i < rows && cut; i++)
             memcpy(whole + i * PANEL, tile->c + i * tile->c_row, (size_t)columns * sizeof *c);
+        amx_reads_memory();
         amx_sums_load(c, c_bytes, both);
     } else {
         _tile_zero(0);
@@ -101,6 +108,7 @@ static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns
     }
     const float *a = tile->a, *b = tile->b;
     int64_t whole_depth = tile->depth / AMX_WORDS * AMX_WORDS, left = tile->depth - whole_depth;
+    // Of few rows, b comes from memory; of more, most tiles find it in a cache.
     for (int64_t k = 0; k < whole_depth; k += AMX_WORDS) {
         for (int line = 0; !both && line < STEP_BYTES; line += 64)
             _mm_prefetch((const char *)(b + k * PANEL) + FETCHED_AHEAD + line, _MM_HINT_T0);
@@ -109,6 +117,7 @@ static __attribute__((noinline, unused)) void tile_amx(int rows, int64_t columns
     if (left > 0) {
         float last[AMX_WORDS * PANEL] __attribute__((aligned(64))) = {0};
         memcpy(last, b + whole_depth * PANEL, (size_t)(left * PANEL) * sizeof *last);
+        amx_reads_memory();
         amx_step(a + whole_depth, a_bytes, last, both);
     }
     amx_sums_store(c, c_bytes, both);

@@ -59,7 +59,7 @@ static inline Range tile_range(const Part *part, int64_t tile)
 
 // Where the set has no products of pairs, none of these is called.
 
-// A thread's first and last word.
+// Before and after a thread's tiles of pairs: AMX's registers need shapes.
 void CPU(pairs_begin)(void);
 void CPU(pairs_end)(void);
 

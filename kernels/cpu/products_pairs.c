@@ -4,6 +4,11 @@
 
 #if defined(L2A_ISA_amx_bf16)
 #include "kernels/cpu/microkernel_amx.h"
+
+// Whole blocks of a tile's rows are read and written.
+_Static_assert((int)PAIR_ROWS == (int)AMX_ROWS && (int)ROW_BLOCK % (int)AMX_ROWS == 0 &&
+                   (int)PANEL == 2 * (int)BLOCK,
+               "a block of rows is made of whole tiles");
 #endif
 
 #if defined(L2A_ISA_avx512_bf16)

@@ -232,8 +232,8 @@ const SettingRow settings_table[] = {
             "Tokens that a learner rank computes at once; bounds its memory."),
     REAL(parallel, memory, "0", 0, 1e6,
          "GB (10^9 bytes) that a rank may hold in training, of its GPU's memory where it computes "
-         "on one; a job that needs more is refused before it begins, and told what would fit. 0: "
-         "no bound."),
+         "on one, beside some MB for the work of each thread; a job that needs more is refused "
+         "before it begins, and told what would fit. 0: no bound."),
     TEXT(parallel, shard_group, "all",
          "Learner ranks that share the parameters, gradients and moments: all, those of a node, or "
          "so "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/memory.h"
 #include "parallel/recorder.h"
 #include "parallel/watchdog.h"
 
@@ -33,14 +34,22 @@ static void on_mpi_error(MPI_Comm *comm, int *code, ...)
 }
 
 static MPI_Errhandler handler;
+static size_t start_bytes;
 
 void group_start(int *argc, char ***argv)
 {
     int provided = 0;
+    size_t before = memory_peak();
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    start_bytes = memory_peak() - before;
     MPI_Comm_create_errhandler(on_mpi_error, &handler);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
     die_set_end(end_all_ranks);
+}
+
+size_t group_start_bytes(void)
+{
+    return start_bytes;
 }
 
 void group_stop(void)

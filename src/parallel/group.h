@@ -21,6 +21,7 @@ typedef struct {
 
 // Starts MPI (if nobody did) and makes die() end every rank; stops it.
 void group_start(int *argc, char ***argv);
+size_t group_start_bytes(void); // resident memory that the start of MPI has taken
 void group_stop(void);
 
 Group group_world(void);

@@ -5,8 +5,9 @@
 
 #include "base/fail.h"
 
-// Native products have bits of their own, so all ranks take the set that all have: the best one of
-// another rank, if this one has it and a better one. Collective over all.
+// Native sets differ in their bits, so all ranks take one that all have. A machine has its best set
+// and every lesser one: a rank that finds another rank's best set among its own takes that.
+// Collective over all.
 static const Kernels *choose_native(const Group *all)
 {
     char mine[32] = "", *names = allocate((size_t)all->size, sizeof mine);

@@ -169,7 +169,7 @@ static void print_ranks(Checked *checked)
             fitting += print_memory(checked, &kinds[i]);
         fits = fits || fitting == count;
     }
-    if (!fits) { // a job of more ranks may: it is refused when it begins
+    if (split && !fits) { // of shared ranks there may be more than were looked at
         fprintf(stderr, "error: %s\n", fail_message());
         checked->faults++;
     }

@@ -327,8 +327,9 @@ int sizes_check(const MemoryQuestion *question)
 {
     const double PROPOSED = 0.98; // of the bound: what is proposed should fit elsewhere, too
     double allowed = question->settings->parallel.memory;
-    double needed = 1e-9 * (double)sizes_memory(question).total, bytes = 1e9 * PROPOSED * allowed;
-    if (allowed == 0 || needed <= allowed)
+    double needed = allowed > 0 ? 1e-9 * (double)sizes_memory(question).total : 0;
+    double bytes = 1e9 * PROPOSED * allowed;
+    if (needed <= allowed)
         return 0;
     Settings settings = *question->settings;
     MemoryQuestion tried = *question;
@@ -345,8 +346,9 @@ int sizes_check(const MemoryQuestion *question)
     }
     if ((double)sizes_memory(&tried).total > bytes) {
         bytes_clear(&remedy);
-        bytes_append_text(&remedy, "allow more, take more ranks, or set parallel.recompute = layer "
-                                   "or optimizer.moments = bf16");
+        bytes_append_text(&remedy, "allow more, or take more ranks");
+        if (question->kind.learner)
+            bytes_append_text(&remedy, ", parallel.recompute = layer or optimizer.moments = bf16");
     }
     fail(EXIT_BAD_SETTINGS, "a %s rank needs %.3f GB, [parallel] memory allows %g: %s",
          question->kind.name, needed, allowed, remedy.data);

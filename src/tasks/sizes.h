@@ -75,7 +75,7 @@ typedef struct {
     RankKind kind;
     bool reference;         // with shards of its own
     const Grading *grading; // borrowed; NULL: by rule
-    size_t loaded;          // resident once the text side and the data sets were read
+    size_t loaded;          // resident once the text side and the data sets were read, but for MPI
     bool gpu;               // the rank computes on one
 } MemoryQuestion;
 

@@ -345,7 +345,7 @@ static int check_memory(const Training *training, JobSizes sizes)
     sizes_kinds(training->settings, all->size, kinds);
     while (rank >= kinds[kind].ranks) // kinds stand in the order of ranks
         rank -= kinds[kind++].ranks;
-    double resident = group_maximum(all, (double)memory_peak()); // some of MPI's counts twice
+    double resident = group_maximum(all, (double)(memory_peak() - group_start_bytes()));
     return sizes_check(&(MemoryQuestion){
         .shape = &job->shape,
         .adapter = &job->stored.shape,
@@ -355,7 +355,7 @@ static int check_memory(const Training *training, JobSizes sizes)
         .reference = reference_of(training) == REFERENCE_COPY,
         .grading = job->grading,
         .loaded = (size_t)resident,
-        .gpu = job->backend.kernels != kernels_cpu(),
+        .gpu = !job->backend.kernels->host_is_device,
     });
 }
 

@@ -220,7 +220,7 @@ static const char *make_file(Input input)
 {
     const char *path = fuzz_write("c.h5", (FuzzPart){0});
     hdf5_enter();
-    H5set_free_list_limits(-1, -1, -1, -1, -1, -1); // half a megabyte a file is kept, not mapped anew
+    H5set_free_list_limits(-1, -1, -1, -1, -1, -1); // half a megabyte a file is kept
     hid_t file = hdf5_create(path);
     CHECK(file >= 0, "no file");
     if (take(&input) & 3) { // a checkpoint of this program, and more

@@ -9,7 +9,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char series[256];
-    H5set_free_list_limits(-1, -1, -1, -1, -1, -1); // half a megabyte a file is kept, not mapped anew
+    hdf5_enter();
+    H5set_free_list_limits(-1, -1, -1, -1, -1, -1); // half a megabyte a file is kept
+    hdf5_leave();
     const char *path = fuzz_file((FuzzPart){(const char *)data, size});
     strcpy(series, fuzz_directory());
     strcat(series, "/m.h5");

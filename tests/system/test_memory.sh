@@ -45,6 +45,9 @@ case $proposed in
 parallel.micro_batch_tokens\ =\ *) ;;
 *) die "$(tail -n 5 refused.log)" ;;
 esac
+"$build/learn2ask" check "$tree/inputs/clinic.ini" "$@" >check.log 2>&1 || die "$(cat check.log)"
+grep -q "a shared rank needs .* memory allows $bound: set parallel.micro_batch_tokens" check.log ||
+    die "check is silent: $(cat check.log)"
 clinic_train 1 held "$@" --set "parallel.micro_batch_tokens=${proposed#* = }" || die "$(tail -n 5 held.log)"
 peak=$(sed -n 's/^RESULT .* peak_rank_mib=\([0-9]*\) .*/\1/p' held.log)
 awk -v peak="$peak" -v bound="$bound" 'BEGIN { exit !(peak * 1048576 <= bound * 1e9) }' ||

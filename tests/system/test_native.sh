@@ -28,6 +28,7 @@ if ! grep -q avx512_bf16 /proc/cpuinfo; then
     exit 0
 fi
 train 2 first --set model.products=native || die "$(tail -n 5 first.log)"
+train 2 bounded --set model.products=native --set parallel.memory=2 || die "$(tail -n 5 bounded.log)"
 train 2 exact || die "$(tail -n 5 exact.log)"
 OMP_WAIT_POLICY=passive OMP_NUM_THREADS=2 train 2 threads --set model.products=native ||
     die "$(tail -n 5 threads.log)"

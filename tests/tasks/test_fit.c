@@ -2,6 +2,7 @@
 
 #include "tests/testing.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -139,6 +140,64 @@ static void a_list_of_gpus_is_a_list_of_numbers(void **state)
     }
 }
 
+static MemoryQuestion question_of(const Scene *scene)
+{
+    RankKind kinds[RANK_KINDS];
+    assert_int_equal(sizes_kinds(&scene->settings, 8, kinds), 1);
+    return (MemoryQuestion){.shape = &scene->shape,
+                            .adapter = &scene->adapter,
+                            .settings = &scene->settings,
+                            .sizes = sizes_share(&scene->settings, scene->question.demand, 8),
+                            .kind = kinds[0],
+                            .reference = true,
+                            .gpu = true};
+}
+
+// Below what a rank needs: first smaller micro-batches are proposed, then smaller caches with them,
+// at last there is nothing left to propose. What is proposed fits.
+static void a_bound_is_kept_by_what_is_proposed(void **state)
+{
+    (void)state;
+    Scene scene;
+    scene_make(&scene, "[model]\ncompute = bf16\n[parallel]\nmicro_batch_tokens = 16384\n");
+    MemoryQuestion question = question_of(&scene);
+    size_t needed = sizes_memory(&question).total;
+    int stage = 0, count[3] = {0};
+    for (double part = 1.001; part > 0.05; part -= 0.01) {
+        long long rows = 0, slots = 0;
+        scene.settings.parallel.memory = part * (double)needed / 1e9;
+        scene.settings.parallel.micro_batch_tokens = 16384;
+        question = question_of(&scene);
+        if (part > 1) {
+            assert_int_equal(sizes_check(&question), 0);
+            continue;
+        }
+        assert_int_equal(sizes_check(&question), -1);
+        assert_int_equal(fail_code(), EXIT_BAD_SETTINGS);
+        const char *set = strstr(fail_message(), "set parallel.micro_batch_tokens = ");
+        int found = set ? sscanf(set,
+                                 "set parallel.micro_batch_tokens = %lld and rollout.cache_tokens "
+                                 "= %lld",
+                                 &rows, &slots)
+                        : 0;
+        int now = found == 1 ? 0 : found == 2 ? 1 : 2;
+        assert_true(now >= stage);
+        stage = now;
+        count[stage]++;
+        if (stage == 2) {
+            assert_non_null(strstr(fail_message(), "allow more, or take more ranks"));
+            continue;
+        }
+        scene.settings.parallel.micro_batch_tokens = rows;
+        scene.settings.rollout.cache_tokens = slots;
+        question = question_of(&scene);
+        assert_int_equal(sizes_check(&question), 0);
+        scene.settings.rollout.cache_tokens = 0;
+    }
+    assert_true(count[0] > 0 && count[1] > 0 && count[2] > 0);
+    settings_free(&scene.settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +206,7 @@ int main(void)
         cmocka_unit_test(masters_and_moments_on_the_host_take_no_room),
         cmocka_unit_test(ranks_are_divided_in_proportion),
         cmocka_unit_test(a_list_of_gpus_is_a_list_of_numbers),
+        cmocka_unit_test(a_bound_is_kept_by_what_is_proposed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
