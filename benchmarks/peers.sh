@@ -3,10 +3,10 @@
 #
 #     benchmarks/peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]
 #
-# llama: prefill and decoding of one branch, of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the
-# peer in bf16); vllm:
-# decoding of 80 branches; torch: the update of a step of inputs/smollm2-mts.ini (which jobs/smollm2.sh makes the
-# files of), trl: the whole step. `settings`: of rollout the types, if not both, else they go to bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
+# Of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the peer in bf16): llama, prefill and
+# decoding of one branch; vllm, decoding of 80 branches. Of inputs/smollm2-mts.ini (jobs/smollm2.sh makes its
+# files): torch, the update of a step; trl, the whole step. `settings`: which of the types, or settings of
+# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
 # each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
 set -eu
 usage() {
