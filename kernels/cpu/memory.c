@@ -1,5 +1,6 @@
 // memory.c - device memory of the CPU, which is the host's, and working memory of threads.
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -52,16 +53,27 @@ void queue_wait_cpu(Queue *queue)
     (void)queue;
 }
 
+static pthread_key_t scratch_key;
+
+static void make_scratch_key(void)
+{
+    pthread_key_create(&scratch_key, release);
+}
+
 // A thread's own, because rows of one call are shared out among threads; its size is settled by the
-// first call at a given width.
+// first call at a given width. It goes with its thread: OpenMP ends those that a smaller team
+// leaves.
 void *scratch_cpu(size_t bytes)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     static _Thread_local void *memory;
     static _Thread_local size_t capacity;
     if (bytes > capacity) {
         release(memory);
         memory = allocate(bytes, 1);
         capacity = bytes;
+        pthread_once(&once, make_scratch_key);
+        pthread_setspecific(scratch_key, memory);
     }
     return memory;
 }
