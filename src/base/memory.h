@@ -30,7 +30,7 @@ int grow_or_fail(void **array, size_t *capacity, size_t needed, size_t size);
 
 void release(void *memory);
 
-// The most memory this process has held resident so far, in bytes.
+// The most memory this process has held resident so far, in bytes; 0: the system does not say.
 size_t memory_peak(void);
 
 // A copy of a string, to be released.

@@ -41,7 +41,8 @@ void group_start(int *argc, char ***argv)
     int provided = 0;
     size_t before = memory_peak();
     MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
-    start_bytes = memory_peak() - before;
+    size_t after = memory_peak();
+    start_bytes = after > before ? after - before : 0;
     MPI_Comm_create_errhandler(on_mpi_error, &handler);
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, handler);
     die_set_end(end_all_ranks);

@@ -51,9 +51,10 @@ static void print_model(const Checked *checked)
            (double)shape_parameters(shape) / 1e6, (long long)shape->layers, (long long)shape->width,
            shape->heads, shape->kv_heads, shape->head_width, (long long)shape->vocabulary,
            shape->tied ? ", tied" : "", chat_name(checked->job.chat));
-    if (checked->settings->model.products == PRODUCTS_NATIVE)
-        printf("products   native: %s\n",
-               kernels_cpu_native() ? kernels_cpu_native()->name : fail_message());
+    if (checked->settings->model.products == PRODUCTS_NATIVE) {
+        const Kernels *native = kernels_cpu_native();
+        printf("products   native: %s\n", native ? native->name : fail_message());
+    }
 }
 
 static void print_adapter(const Checked *checked)

@@ -345,7 +345,8 @@ static int check_memory(const Training *training, JobSizes sizes)
     sizes_kinds(training->settings, all->size, kinds);
     while (rank >= kinds[kind].ranks) // kinds stand in the order of ranks
         rank -= kinds[kind++].ranks;
-    double resident = group_maximum(all, (double)(memory_peak() - group_start_bytes()));
+    double loaded = (double)memory_peak() - (double)group_start_bytes();
+    loaded = group_maximum(all, loaded > 0 ? loaded : 0);
     return sizes_check(&(MemoryQuestion){
         .shape = &job->shape,
         .adapter = &job->stored.shape,
@@ -354,7 +355,7 @@ static int check_memory(const Training *training, JobSizes sizes)
         .kind = kinds[kind],
         .reference = reference_of(training) == REFERENCE_COPY,
         .grading = job->grading,
-        .loaded = (size_t)resident,
+        .loaded = (size_t)loaded,
         .gpu = !job->backend.kernels->host_is_device,
     });
 }
