@@ -152,8 +152,12 @@ TILE_INLINE void tile_compute(const int rows, const int panels, const int regist
     }
     // The tile below comes next, as a rule.
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-        _mm_prefetch((const char *)(tile.c + (rows + i) * tile.c_row), _MM_HINT_T0);
+    for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 8
+        for (int r = 0; r < width; r += 64 / (REGISTER * (int)sizeof(float)))
+            _mm_prefetch((const char *)(tile.c + (rows + i) * tile.c_row + REGISTER * r),
+                         _MM_HINT_T0);
+    }
     const float *a = tile.a;
     const char *ahead = tile.ahead;
     int64_t b = 0;
