@@ -1,15 +1,17 @@
-// bench_kernels.c - the kernels of a step against what the machine allows, products against
-// oneDNN's.
+// bench_kernels.c - the kernels of a step against what the machine allows, products against peers.
 //
 //     OMP_NUM_THREADS=2 bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE]
+//                                     [-- PEER...]
 //
-// Products of layers (nt, nn, tn; in each precision of product.h), of which for product_nt the
-// faster of oneDNN's matmul and inner product counts, and all others that a step spends time in
-// (kernel_cases.h). Of native products no peak is known: the ceiling is what the bytes allow. The
-// ceiling is what the larger of bytes / memory bandwidth (of reading, or of reading and writing)
-// and operations / rate of fused multiply-adds allows, probed in this run and told again at its
-// end; arrays come in copies that the caches do not hold together, of weights 96 MiB. Contestants
-// take turns, ROUNDS times, after a warm-up; what is told was verified before (kernel_verify.h).
+// Products of layers (nt, nn, tn; in each precision of product.h) and all other kernels that a step
+// spends time in (kernel_cases.h). Products are compared with the fastest of oneDNN's ways (matmul,
+// for product_nt inner product as well) and of PEER, a command that computes products by turns
+// (benchmarks/peers/torch_matmul.py). The ceiling is what the larger of bytes / memory bandwidth
+// (of reading, or of reading and writing) and operations / rate of fused multiply-adds allows,
+// probed in this run and told again at its end; of native products no peak is known, and it is what
+// the bytes allow. Arrays come in copies that the caches do not hold together, of weights 96 MiB.
+// Contestants take turns, ROUNDS times, after a warm-up; what is told was verified before
+// (kernel_verify.h).
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "base/fail.h"
 #include "benchmarks/figures.h"
 #include "benchmarks/kernel_verify.h"
+#include "benchmarks/peer_process.h"
 #include "benchmarks/probe.h"
 
 enum { ROUNDS = 9, QUICK_ROUNDS = 3, WARM_UP = 2, MOST_SETS = 256 };
@@ -28,11 +31,14 @@ typedef struct {
     double rate;          // GFLOP/s
     double read, traffic; // GB/s: read only; read and written, or read only where that is more
     int turn;             // which copy of the arrays comes next
+    PeerProcess peer;
 } Bench;
 
 typedef struct {
-    void (*run)(const void *context, int turn);
-    const void *context; // borrowed
+    const char *name;
+    void (*run)(const void *context, int turn); // NULL: the peer's process does, asked for `task`
+    const void *context;                        // borrowed
+    const char *task;                           // the number of runs follows
     Series series;
 } Contestant;
 
@@ -44,16 +50,28 @@ static double seconds_of(Bench *bench, const Contestant *contestant, int runs)
     return (clock_now() - begin) / runs;
 }
 
+static void take_turn(Bench *bench, Contestant *contestant, int runs, double amount)
+{
+    if (contestant->run) {
+        series_add(&contestant->series, seconds_of(bench, contestant, runs), amount);
+        return;
+    }
+    char task[128];
+    snprintf(task, sizeof task, "%s %d", contestant->task, runs);
+    if (!peer_process_turn(&bench->peer, task, amount, &contestant->series))
+        die(EXIT_BAD_DATA, "%s does not do '%s'", bench->peer.name, task);
+}
+
 static void take_turns(Bench *bench, Contestant *contestants, int count, double amount)
 {
     bool quick = bench->figures.quick;
-    for (int c = 0; c < count; c++)
+    for (int c = 0; c < count && contestants[c].run; c++)
         seconds_of(bench, &contestants[c], WARM_UP);
     double round = quick ? QUICK_ROUND_SECONDS : ROUND_SECONDS;
     int runs = (int)(round / seconds_of(bench, &contestants[0], WARM_UP)) + 1;
     for (int i = 0; i < (quick ? QUICK_ROUNDS : ROUNDS); i++) {
         for (int c = 0; c < count; c++)
-            series_add(&contestants[c].series, seconds_of(bench, &contestants[c], runs), amount);
+            take_turn(bench, &contestants[c], runs, amount);
     }
 }
 
@@ -89,48 +107,64 @@ static void run_peer(const void *context, int turn)
     peer_run(&of->peer, of->layer, turn);
 }
 
-static void compare(Bench *bench, const char *name, Kind kind, Precision precision, int64_t m,
-                    int64_t n, int64_t k)
+static const char *const KINDS[] = {"nt", "nn", "tn"};
+
+// Of `count` contestants, of which the first is ours, the fastest other one.
+static const Contestant *fastest_peer(const Contestant *contestants, int count)
+{
+    const Contestant *best = &contestants[1];
+    for (const Contestant *c = best + 1; c < contestants + count; c++) {
+        if (times_of(c->series.seconds, c->series.count).middle <
+            times_of(best->series.seconds, best->series.count).middle)
+            best = c;
+    }
+    return best;
+}
+
+static void compare(Bench *bench, Kind kind, Precision precision, int64_t m, int64_t n, int64_t k)
 {
     Layer layer = layer_make(kind, precision, m, n, k);
     LayerPeer peers[2] = {{&layer, peer_make(&layer, kind)}};
-    int count = kind == NT ? 3 : 2; // ours and the peers
-    if (kind == NT)
-        peers[1] = (LayerPeer){&layer, peer_make(&layer, INNER)};
-    Contestant contestants[3] = {{.run = run_layer, .context = &layer},
-                                 {.run = run_peer, .context = &peers[0]},
-                                 {.run = run_peer, .context = &peers[1]}};
+    Contestant contestants[4] = {
+        {.run = run_layer, .context = &layer},
+        {.name = "oneDNN matmul", .run = run_peer, .context = &peers[0]},
+    };
+    int count = 2, ways = 1; // of oneDNN
+    if (kind == NT) {
+        peers[ways++] = (LayerPeer){&layer, peer_make(&layer, INNER)};
+        contestants[count++] =
+            (Contestant){.name = "oneDNN inner product", .run = run_peer, .context = &peers[1]};
+    }
+    char task[96];
+    snprintf(task, sizeof task, "%s %lld %lld %lld %d", KINDS[kind], (long long)m, (long long)n,
+             (long long)k, layer.copies);
+    if (bench->peer.process)
+        contestants[count++] = (Contestant){.name = bench->peer.name, .task = task};
     kernel_verify_product(&layer, NULL);
-    for (int c = 1; c < count; c++)
-        kernel_verify_product(&layer, &peers[c - 1].peer);
+    for (int w = 0; w < ways; w++)
+        kernel_verify_product(&layer, &peers[w].peer);
     double work = 2e-9 * (double)m * (double)n * (double)k;
     take_turns(bench, contestants, count, work);
-    int best = 1;
-    for (int c = 2; c < count; c++) {
-        Series *series = &contestants[c].series, *other = &contestants[best].series;
-        if (times_of(series->seconds, series->count).middle <
-            times_of(other->seconds, other->count).middle)
-            best = c;
-    }
+    const Contestant *best = fastest_peer(contestants, count);
     // W once, in its type; the other factor and the result, which TN reads, too.
     double weights = kind == TN ? 8 : (double)type_bytes(precision_type(precision));
     double bytes = 1e-9 * (weights * (double)(n * k) + 4 * (double)(m * (n + k)));
     bool peaks = precision != PRECISION_NATIVE;
     Bound bound = bound_of(bench, bytes, kind != TN, peaks ? work : 0);
-    char shape[64];
+    char shape[64], name[16];
+    snprintf(name, sizeof name, "product_%s", KINDS[kind]);
     snprintf(shape, sizeof shape, "%lld x %lld x %lld, %s", (long long)m, (long long)n,
              (long long)k, precision_names[precision]);
-    figures_add(&bench->figures,
-                &(Figure){.what = name,
-                          .shape = shape,
-                          .unit = "GFLOP/s",
-                          .ours = &contestants[0].series,
-                          .peer = best == 2 ? "oneDNN inner product" : "oneDNN matmul",
-                          .theirs = &contestants[best].series,
-                          .bound = bound.name,
-                          .ceiling = work / bound.seconds});
-    for (int c = 1; c < count; c++)
-        peer_free(&peers[c - 1].peer, &layer);
+    figures_add(&bench->figures, &(Figure){.what = name,
+                                           .shape = shape,
+                                           .unit = "GFLOP/s",
+                                           .ours = &contestants[0].series,
+                                           .peer = best->name,
+                                           .theirs = &best->series,
+                                           .bound = bound.name,
+                                           .ceiling = work / bound.seconds});
+    for (int w = 0; w < ways; w++)
+        peer_free(&peers[w].peer, &layer);
     layer_free(&layer);
 }
 
@@ -141,18 +175,18 @@ static const struct {
 static const int64_t ROWS_NT[] = {1, 2, 4, 8, 16, 64, 80, 320, 512, 2048};
 static const int64_t ROWS_GRADIENT[] = {8, 64, 80, 320, 512, 2048};
 
-static void compare_kind(Bench *bench, const char *name, Kind kind, Precision precision)
+static void compare_kind(Bench *bench, Kind kind, Precision precision)
 {
     const int64_t *rows = kind == NT ? ROWS_NT : ROWS_GRADIENT;
     size_t count = kind == NT ? sizeof ROWS_NT / sizeof *rows : sizeof ROWS_GRADIENT / sizeof *rows;
     if (bench->figures.quick) {
-        compare(bench, name, kind, precision, 33, 192, 576);
+        compare(bench, kind, precision, 33, 192, 576);
         return;
     }
     for (size_t s = 0; s < sizeof SHAPES / sizeof SHAPES[0]; s++) {
         for (size_t r = 0; r < count; r++) {
             if (SHAPES[s].n < 10000 || rows[r] <= 512)
-                compare(bench, name, kind, precision, rows[r], SHAPES[s].n, SHAPES[s].k);
+                compare(bench, kind, precision, rows[r], SHAPES[s].n, SHAPES[s].k);
         }
     }
 }
@@ -242,33 +276,35 @@ static bool understands(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const char *const names[] = {"nt", "nn", "tn"};
-    static const char *const products[] = {"product_nt", "product_nn", "product_tn"};
     char libraries[32];
     Bench bench = {0};
+    char **words = peer_process_words(&argc, argv);
     figures_make(&bench.figures, &argc, argv);
     if (!understands(argc, argv))
-        die(EXIT_USAGE,
-            "bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE]");
+        die(EXIT_USAGE, "bench_kernels [nt|nn|tn|others] [f32|bf16|native] [--quick] [--json FILE] "
+                        "[-- PEER...]");
     if (argc > 2 && !precision_kernels((Precision)precision_find(argv[2])))
         die_failed();
     peer_version(libraries, sizeof libraries);
     figures_head(&bench.figures, 0, 1, libraries);
+    if (words)
+        peer_process_start(&bench.peer, words);
     probe(&bench);
     for (int kind = NT; kind <= TN; kind++) {
-        if (argc > 1 && strcmp(argv[1], names[kind]) != 0)
+        if (argc > 1 && strcmp(argv[1], KINDS[kind]) != 0)
             continue;
         for (int p = 0; p < PRECISION_COUNT; p++) {
             bool wanted = argc < 3 || p == precision_find(argv[2]);
             bool there = precision_kernels((Precision)p) && (kind != TN || p != PRECISION_BF16);
             if (wanted && there)
-                compare_kind(&bench, products[kind], (Kind)kind, (Precision)p);
+                compare_kind(&bench, (Kind)kind, (Precision)p);
         }
     }
     if (argc < 2 || strcmp(argv[1], "others") == 0)
         measure_others(&bench);
     if (!bench.figures.quick)
         probe(&bench);
+    peer_process_stop(&bench.peer);
     figures_write(&bench.figures);
     return EXIT_DONE;
 }

@@ -9,7 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
+
+// Seconds around a turn: threads that have just ended their work spin for a while before they
+// sleep, and would take the other's cores.
+static const double PAUSE = 0.02;
 
 extern char **environ;
 
@@ -75,9 +80,11 @@ bool peer_process_turn(PeerProcess *peer, const char *task, double amount, Serie
 {
     char line[256];
     double seconds;
+    clock_sleep(PAUSE);
     fprintf(peer->asks, "%s\n", task);
     fflush(peer->asks);
     read_line(peer, line, sizeof line);
+    clock_sleep(PAUSE);
     if (strcmp(line, "none") == 0)
         return false;
     if (sscanf(line, "%lf", &seconds) != 1 || !(seconds > 0))

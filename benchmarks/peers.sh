@@ -1,16 +1,16 @@
 #!/bin/sh
-# peers.sh - bench_rollout and bench_step in turns with a peer, which is installed outside the tree first.
+# peers.sh - benchmarks in turns with a peer, which is installed outside the tree first.
 #
-#     benchmarks/peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]
+#     benchmarks/peers.sh BUILD_DIRECTORY matmul|llama|vllm|torch|trl [settings]
 #
-# Of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the peer in bf16): llama, prefill and
-# decoding of one branch; vllm, decoding of 80 branches. Of inputs/smollm2-mts.ini (jobs/smollm2.sh makes its
-# files): torch, the update of a step; trl, the whole step. `settings`: which of the types, or settings of
-# bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
+# Of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the peer in bf16): matmul, the products of
+# layers with oneDNN and torch.matmul; llama, prefill and decoding of one branch; vllm, decoding of 80 branches. Of
+# inputs/smollm2-mts.ini (jobs/smollm2.sh makes its files): torch, the update of a step; trl, the whole step.
+# `settings`: which of the types, or settings of bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
 # each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
 set -eu
 usage() {
-    echo 'peers.sh BUILD_DIRECTORY llama|vllm|torch|trl [settings]' >&2
+    echo 'peers.sh BUILD_DIRECTORY matmul|llama|vllm|torch|trl [settings]' >&2
     exit 64
 }
 [ $# -ge 2 ] || usage
@@ -26,7 +26,7 @@ smollm2=models/smollm2-135m-instruct
 place=$HOME/.cache/learn2ask-$peer
 case $peer in
 llama | trl) tests/peers/environment.sh "benchmarks/peers/$peer.txt" "$place" >/dev/null ;;
-torch) place=$(tests/peers/environment.sh) ;; # that of the tests
+matmul | torch) place=$(tests/peers/environment.sh) ;; # that of the tests
 vllm) benchmarks/peers/vllm_environment.sh "$place" ;;
 *) usage ;;
 esac
@@ -39,6 +39,18 @@ measure() {
     set -- "$build/benchmarks/$benchmark" ${JSON:+--json "$JSON-$name.json"} "$@"
     echo "$*"
     "$@"
+}
+# Types
+products() {
+    [ $# -gt 0 ] || set -- f32 native
+    for type in "$@"; do
+        peer_type=bf16
+        [ "$type" != f32 ] || peer_type=f32
+        for kind in nt nn tn; do
+            measure "$kind-$type" bench_kernels "$kind" "$type" -- \
+                "$place/bin/python" benchmarks/peers/torch_matmul.py "$peer_type" "$threads"
+        done
+    done
 }
 # CASE of bench_rollout, the peer's script, types
 rollout() {
@@ -59,6 +71,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 uptime
 case $peer in
+matmul) products "$@" ;;
 llama)
     rollout prefill benchmarks/peers/llama.py "$@"
     rollout branch benchmarks/peers/llama.py "$@"
