@@ -249,7 +249,7 @@ typedef struct {
 } Kernels;
 
 // The CPU table for the best instruction set of this machine, or the one that LEARN2ASK_ISA
-// (plain | avx2 | avx512) names; dies when the machine lacks it.
+// (plain | avx2 | avx512) names; dies where that is a set that the machine lacks.
 const Kernels *kernels_cpu(void);
 
 // The same for one instruction set by name, also one of kernels_cpu_native's; NULL when this machine
@@ -259,10 +259,11 @@ const Kernels *kernels_cpu_named(const char *isa);
 // Appends "avx2 of avx2, plain": the one of kernels_cpu, and those that this machine has.
 void kernels_cpu_print_sets(Bytes *out);
 
-// The best set that computes with the machine's own dot products of bf16, amx_bf16 or avx512_bf16:
-// NULL and a recorded reason where there are none. They differ from the contract in that products
-// with a BF16 matrix, and every product_tn, round both factors to bf16 and add up as tdpbf16ps or
-// vdpbf16ps does: the bits are those of this type of machine, and still of a row's inputs alone.
+// The best set that computes with the machine's own dot products of bf16, amx_bf16 or avx512_bf16,
+// or the one of them that LEARN2ASK_ISA names: NULL and a recorded reason where there are none. They
+// differ from the contract in that products with a BF16 matrix, and every product_tn, round both
+// factors to bf16 and add up as tdpbf16ps or vdpbf16ps does: the bits are those of this type of
+// machine, and still of a row's inputs alone.
 const Kernels *kernels_cpu_native(void);
 
 // A GPU as the host knows it.

@@ -104,24 +104,30 @@ const Kernels *kernels_cpu_named(const char *isa)
     return kernels ? kernels : find(NATIVE_SETS, isa);
 }
 
-const Kernels *kernels_cpu(void)
+// The one of `sets` that LEARN2ASK_ISA names; the best where it names none, or one of `others`.
+static const Kernels *choose(const InstructionSet *sets, const InstructionSet *others)
 {
     const char *isa = getenv("LEARN2ASK_ISA");
-    if (isa && *isa) {
-        const Kernels *kernels = find(INSTRUCTION_SETS, isa);
-        if (!kernels)
-            die(EXIT_BAD_SETTINGS,
-                "LEARN2ASK_ISA is '%s', which this machine does not have or this program does not "
-                "know: set it to plain, avx2 or avx512, or leave it unset for the best one",
-                isa);
-        return kernels;
-    }
-    return find(INSTRUCTION_SETS, NULL); // plain, if no other
+    if (!isa || !*isa)
+        return find(sets, NULL);
+    const Kernels *kernels = find(sets, isa);
+    if (!kernels && !find(others, isa))
+        die(EXIT_BAD_SETTINGS,
+            "LEARN2ASK_ISA is '%s', which this machine does not have or this program does not "
+            "know: set it to plain, avx2 or avx512, for native products to avx512_bf16 or "
+            "amx_bf16, or leave it unset for the best one",
+            isa);
+    return kernels ? kernels : find(sets, NULL);
+}
+
+const Kernels *kernels_cpu(void)
+{
+    return choose(INSTRUCTION_SETS, NATIVE_SETS); // plain, if no other
 }
 
 void kernels_cpu_print_sets(Bytes *out)
 {
-    const Kernels *own_products = find(NATIVE_SETS, NULL);
+    const Kernels *own_products = choose(NATIVE_SETS, INSTRUCTION_SETS);
     bytes_append_text(out, kernels_cpu()->name);
     const char *before = " of ";
     for (const InstructionSet *set = INSTRUCTION_SETS; set->kernels; set++) {
@@ -136,7 +142,7 @@ void kernels_cpu_print_sets(Bytes *out)
 
 const Kernels *kernels_cpu_native(void)
 {
-    const Kernels *kernels = find(NATIVE_SETS, NULL);
+    const Kernels *kernels = choose(NATIVE_SETS, INSTRUCTION_SETS);
     if (!kernels)
         fail(EXIT_UNAVAILABLE, "this machine has no dot products of bf16 (AMX_BF16, AVX512_BF16)");
     return kernels;

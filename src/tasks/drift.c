@@ -34,6 +34,22 @@ static int compare_settings(Drift *drift, const Settings *settings, const Checkp
     return 0;
 }
 
+// The same settings on another type of machine: what is learned differs by rounding.
+static int compare_arithmetic(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
+{
+    const char *before;
+    if (checkpoint_text(checkpoint, "arithmetic", &before) != 0)
+        return -1;
+    if (strcmp(before, owner->arithmetic) != 0) {
+        Bytes text = {0};
+        bytes_print(&text, "products from %s to %s, which round otherwise", before,
+                    owner->arithmetic);
+        add(drift, CHANGE_FREE, text.data);
+        bytes_free(&text);
+    }
+    return 0;
+}
+
 static int compare_data(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
 {
     char now[STATE_CHECKSUM_BYTES];
@@ -132,6 +148,7 @@ int drift_check(Drift *drift, const StateOwner *owner, const Settings *settings,
 {
     drift_free(drift);
     if (compare_settings(drift, settings, checkpoint) != 0 ||
+        compare_arithmetic(drift, owner, checkpoint) != 0 ||
         compare_data(drift, owner, checkpoint) != 0 || compare_files(drift, owner, checkpoint) != 0)
         return -1;
     return judge(drift, settings, checkpoint);

@@ -191,7 +191,7 @@ static CheckpointAttribute words(const char *name, const char *text)
     return (CheckpointAttribute){.name = name, .kind = ATTRIBUTE_TEXT, .text = text};
 }
 
-enum { RUN_ATTRIBUTES = 14 };
+enum { RUN_ATTRIBUTES = 15 };
 
 int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state, bool is_best,
                KeepPolicy policy)
@@ -212,6 +212,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         whole("branch_bytes", sizeof(Branch)),
         whole("published", owner->holds_published),
         words("settings", owner->settings),
+        words("arithmetic", owner->arithmetic),
         words("data_checksum", data),
         words("reference_checksum", reference),
     };

@@ -61,6 +61,20 @@ static void the_environment_forces_an_instruction_set(void **state)
     }
 }
 
+static void the_environment_forces_native_products_too(void **state)
+{
+    (void)state;
+    const Kernels *exact = kernels_cpu(), *native = kernels_cpu_native();
+    if (!native)
+        skip();
+    setenv("LEARN2ASK_ISA", "avx512_bf16", 1);
+    assert_ptr_equal(kernels_cpu(), exact);
+    assert_ptr_equal(kernels_cpu_native(), kernels_cpu_named("avx512_bf16"));
+    setenv("LEARN2ASK_ISA", "plain", 1);
+    assert_ptr_equal(kernels_cpu_native(), native);
+    unsetenv("LEARN2ASK_ISA");
+}
+
 static void an_unknown_instruction_set_ends_the_program(void **state)
 {
     (void)state;
@@ -135,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_is_complete_and_named),
         cmocka_unit_test(the_environment_forces_an_instruction_set),
+        cmocka_unit_test(the_environment_forces_native_products_too),
         cmocka_unit_test(an_unknown_instruction_set_ends_the_program),
         cmocka_unit_test(no_thread_flushes_subnormals),
         cmocka_unit_test(device_memory_is_zero_aligned_and_copied_whole),

@@ -37,6 +37,15 @@ train 3 apart --set model.products=native --set parallel.placement=split \
     --set parallel.learner_ranks=2 --set parallel.rollout_ranks=1 || die "$(tail -n 5 apart.log)"
 expect_equal 'split 1 + 2' "$(clinic_weights apart)" "$(clinic_weights first)"
 [ "$(clinic_weights exact)" != "$(clinic_weights first)" ] || die 'the setting has no effect'
+# The bits of another type of machine can be had on this one, and a run that goes on with them says so.
+if grep -q amx_bf16 /proc/cpuinfo; then
+    LEARN2ASK_ISA=avx512_bf16 train 2 dots --set model.products=native || die "$(tail -n 5 dots.log)"
+    [ "$(clinic_weights dots)" != "$(clinic_weights first)" ] || die 'LEARN2ASK_ISA has no effect'
+    train 2 dots --set model.products=native || die "$(tail -n 5 dots.log)"
+    grep -q '^changed    products from avx512_bf16 to amx_bf16, which round otherwise$' dots.log ||
+        die "other products are not told: $(cat dots.log)"
+fi
+! grep -q '^changed ' first.log || die 'a first start tells of changes'
 gaps=$(grep -o '"mismatch/logprob_gap_max":[^,}]*' first/metrics.jsonl | cut -d: -f2 | sort -u)
 expect_equal 'gaps between sampler and learner' "$gaps" 0
 norm() {
