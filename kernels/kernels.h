@@ -266,6 +266,9 @@ void kernels_cpu_print_sets(Bytes *out);
 // machine, and still of a row's inputs alone.
 const Kernels *kernels_cpu_native(void);
 
+// Of two such sets the one that every machine with the other one has as well.
+const Kernels *kernels_cpu_native_lesser(const Kernels *a, const Kernels *b);
+
 // A GPU as the host knows it.
 typedef struct {
     int device;                 // its number among those that this process sees

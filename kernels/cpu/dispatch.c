@@ -140,6 +140,14 @@ void kernels_cpu_print_sets(Bytes *out)
         bytes_print(out, "; with products = native %s", own_products->name);
 }
 
+const Kernels *kernels_cpu_native_lesser(const Kernels *a, const Kernels *b)
+{
+    const Kernels *lesser = a;
+    for (const InstructionSet *set = NATIVE_SETS; set->kernels; set++)
+        lesser = set->kernels == a || set->kernels == b ? set->kernels : lesser;
+    return lesser;
+}
+
 const Kernels *kernels_cpu_native(void)
 {
     const Kernels *kernels = choose(NATIVE_SETS, INSTRUCTION_SETS);

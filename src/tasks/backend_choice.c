@@ -5,9 +5,8 @@
 
 #include "base/fail.h"
 
-// Native sets differ in their bits, so all ranks take one that all have. A machine has its best set
-// and every lesser one: a rank that finds another rank's best set among its own takes that.
-// Collective over all.
+// Native sets differ in their bits, so all ranks take one that all have: the least of their best
+// ones, for a machine has every lesser set than its best. Collective over all.
 static const Kernels *choose_native(const Group *all)
 {
     char mine[32] = "", *names = allocate((size_t)all->size, sizeof mine);
@@ -15,9 +14,9 @@ static const Kernels *choose_native(const Group *all)
     if (best)
         snprintf(mine, sizeof mine, "%s", best->name);
     group_all_gather(all, mine, sizeof mine, names);
-    for (int i = 0; i < all->size && best && common == best; i++) {
+    for (int i = 0; i < all->size && best; i++) {
         const Kernels *other = kernels_cpu_named(names + i * (int)sizeof mine);
-        common = other ? other : best;
+        common = other ? kernels_cpu_native_lesser(common, other) : common;
     }
     release(names);
     return common;

@@ -6,13 +6,23 @@ set -eu
 # shellcheck source=tests/system/clinic.sh
 . "$(dirname "$0")/clinic.sh"
 clinic_data data/clinic --sessions 60 --test 6
+settings="--set warmup.epochs=0 --set warmup.steps=2 --set train.steps=6 --set train.batch_contexts=12
+    --set rollout.group_size=4 --set evaluate.file= --set algorithm.kl_coefficient=0.01
+    --set model.compute=bf16"
 train() {
     ranks=$1
     run=$2
     shift 2
-    clinic_train "$ranks" "$run" --set warmup.epochs=0 --set warmup.steps=2 --set train.steps=6 \
-        --set train.batch_contexts=12 --set rollout.group_size=4 --set evaluate.file='' \
-        --set algorithm.kl_coefficient=0.01 --set model.compute=bf16 "$@"
+    # shellcheck disable=SC2086 # one word a setting
+    clinic_train "$ranks" "$run" $settings "$@"
+}
+# Two ranks, the first of a machine of another type.
+train_mixed() {
+    run=$1
+    command="$build/learn2ask train $tree/inputs/clinic.ini --set run.directory=$run $settings
+        --set model.products=native"
+    # shellcheck disable=SC2086
+    mpirun -n 1 -x LEARN2ASK_ISA=avx512_bf16 $command : -n 1 $command >"$run.log" 2>&1 </dev/null
 }
 refused() { # status, message, train, its ranks, its run, its settings
     wanted=$1 message=$2 status=0
@@ -41,6 +51,8 @@ expect_equal 'split 1 + 2' "$(clinic_weights apart)" "$(clinic_weights first)"
 if grep -q amx_bf16 /proc/cpuinfo; then
     LEARN2ASK_ISA=avx512_bf16 train 2 dots --set model.products=native || die "$(tail -n 5 dots.log)"
     [ "$(clinic_weights dots)" != "$(clinic_weights first)" ] || die 'LEARN2ASK_ISA has no effect'
+    train_mixed mixed || die "$(tail -n 5 mixed.log)"
+    expect_equal 'ranks of two types' "$(clinic_weights mixed)" "$(clinic_weights dots)"
     train 2 dots --set model.products=native || die "$(tail -n 5 dots.log)"
     grep -q '^changed    products from avx512_bf16 to amx_bf16, which round otherwise$' dots.log ||
         die "other products are not told: $(cat dots.log)"
