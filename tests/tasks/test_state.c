@@ -49,6 +49,7 @@ static void holder_fit(Holder *holder, Group group, TinyFamily family, const Ada
     holder->owner.adapter = &holder->adapter;
     holder->owner.optimizer = &holder->optimizer;
     holder->owner.settings = duplicate("[run]\nseed = 3\n");
+    holder->owner.arithmetic = "exact";
     state_owner_make_snapshot(&holder->owner);
 }
 
@@ -120,9 +121,11 @@ typedef struct {
 static int take_state(void *context, Checkpoint *checkpoint)
 {
     Taken *taken = context;
-    const char *settings;
+    const char *settings, *arithmetic;
     assert_int_equal(checkpoint_text(checkpoint, "settings", &settings), 0);
     assert_string_equal(settings, "[run]\nseed = 3\n");
+    assert_int_equal(checkpoint_text(checkpoint, "arithmetic", &arithmetic), 0);
+    assert_string_equal(arithmetic, "exact");
     assert_non_null(checkpoint_tensor(checkpoint, "/files/config.json"));
     assert_null(checkpoint_tensor(checkpoint, "/files/vocab.json")); // the model has none
     return state_load(&taken->holder->owner, checkpoint, &taken->found);
