@@ -16,8 +16,8 @@ if [ "$1" = --all ]; then
     labels='^(unit|kernels|mpi|system|slurm)$'
     # A preloaded library comes before the sanitizer's; the sanitizer's memory is not what a rank needs;
     # and such a build is not installed.
-    left_out='^(test_kill|test_starved|test_disk|test_memory|test_hardening|test_loss_memory|test_learner_memory'
-    left_out="$left_out|test_install|test_package)\$"
+    left_out='^(test_kill|test_starved|test_disk|test_libraries|test_memory|test_hardening|test_loss_memory'
+    left_out="$left_out|test_learner_memory|test_install|test_package)\$"
     target=all
     vectors=OFF
     shift
