@@ -5,12 +5,12 @@
 //
 // Products of layers (nt, nn, tn; in each precision of product.h) and all other kernels that a step
 // spends time in (kernel_cases.h). Products are compared with the fastest of oneDNN's ways (matmul,
-// for product_nt inner product as well) and of PEER, a command that computes products by turns
-// (benchmarks/peers/torch_matmul.py). The ceiling is what the larger of bytes / memory bandwidth
-// (of reading, or of reading and writing) and operations / rate of fused multiply-adds allows,
-// probed in this run and told again at its end; of native products no peak is known, and it is what
-// the bytes allow. Arrays come in copies that the caches do not hold together, of weights 96 MiB.
-// Contestants take turns, ROUNDS times, after a warm-up; what is told was verified before
+// for product_nt inner product as well) and of PEER, a command that computes those of nt, nn or tn
+// by turns (benchmarks/peers/torch_matmul.py). The ceiling is what the larger of bytes / memory
+// bandwidth (of reading, or of reading and writing) and operations / rate of fused multiply-adds
+// allows, probed in this run and told again at its end; of native products no peak is known, and it
+// is what the bytes allow. Arrays come in copies that the caches do not hold together, of weights
+// 96 MiB. Contestants take turns, ROUNDS times, after a warm-up; what is told was verified before
 // (kernel_verify.h).
 
 #include <stdio.h>
@@ -50,9 +50,11 @@ static double seconds_of(Bench *bench, const Contestant *contestant, int runs)
     return (clock_now() - begin) / runs;
 }
 
+// Behind a run that does not count, so that all threads are awake.
 static void take_turn(Bench *bench, Contestant *contestant, int runs, double amount)
 {
     if (contestant->run) {
+        seconds_of(bench, contestant, 1);
         series_add(&contestant->series, seconds_of(bench, contestant, runs), amount);
         return;
     }
@@ -65,8 +67,10 @@ static void take_turn(Bench *bench, Contestant *contestant, int runs, double amo
 static void take_turns(Bench *bench, Contestant *contestants, int count, double amount)
 {
     bool quick = bench->figures.quick;
-    for (int c = 0; c < count && contestants[c].run; c++)
-        seconds_of(bench, &contestants[c], WARM_UP);
+    for (int c = 0; c < count; c++) {
+        if (contestants[c].run)
+            seconds_of(bench, &contestants[c], WARM_UP);
+    }
     double round = quick ? QUICK_ROUND_SECONDS : ROUND_SECONDS;
     int runs = (int)(round / seconds_of(bench, &contestants[0], WARM_UP)) + 1;
     for (int i = 0; i < (quick ? QUICK_ROUNDS : ROUNDS); i++) {
@@ -108,6 +112,15 @@ static void run_peer(const void *context, int turn)
 }
 
 static const char *const KINDS[] = {"nt", "nn", "tn"};
+
+static int kind_find(const char *name) // -1: it is none of them
+{
+    for (int kind = NT; kind <= TN; kind++) {
+        if (strcmp(name, KINDS[kind]) == 0)
+            return kind;
+    }
+    return -1;
+}
 
 // Of `count` contestants, of which the first is ours, the fastest other one.
 static const Contestant *fastest_peer(const Contestant *contestants, int count)
@@ -267,16 +280,13 @@ static void probe(Bench *bench)
 // Whether the arguments are those at the top.
 static bool understands(int argc, char **argv)
 {
-    static const char *const wholes[] = {"nt", "nn", "tn", "others"};
-    bool known = argc < 2;
-    for (int i = 0; i < 4 && argc > 1; i++)
-        known = known || strcmp(argv[1], wholes[i]) == 0;
+    bool known = argc < 2 || kind_find(argv[1]) >= 0 || strcmp(argv[1], "others") == 0;
     return known && argc <= 3 && (argc < 3 || precision_find(argv[2]) >= 0);
 }
 
 int main(int argc, char **argv)
 {
-    char libraries[32];
+    char oneDNN[32], libraries[192];
     Bench bench = {0};
     char **words = peer_process_words(&argc, argv);
     figures_make(&bench.figures, &argc, argv);
@@ -285,10 +295,13 @@ int main(int argc, char **argv)
                         "[-- PEER...]");
     if (argc > 2 && !precision_kernels((Precision)precision_find(argv[2])))
         die_failed();
-    peer_version(libraries, sizeof libraries);
-    figures_head(&bench.figures, 0, 1, libraries);
+    if (words && (argc < 2 || kind_find(argv[1]) < 0))
+        die(EXIT_USAGE, "bench_kernels: a peer multiplies: nt, nn or tn");
     if (words)
         peer_process_start(&bench.peer, words);
+    peer_version(oneDNN, sizeof oneDNN);
+    snprintf(libraries, sizeof libraries, "%s%s%s", oneDNN, words ? ", " : "", bench.peer.name);
+    figures_head(&bench.figures, 0, 1, libraries);
     probe(&bench);
     for (int kind = NT; kind <= TN; kind++) {
         if (argc > 1 && strcmp(argv[1], KINDS[kind]) != 0)

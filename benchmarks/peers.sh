@@ -4,10 +4,11 @@
 #     benchmarks/peers.sh BUILD_DIRECTORY matmul|llama|vllm|torch|trl [settings]
 #
 # Of SmolLM2-135M's and Qwen2.5-0.5B's shapes in f32, bf16 and native (the peer in bf16): matmul, the products of
-# layers with oneDNN and torch.matmul; llama, prefill and decoding of one branch; vllm, decoding of 80 branches. Of
+# layers, in f32 and native; llama, prefill and decoding of one branch; vllm, decoding of 80 branches. Of
 # inputs/smollm2-mts.ini (jobs/smollm2.sh makes its files): torch, the update of a step; trl, the whole step.
-# `settings`: which of the types, or settings of bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER, of torch that of the tests, some gigabytes
-# each; llama.cpp is compiled for minutes. Rows go to $JSON-..., where that is set.
+# `settings`: which of the types, or settings of bench_step. $THREADS: 2. Environments are ~/.cache/learn2ask-PEER,
+# of matmul and torch that of the tests, some gigabytes each; llama.cpp is compiled for minutes. Rows go to
+# $JSON-..., where that is set.
 set -eu
 usage() {
     echo 'peers.sh BUILD_DIRECTORY matmul|llama|vllm|torch|trl [settings]' >&2
@@ -22,6 +23,7 @@ cd "$(dirname "$0")/.."
 . jobs/mpi.sh
 threads=${THREADS:-2}
 export OMP_NUM_THREADS="$threads"
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1 # ours asks for huge pages, so peers get them, too
 smollm2=models/smollm2-135m-instruct
 place=$HOME/.cache/learn2ask-$peer
 case $peer in
@@ -44,8 +46,11 @@ measure() {
 products() {
     [ $# -gt 0 ] || set -- f32 native
     for type in "$@"; do
-        peer_type=bf16
-        [ "$type" != f32 ] || peer_type=f32
+        case $type in
+        f32) peer_type=f32 ;;
+        native) peer_type=bf16 ;;
+        *) usage ;;
+        esac
         for kind in nt nn tn; do
             measure "$kind-$type" bench_kernels "$kind" "$type" -- \
                 "$place/bin/python" benchmarks/peers/torch_matmul.py "$peer_type" "$threads"

@@ -4,7 +4,7 @@
 #     sanitizers.sh [--all] BUILD_DIRECTORY [arguments of ctest]
 #
 # The unit tests and those of one and two ranks; with --all those of four and of whole runs as well,
-# with vector kernels as they are in a release: the tests of kernels check those.
+# with vector kernels as they are in a release: a run without --all checks those.
 # GPU code is checked by tests/cuda_on_cpu, the parsers with more inputs by tests/fuzz.
 set -eu
 cd "$(dirname "$0")/.."
@@ -30,7 +30,8 @@ export OMP_NUM_THREADS=1
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:quarantine_size_mb=16
 export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.txt:print_suppressions=0"
 export UBSAN_OPTIONS=print_stacktrace=1
-cmake --preset asan -B "$build" -DLEARN2ASK_SANITIZED_VECTORS=$vectors >"$build.log" 2>&1 || { cat "$build.log"; exit 1; }
+cmake --preset asan -B "$build" -DLEARN2ASK_SANITIZED_VECTORS=$vectors >"$build.log" 2>&1 ||
+    { cat "$build.log"; exit 1; }
 cmake --build "$build" --target $target >"$build.log" 2>&1 || { tail -n 40 "$build.log"; exit 1; }
 # Whole runs take many times as long: ten times the time-outs, which CMake wrote anew just now.
 [ $target != all ] ||

@@ -14,7 +14,7 @@ static const Kernels *choose_native(const Group *all)
     if (best)
         snprintf(mine, sizeof mine, "%s", best->name);
     group_all_gather(all, mine, sizeof mine, names);
-    for (int i = 0; i < all->size && best; i++) {
+    for (int i = 0; best && i < all->size; i++) {
         const Kernels *other = kernels_cpu_named(names + i * (int)sizeof mine);
         common = other ? kernels_cpu_native_lesser(common, other) : common;
     }

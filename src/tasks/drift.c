@@ -34,20 +34,18 @@ static int compare_settings(Drift *drift, const Settings *settings, const Checkp
     return 0;
 }
 
-// The same settings on another type of machine: what is learned differs by rounding.
-static int compare_arithmetic(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
+// Another type of machine, backend or setting: what is learned differs by rounding. A checkpoint of
+// a version that did not record it is taken as it is.
+static void compare_arithmetic(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
 {
-    const char *before;
-    if (checkpoint_text(checkpoint, "arithmetic", &before) != 0)
-        return -1;
-    if (strcmp(before, owner->arithmetic) != 0) {
-        Bytes text = {0};
-        bytes_print(&text, "products from %s to %s, which round otherwise", before,
-                    owner->arithmetic);
-        add(drift, CHANGE_FREE, text.data);
-        bytes_free(&text);
-    }
-    return 0;
+    const CheckpointAttribute *before = checkpoint_attribute(checkpoint, "arithmetic");
+    if (!before || before->kind != ATTRIBUTE_TEXT || strcmp(before->text, owner->arithmetic) == 0)
+        return;
+    Bytes text = {0};
+    bytes_print(&text, "products from %s to %s, which round otherwise", before->text,
+                owner->arithmetic);
+    add(drift, CHANGE_FREE, text.data);
+    bytes_free(&text);
 }
 
 static int compare_data(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
@@ -147,8 +145,8 @@ int drift_check(Drift *drift, const StateOwner *owner, const Settings *settings,
                 Checkpoint *checkpoint)
 {
     drift_free(drift);
+    compare_arithmetic(drift, owner, checkpoint);
     if (compare_settings(drift, settings, checkpoint) != 0 ||
-        compare_arithmetic(drift, owner, checkpoint) != 0 ||
         compare_data(drift, owner, checkpoint) != 0 || compare_files(drift, owner, checkpoint) != 0)
         return -1;
     return judge(drift, settings, checkpoint);

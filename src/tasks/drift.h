@@ -1,7 +1,7 @@
 // drift.h - what is otherwise now than when the checkpoint was written that a run goes on from.
 //
 // Settings are compared by value, in the classes of input/settings_change.h; the training data and
-// the model's files by their content; and whether products are those of the same machines.
+// the model's files by their content; and the arithmetic of products by its name.
 
 #ifndef L2A_TASKS_DRIFT_H
 #define L2A_TASKS_DRIFT_H

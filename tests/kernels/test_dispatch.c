@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "kernels/cpu/cpu.h"
 #include "tests/kernels/arrays.h"
 
 static jmp_buf ended;
@@ -74,6 +75,27 @@ static void the_environment_forces_native_products_too(void **state)
     assert_ptr_equal(kernels_cpu_native(), native);
     unsetenv("LEARN2ASK_ISA");
 }
+
+#ifdef __x86_64__
+
+static void the_lesser_of_native_sets_is_what_both_machines_have(void **state)
+{
+    (void)state;
+    const Kernels *amx = &kernels_cpu_amx_bf16, *dots = &kernels_cpu_avx512_bf16;
+    assert_ptr_equal(kernels_cpu_native_lesser(amx, dots), dots);
+    assert_ptr_equal(kernels_cpu_native_lesser(dots, amx), dots);
+    assert_ptr_equal(kernels_cpu_native_lesser(amx, amx), amx);
+}
+
+#else
+
+static void the_lesser_of_native_sets_is_what_both_machines_have(void **state)
+{
+    (void)state;
+    skip();
+}
+
+#endif
 
 static void an_unknown_instruction_set_ends_the_program(void **state)
 {
@@ -150,6 +172,7 @@ int main(void)
         cmocka_unit_test(every_table_is_complete_and_named),
         cmocka_unit_test(the_environment_forces_an_instruction_set),
         cmocka_unit_test(the_environment_forces_native_products_too),
+        cmocka_unit_test(the_lesser_of_native_sets_is_what_both_machines_have),
         cmocka_unit_test(an_unknown_instruction_set_ends_the_program),
         cmocka_unit_test(no_thread_flushes_subnormals),
         cmocka_unit_test(device_memory_is_zero_aligned_and_copied_whole),
