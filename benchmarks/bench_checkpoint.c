@@ -199,7 +199,6 @@ static void open_bench(Bench *bench, const char *model, const char *directory)
     bench->owner.adapter = &bench->adapter;
     bench->owner.optimizer = &bench->optimizer;
     bench->owner.settings = duplicate("");
-    bench->owner.arithmetic = "exact";
     state_owner_make_snapshot(&bench->owner);
     uintptr_t page = ((uintptr_t)bench->owner.snapshot + EXTENT_ALIGNMENT - 1) / EXTENT_ALIGNMENT;
     bench->memory = (char *)(page * EXTENT_ALIGNMENT);

@@ -304,7 +304,7 @@ int main(int argc, char **argv)
     figures_head(&bench.figures, 0, 1, libraries);
     probe(&bench);
     for (int kind = NT; kind <= TN; kind++) {
-        if (argc > 1 && strcmp(argv[1], KINDS[kind]) != 0)
+        if (argc > 1 && kind_find(argv[1]) != kind)
             continue;
         for (int p = 0; p < PRECISION_COUNT; p++) {
             bool wanted = argc < 3 || p == precision_find(argv[2]);

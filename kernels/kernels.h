@@ -41,8 +41,9 @@ typedef struct {
 } Sampling;
 
 typedef struct {
-    const char *name;     // "avx2", "cuda", ... for logs
-    bool host_is_device; // device memory is the host's, which may read and write it
+    const char *name;       // "avx2", "cuda", ... for logs
+    const char *arithmetic; // whose bits products have: "exact" of CPU sets alike, else the name
+    bool host_is_device;    // device memory is the host's, which may read and write it
 
     // ---- memory and order -----------------------------------------------------------------------
 

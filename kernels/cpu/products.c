@@ -134,9 +134,8 @@ static void part_copy_columns(const Product *product, Part *part, Range depth, f
 
 // ---- the loops ----------------------------------------------------------------------------------
 
-enum {
-    ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK)
-}; // a block of pairs: more than tile_turn needs
+// A block of pairs: more than tile_turn needs.
+enum { ROWS_SCRATCH = ROW_BLOCK * (DEPTH_BLOCK + BLOCK) };
 
 // Floats for a's block: a whole chain of few rows, or a block of both.
 static int64_t rows_scratch(const Product *product, int64_t rows, bool cut)

@@ -7,6 +7,11 @@
 
 const Kernels CPU(kernels) = {
     .name = CPU_NAME(L2A_ISA),
+#if defined(L2A_ISA_avx512_bf16)
+    .arithmetic = CPU_NAME(L2A_ISA),
+#else
+    .arithmetic = "exact",
+#endif
     .host_is_device = true,
 
     .memory_make = memory_make_cpu,

@@ -4,6 +4,7 @@
 
 static const Kernels kernels_table = {
     .name = "cuda",
+    .arithmetic = "cuda",
     .host_is_device = false,
 
     .memory_make = memory_make_cuda,

@@ -8,7 +8,6 @@
 typedef struct {
     const Kernels *kernels;
     const Collective *collective; // on these kernels' device memory
-    const char *arithmetic;       // whose bits products have: "exact" on CPUs, or a set's name
     char text[512];               // what it is, and why: "cpu, avx2: no GPU can be used: ..."
 } Backend;
 

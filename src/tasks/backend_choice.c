@@ -27,10 +27,7 @@ static int choose_cpu(Backend *backend, const Settings *settings, const Group *a
     bool native = settings->model.products == PRODUCTS_NATIVE;
     *backend = (Backend){.kernels = native ? choose_native(all) : kernels_cpu(),
                          .collective = &collective_mpi};
-    if (!backend->kernels)
-        return fail_context("[model] products = native");
-    backend->arithmetic = native ? backend->kernels->name : "exact";
-    return 0;
+    return backend->kernels ? 0 : fail_context("[model] products = native");
 }
 
 static int fail_shared(const Group *node, int gpus)
@@ -66,8 +63,6 @@ static int choose_cuda(Backend *backend, const Group *all, const Group *node, in
         backend->collective = all->size > 1 ? collective_nccl() : &collective_mpi;
         status = backend->kernels && backend->collective ? 0 : -1;
     }
-    if (status == 0)
-        backend->arithmetic = backend->kernels->name;
     return group_agree(all, status) == 0 ? group_agree(all, check_own(node)) : -1;
 }
 

@@ -38,12 +38,12 @@ static int compare_settings(Drift *drift, const Settings *settings, const Checkp
 // a version that did not record it is taken as it is.
 static void compare_arithmetic(Drift *drift, const StateOwner *owner, const Checkpoint *checkpoint)
 {
+    const char *now = owner->kernels->arithmetic;
     const CheckpointAttribute *before = checkpoint_attribute(checkpoint, "arithmetic");
-    if (!before || before->kind != ATTRIBUTE_TEXT || strcmp(before->text, owner->arithmetic) == 0)
+    if (!before || before->kind != ATTRIBUTE_TEXT || strcmp(before->text, now) == 0)
         return;
     Bytes text = {0};
-    bytes_print(&text, "products from %s to %s, which round otherwise", before->text,
-                owner->arithmetic);
+    bytes_print(&text, "products from %s to %s, which round otherwise", before->text, now);
     add(drift, CHANGE_FREE, text.data);
     bytes_free(&text);
 }

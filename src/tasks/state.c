@@ -212,7 +212,7 @@ int state_save(const StateOwner *owner, RunDirectory *run, const RunState *state
         whole("branch_bytes", sizeof(Branch)),
         whole("published", owner->holds_published),
         words("settings", owner->settings),
-        words("arithmetic", owner->arithmetic),
+        words("arithmetic", owner->kernels->arithmetic),
         words("data_checksum", data),
         words("reference_checksum", reference),
     };

@@ -38,7 +38,6 @@ typedef struct {
     SideFile *files;              // owned, the same on every rank
     int64_t file_count;
     char *settings;              // owned: the effective .ini
-    const char *arithmetic;      // borrowed: the backend's (parallel/backend.h)
     uint64_t data_checksum;      // of the training data (tasks/dataset.h)
     uint64_t reference_checksum; // of a reference that [model] names; 0: none
     // Of an asynchronous run: the trees of the steps to come, as bytes, and the weights that

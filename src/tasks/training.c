@@ -219,7 +219,6 @@ static int open_learner(Training *training)
     int status = state_owner_make(&training->owner, job->directory);
     training->owner.group = group;
     training->owner.kernels = job->backend.kernels;
-    training->owner.arithmetic = job->backend.arithmetic;
     training->owner.writes = job->shards.across.rank == 0;
     training->owner.parameters = job->trained;
     training->owner.adapter = &job->stored;

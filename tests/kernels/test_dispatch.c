@@ -76,26 +76,20 @@ static void the_environment_forces_native_products_too(void **state)
     unsetenv("LEARN2ASK_ISA");
 }
 
-#ifdef __x86_64__
-
 static void the_lesser_of_native_sets_is_what_both_machines_have(void **state)
 {
     (void)state;
+#ifdef __x86_64__
     const Kernels *amx = &kernels_cpu_amx_bf16, *dots = &kernels_cpu_avx512_bf16;
     assert_ptr_equal(kernels_cpu_native_lesser(amx, dots), dots);
     assert_ptr_equal(kernels_cpu_native_lesser(dots, amx), dots);
     assert_ptr_equal(kernels_cpu_native_lesser(amx, amx), amx);
-}
-
+    assert_string_not_equal(amx->arithmetic, dots->arithmetic);
+    assert_string_equal(kernels_cpu()->arithmetic, kernels_cpu_named("plain")->arithmetic);
 #else
-
-static void the_lesser_of_native_sets_is_what_both_machines_have(void **state)
-{
-    (void)state;
     skip();
-}
-
 #endif
+}
 
 static void an_unknown_instruction_set_ends_the_program(void **state)
 {

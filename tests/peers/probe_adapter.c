@@ -57,7 +57,6 @@ static int make_run(const char *directory, const char *run_directory, char **wor
     owner.adapter = &stored;
     owner.optimizer = &optimizer;
     owner.settings = duplicate("");
-    owner.arithmetic = "exact";
     state_owner_make_snapshot(&owner);
     RunDirectory *run = run_directory_open(&group, run_directory);
     probe_must(run ? 0 : -1);

@@ -49,7 +49,6 @@ static void holder_fit(Holder *holder, Group group, TinyFamily family, const Ada
     holder->owner.adapter = &holder->adapter;
     holder->owner.optimizer = &holder->optimizer;
     holder->owner.settings = duplicate("[run]\nseed = 3\n");
-    holder->owner.arithmetic = "exact";
     state_owner_make_snapshot(&holder->owner);
 }
 
